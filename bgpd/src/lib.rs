@@ -1,1 +1,16 @@
-//! Skeleton.
+//! `bgpd`: the BGP speaker of Wayfare as a library; `wayfare-bgpd` only wires it.
+//!
+//! The parts know as little of each other as they can:
+//!
+//! - [`config`] turns a file into a resolved configuration and two configurations into a plan,
+//! - [`session`] is the sans-IO machine of one neighbor (RFC 4271 §8), without sockets or clocks,
+//! - [`origin`] knows which routes start here: advertised prefixes and address pools,
+//! - `speaker` assembles peers, RIB and origins into one step machine, which a simulator can run,
+//! - `io` gives that machine sockets, timers and the kernel,
+//! - `control` answers the operator.
+
+pub mod config;
+
+pub mod origin;
+
+pub mod session;
