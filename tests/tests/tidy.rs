@@ -32,8 +32,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vrrpd", &["proto-codec", "ctl", "rib"]),
     ("interop", &["proto-codec", "ctl"]),
 ];
-const OURS: &[&str] =
-    &["proto-codec", "rib", "ctl", "cli", "bgpd", "vrrpd", "interop", "wayfare-tests"];
+const OURS: &[&str] = &[
+    "proto-codec",
+    "rib",
+    "ctl",
+    "cli",
+    "bgpd",
+    "vrrpd",
+    "interop",
+    "wayfare-tests",
+];
 
 /// Where time, sockets and the runtime are passed in and never fetched.
 const CORE: &[&str] = &[
@@ -58,7 +66,11 @@ const CORE_BANNED: &[&str] = &[
 ];
 
 /// Files at whose top the lints against panics on network input are switched on.
-const HARDENED: &[&str] = &["proto-codec/src/lib.rs", "rib/src/lib.rs", "bgpd/src/session/mod.rs"];
+const HARDENED: &[&str] = &[
+    "proto-codec/src/lib.rs",
+    "rib/src/lib.rs",
+    "bgpd/src/session/mod.rs",
+];
 const HARDENED_LINTS: &[&str] = &[
     "clippy::unwrap_used",
     "clippy::expect_used",
@@ -73,7 +85,10 @@ fn files_hold_in_the_head() {
         for file in sources() {
             let lines = file.text.lines().count();
             if lines > FILE_LINES_MAX {
-                out.push(format!("{}: {lines} lines, at most {FILE_LINES_MAX}", file.path));
+                out.push(format!(
+                    "{}: {lines} lines, at most {FILE_LINES_MAX}",
+                    file.path
+                ));
             }
         }
     });
@@ -129,10 +144,17 @@ fn modules_start_with_an_essay() {
 
 #[test]
 fn names_say_what_is_inside() {
-    let banned = ["utils", "util", "helpers", "helper", "common", "misc", "manager"];
+    let banned = [
+        "utils", "util", "helpers", "helper", "common", "misc", "manager",
+    ];
     fail_with("names that say nothing", |out| {
         for file in sources() {
-            let stem = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+            let stem = file
+                .path
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(".rs");
             if stem.split('_').any(|word| banned.contains(&word)) {
                 out.push(file.path.clone());
             }
@@ -142,11 +164,17 @@ fn names_say_what_is_inside() {
 
 #[test]
 fn gaps_cite_their_requirement() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X:"),
+    ];
     fail_with("gaps without a requirement", |out| {
         for file in sources() {
             for (number, line) in file.numbered() {
-                let Some(mark) = marks.iter().find(|mark| line.contains(**mark)) else { continue };
+                let Some(mark) = marks.iter().find(|mark| line.contains(**mark)) else {
+                    continue;
+                };
                 if !line.contains(&format!("{mark}(rfc")) {
                     out.push(format!("{}:{number}: {}", file.path, line.trim()));
                 }
@@ -228,7 +256,12 @@ fn network_input_cannot_panic() {
 
 #[test]
 fn hardening_is_not_switched_off() {
-    let lints = ["unwrap_used", "expect_used", "indexing_slicing", "cast_possible_truncation"];
+    let lints = [
+        "unwrap_used",
+        "expect_used",
+        "indexing_slicing",
+        "cast_possible_truncation",
+    ];
     fail_with("hardening lints switched off", |out| {
         for file in sources() {
             let core = CORE.iter().any(|dir| file.path.starts_with(dir)) && !file.is_test();

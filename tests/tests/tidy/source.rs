@@ -28,7 +28,10 @@ pub struct Function {
 impl Source {
     /// Lines with their numbers, counted from 1.
     pub fn numbered(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+        self.text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
     }
 
     /// True for files that hold tests only.
@@ -43,7 +46,8 @@ impl Source {
             .numbered()
             .find(|(number, line)| {
                 let next = self.text.lines().nth(*number).unwrap_or_default();
-                line.trim() == "#[cfg(test)]" && next.trim_start().starts_with("mod ")
+                line.trim() == "#[cfg(test)]"
+                    && next.trim_start().starts_with("mod ")
                     && next.trim_end().ends_with('{')
             })
             .map_or(usize::MAX, |(number, _)| number);
@@ -57,14 +61,20 @@ impl Source {
         let lines: Vec<&str> = self.text.lines().collect();
         let mut found = Vec::new();
         for (index, line) in lines.iter().enumerate() {
-            let Some(name) = function_name(line) else { continue };
+            let Some(name) = function_name(line) else {
+                continue;
+            };
             let indent = line.len() - line.trim_start().len();
             let closing = format!("{}}}", " ".repeat(indent));
             let end = lines.iter().skip(index).position(|line| {
                 *line == closing || (line.trim_end().ends_with(';') && is_indented(line, indent))
             });
             let lines = end.map_or(0, |end| end + 1);
-            found.push(Function { name, first_line: index + 1, lines });
+            found.push(Function {
+                name,
+                first_line: index + 1,
+                lines,
+            });
         }
         found
     }
@@ -77,17 +87,32 @@ fn is_indented(line: &str, indent: usize) -> bool {
 /// The name, if this line starts a function.
 fn function_name(line: &str) -> Option<String> {
     let mut rest = line.trim_start();
-    for word in ["pub(crate) ", "pub(super) ", "pub ", "default ", "const ", "async ", "unsafe "] {
+    for word in [
+        "pub(crate) ",
+        "pub(super) ",
+        "pub ",
+        "default ",
+        "const ",
+        "async ",
+        "unsafe ",
+    ] {
         rest = rest.strip_prefix(word).unwrap_or(rest);
     }
     let name = rest.strip_prefix("fn ")?;
-    Some(name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    Some(
+        name.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect(),
+    )
 }
 
 /// The workspace root.
 pub fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("the tests crate stands in the workspace root").to_path_buf()
+    tests
+        .parent()
+        .expect("the tests crate stands in the workspace root")
+        .to_path_buf()
 }
 
 /// All Rust sources, in a stable order.
@@ -96,7 +121,12 @@ pub fn sources() -> Vec<Source> {
     let mut paths = tracked(&root).unwrap_or_else(|| walk(&root));
     paths.retain(|path| path.ends_with(".rs"));
     paths.sort();
-    assert!(paths.len() > 8, "only {} sources found below {}", paths.len(), root.display());
+    assert!(
+        paths.len() > 8,
+        "only {} sources found below {}",
+        paths.len(),
+        root.display()
+    );
     paths
         .into_iter()
         .filter_map(|path| {
@@ -107,8 +137,12 @@ pub fn sources() -> Vec<Source> {
 }
 
 fn tracked(root: &Path) -> Option<Vec<String>> {
-    let output =
-        std::process::Command::new("git").arg("-C").arg(root).arg("ls-files").output().ok()?;
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(root)
+        .arg("ls-files")
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let paths: Vec<String> = text.lines().map(str::to_owned).collect();
     (output.status.success() && !paths.is_empty()).then_some(paths)
@@ -138,12 +172,17 @@ fn walk(root: &Path) -> Vec<String> {
 pub fn manifest(krate: &str) -> toml::Table {
     let path = root().join(krate).join("Cargo.toml");
     let text = std::fs::read_to_string(&path).expect("every crate of ARROWS has a manifest");
-    text.parse().expect("cargo has read this manifest before us")
+    text.parse()
+        .expect("cargo has read this manifest before us")
 }
 
 /// Runs `check`, and fails with all the breaches that it pushed.
 pub fn fail_with(what: &str, check: impl FnOnce(&mut Vec<String>)) {
     let mut breaches = Vec::new();
     check(&mut breaches);
-    assert!(breaches.is_empty(), "{what}:\n  {}\n", breaches.join("\n  "));
+    assert!(
+        breaches.is_empty(),
+        "{what}:\n  {}\n",
+        breaches.join("\n  ")
+    );
 }
