@@ -1,1 +1,3 @@
-//! Skeleton.
+//! Wire codecs of the Wayfare suite: bytes to types and back, no I/O, no clock.
+
+pub mod control;
