@@ -1,0 +1,12 @@
+//! Routing policy: what is accepted from a peer and what it is told.
+//!
+//! [`ast`] is the written form that configuration produces. It is compiled once and then
+//! evaluated per attribute set and prefix, with the result remembered where the prefix does not
+//! matter, so that a policy costs per attribute set and not per route.
+
+pub mod ast;
+
+pub use ast::{
+    ACCEPT_ALL, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState, RuleDef,
+    SetDef, Then,
+};
