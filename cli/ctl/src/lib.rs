@@ -1,1 +1,24 @@
-//! Skeleton.
+//! What the daemons and the operator CLI share: the control socket, logging, readiness, signals.
+//!
+//! - [`server`]: the daemon's end of the control socket; hands the daemon one [`server::Call`] at a
+//!   time, with the caller's credentials already checked and a bounded channel for the answer.
+//! - [`client`]: the CLI's end; blocking, one request at a time, answers as an iterator.
+//! - [`log`]: structured logging to standard error or the journal, and its tail for `monitor log`.
+//! - [`notify`]: readiness, reload and watchdog messages to systemd.
+//! - [`signals`]: reload and stop requests as an async stream.
+//!
+//! The types that travel over the socket live in `proto_codec::control`. Nothing here knows what a
+//! route is.
+
+pub mod access;
+pub mod client;
+pub mod log;
+pub mod notify;
+pub mod server;
+pub mod signals;
+
+/// Where the BGP daemon listens unless told otherwise.
+pub const BGPD_SOCKET: &str = "/run/wayfare/bgpd.sock";
+
+/// Where the VRRP daemon listens unless told otherwise.
+pub const VRRPD_SOCKET: &str = "/run/wayfare/vrrpd.sock";
