@@ -25,5 +25,8 @@
     )
 )]
 
+pub mod fib;
+#[cfg(feature = "netlink")]
+pub mod netlink;
 pub mod policy;
 pub mod route;

@@ -1,0 +1,15 @@
+//! The kernel adapter: netlink sockets on one thread of their own.
+//!
+//! [`KernelHandle::spawn`] starts the thread; it lives as long as the handle. Only that thread
+//! holds netlink sockets, so it is the only one that needs `CAP_NET_ADMIN` (capabilities are per
+//! thread on Linux). Commands come in through a bounded queue, events go out through a callback
+//! that runs on the thread. All decisions are made by [`crate::fib`]; here are the sockets, the
+//! wire format and the event loop.
+//!
+//! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
+//! takes them out is [`cleanup`].
+
+mod handle;
+mod worker;
+
+pub use handle::{KernelGone, KernelHandle};
