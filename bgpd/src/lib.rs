@@ -11,6 +11,8 @@
 
 pub mod config;
 
+pub mod io;
+
 pub mod origin;
 
 pub mod session;
