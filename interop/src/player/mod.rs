@@ -10,11 +10,15 @@
 //! * [`session`]: one TCP session, blocking, with a reader thread and conditions to wait for.
 //! * [`cases`]: the list of malformed messages and the reactions they must cause.
 //! * [`daemon`]: `wayfare-bgpd` as a child process, in this network namespace.
+//! * [`feed`]: a table as a router would send it, and what must become of it.
 //! * [`namespace`]: a test run again inside a network namespace of its own.
+//! * [`rib_file`]: a real table from an MRT file.
 
 pub mod cases;
 pub mod daemon;
+pub mod feed;
 pub mod namespace;
+pub mod rib_file;
 pub mod session;
 pub mod strict;
 pub mod wire;
