@@ -8,6 +8,7 @@
 //! Only the line in question is given to the renderer, not the whole text, so that a file of a
 //! hundred thousand lines with as many faults prints in linear time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -16,6 +17,12 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// Faults printed at most; the rest is counted. A file that is no TOML at all has thousands.
 const SHOWN_MAX: usize = 200;
+
+/// What nearly every syntax fault comes from.
+const SYNTAX_CURE: &str = "names, addresses and durations go in quotes: hold-time = \"90s\"";
+
+/// What a broken header should look like.
+const HEADER_CURE: &str = "a section begins with [router] or, where it repeats, [[neighbor]]";
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +77,47 @@ impl Diagnostics {
     /// Adds an error about the file as a whole.
     pub fn file_error(&mut self, message: impl Into<String>, cure: &str) {
         self.push(Severity::Error, None, message.into(), cure);
+    }
+
+    /// Adds what the TOML parser found, and drops what else was found on the same lines: a value
+    /// that is no TOML makes other checks stumble over what recovery left of it.
+    pub fn add_syntax(&mut self, syntax: &[toml::de::Error]) {
+        let starts: Vec<usize> = self.text.match_indices('\n').map(|(at, _)| at).collect();
+        let line_of = |span: &Range<usize>| starts.partition_point(|end| *end < span.start);
+        let mut broken = BTreeSet::new();
+        let mut found = Vec::new();
+        for error in syntax {
+            let span = error.span().unwrap_or(0..0);
+            // One fault of a line is enough: the rest follows from it.
+            if broken.insert(line_of(&span)) {
+                found.push((span, error.message()));
+            }
+        }
+        // What stands under a broken header is read as part of the section before it.
+        let lines: Vec<&str> = self.text.split('\n').collect();
+        let header = |line: usize| lines.get(line).is_some_and(|text| text.starts_with('['));
+        for line in broken.clone().into_iter().filter(|line| header(*line)) {
+            broken.extend((line + 1..lines.len()).take_while(|line| !header(*line)));
+        }
+        let apart = |one: &Diagnostic| {
+            one.span
+                .as_ref()
+                .is_none_or(|span| !broken.contains(&line_of(span)))
+        };
+        self.list.retain(apart);
+        for (span, message) in found {
+            let cure = if header(line_of(&span)) {
+                HEADER_CURE
+            } else {
+                SYNTAX_CURE
+            };
+            self.list.push(Diagnostic {
+                severity: Severity::Error,
+                message: message.to_owned(),
+                cure: cure.to_owned(),
+                span: Some(span),
+            });
+        }
     }
 
     fn push(

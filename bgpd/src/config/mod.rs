@@ -1,9 +1,10 @@
 //! `bgpd.toml`: read, check, resolve, compare.
 //!
 //! The way of a file: text → `raw` (a TOML tree with spans, read field by field; unknown keys
-//! named with the nearest known one) → `validate` (every semantic error, each with its place and
-//! its cure) → `resolve` (groups, mesh, defaults) → [`Config`]. All errors of all stages come out
-//! at once; a file with one error yields no `Config` at all, so a reload is all or nothing.
+//! named with the nearest known one) → `validate` (what is wrong with the file as a whole) →
+//! `resolve` (groups, mesh, defaults, and what is wrong with one neighbor) → [`Config`]. All
+//! faults of all stages come out at once; a file with one error yields no `Config` at all, so a
+//! reload is all or nothing.
 //!
 //! Nothing here looks at the machine: addresses, host name and cores come in as [`Host`], so the
 //! same text gives the same result in a test. The exception is `password-file`, which is read
@@ -13,18 +14,102 @@
 mod diagnostic;
 mod host;
 mod model;
+mod nearest;
 mod plan;
+mod policy;
+mod raw;
+mod read;
+mod resolve;
+mod settings;
+mod validate;
+mod values;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use host::{Host, HostAddress};
 pub use model::*;
 pub use plan::{Change, Impact, Plan};
 
+use read::{Sink, Table};
+use settings::Scope;
+
 /// A configuration and what is worth saying about it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Warnings, already carrying their places; empty when there is nothing to say.
+    /// Warnings, in the order of the file; empty when there is nothing to say.
     pub warnings: Diagnostics,
+}
+
+/// Reads and resolves the file at `path`.
+///
+/// # Errors
+/// Every fault of the file, and the warnings with them; print it and exit with 78, or keep the
+/// running configuration.
+pub fn load(path: &Path, host: &Host) -> Result<Loaded, Diagnostics> {
+    let name = path.display().to_string();
+    let unreadable = |message: String| {
+        let mut faults = Diagnostics::new(&name, "");
+        faults.file_error(
+            message,
+            "name another file with --config, or fix its permissions",
+        );
+        faults
+    };
+    let bytes = std::fs::read(path).map_err(|error| unreadable(format!("cannot read: {error}")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| unreadable(format!("not UTF-8 text: {error}")))?;
+    parse(&name, &text, host)
+}
+
+/// Resolves `text`, which is called `name` in messages. Relative key files are relative to the
+/// directory of `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics> {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let sink = Sink::new(Diagnostics::new(name, text));
+    let span = document.span();
+    let raw = raw::read(Table::new("", document.get_ref(), span, &sink));
+    validate::validate(&raw, host, &sink);
+    let router = raw.router.as_ref();
+    let listen = router.and_then(|table| table.listen.as_ref());
+    let scope = Scope {
+        sink: &sink,
+        host,
+        directory: Path::new(name).parent().unwrap_or(Path::new("")).to_owned(),
+        asn: router
+            .and_then(|table| table.asn.as_ref())
+            .map(|at| at.value.0),
+        listens: listen.is_none_or(|list| !list.value.is_empty()),
+        policies: raw
+            .policies
+            .iter()
+            .map(|policy| policy.name.value.as_str())
+            .collect(),
+        keys: RefCell::new(BTreeMap::new()),
+    };
+    let config = resolve::resolve(&raw, &scope);
+    let mut faults = sink.into_inner();
+    faults.add_syntax(&syntax);
+    faults.sort();
+    match faults.has_errors() {
+        true => Err(faults),
+        false => Ok(Loaded {
+            config,
+            warnings: faults,
+        }),
+    }
+}
+
+pub(crate) fn policy_tmp(def: &rib::policy::PolicyDef) -> Result<(), String> {
+    let _ = def;
+    Ok(())
 }

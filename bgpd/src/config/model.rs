@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rib::policy::PolicyDef;
 
 /// A whole configuration, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub router: Router,
     /// Where routes are written; `None` writes nothing to the kernel.
     pub kernel: Option<Kernel>,
+    /// The named policies; `accept-all` and `reject-all` are predefined and not listed.
+    pub policies: Vec<PolicyDef>,
     /// Configured neighbors and mesh members, in the order of the file, mesh last.
     pub neighbors: Vec<Neighbor>,
     /// Prefixes from which neighbors may connect without being listed.
@@ -392,7 +395,11 @@ impl AddressRange {
 
 impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
+        let mut blocks = crate::origin::blocks(*self);
+        match (blocks.next(), blocks.next()) {
+            (Some(block), None) => block.fmt(f),
+            _ => write!(f, "{}-{}", self.first, self.last),
+        }
     }
 }
 

@@ -1,0 +1,504 @@
+//! What is wrong with a file as a whole: names, references, overlaps.
+//!
+//! Each check sees the raw sections, because a fault points at a place; none of them stops at
+//! the first finding. Overlaps are found on sorted lists, so a file of ten thousand neighbors
+//! and ranges costs a sort and not a product.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+use super::host::Host;
+use super::model::{AddressRange, AsnRule};
+use super::nearest::did_you_mean;
+use super::policy::RawRule;
+use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawPool, RawRouter};
+use super::read::{At, Sink};
+use crate::origin::blocks;
+
+/// Every check that concerns more than one value.
+pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
+    match &raw.router {
+        Some(router) => check_router(router, host, sink),
+        None => sink.error(
+            &(0..0),
+            "there is no `[router]`",
+            "begin with [router] and, under it, asn = 64512 with your AS number",
+        ),
+    }
+    if let Some(kernel) = &raw.kernel {
+        check_kernel(kernel, sink);
+    }
+    unique(
+        sink,
+        "policy",
+        raw.policies.iter().map(|policy| &policy.name),
+    );
+    unique(
+        sink,
+        "peer-group",
+        raw.groups.iter().map(|group| &group.name),
+    );
+    unique(sink, "pool", raw.pools.iter().map(|pool| &pool.name));
+    for neighbor in &raw.neighbors {
+        check_neighbor(neighbor, sink);
+    }
+    check_duplicates(raw, sink);
+    check_groups(raw, sink);
+    check_ranges(raw, sink);
+    check_mesh(raw, host, sink);
+    check_pools(&raw.pools, sink);
+    check_advertised_twice(raw, sink);
+    check_rules(raw, sink);
+    let marks = raw.advertise.iter().map(|block| &block.marks);
+    for marks in marks.chain(raw.pools.iter().map(|pool| &pool.marks)) {
+        check_marks(marks, raw, sink);
+    }
+    check_built(raw, sink);
+}
+
+fn check_router(router: &RawRouter, host: &Host, sink: &Sink) {
+    for at in [&router.router_id, &router.cluster_id]
+        .into_iter()
+        .flatten()
+    {
+        if at.value.is_unspecified() {
+            let cure = "write any other IPv4 address, unique in your AS";
+            sink.error(&at.span, "0.0.0.0 identifies nobody (RFC 6286)", cure);
+        }
+    }
+    if router.router_id.is_none() && host.default_router_id().is_none() {
+        let message = "no `router-id`, and this machine has no IPv4 address to take it from";
+        let span = router.asn.as_ref().map_or(0..0, |at| at.span.clone());
+        sink.error(
+            &span,
+            message,
+            "write router-id = \"10.0.0.11\" under [router]",
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for at in router.listen.iter().flat_map(|list| &list.value) {
+        // Port 0 is "any free port" and may be asked for more than once.
+        if at.value.port() != 0 && !seen.insert(at.value) {
+            sink.error(
+                &at.span,
+                format!("{} is listed twice", at.value),
+                "remove one of them",
+            );
+        }
+    }
+}
+
+fn check_kernel(kernel: &RawKernel, sink: &Sink) {
+    if let Some(at) = kernel
+        .table
+        .as_ref()
+        .filter(|at| matches!(at.value, 0 | 255))
+    {
+        let message = format!("table {} belongs to the kernel", at.value);
+        sink.error(&at.span, message, "write 254 (main) or a table of your own");
+    }
+    if let Some(at) = kernel.multipath.as_ref().filter(|at| at.value == 0) {
+        sink.error(&at.span, "`multipath` is 0", "write 1 for no ECMP");
+    }
+    // Everything with our protocol number is taken for ours, also by `wayfare cleanup`.
+    if let Some(at) = kernel.protocol.as_ref().filter(|at| at.value <= 4) {
+        let message = format!(
+            "protocol {} marks routes of the kernel or of `ip route`",
+            at.value
+        );
+        sink.error(
+            &at.span,
+            message,
+            "write 186 (bgp) or another number from 5 to 255",
+        );
+    }
+}
+
+fn unique<'r>(sink: &Sink, what: &str, names: impl Iterator<Item = &'r At<String>>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.value.as_str()) {
+            let message = format!("there are two of {what} `{}`", name.value);
+            sink.error(&name.span, message, "rename or remove one of them");
+        }
+    }
+}
+
+fn check_neighbor(neighbor: &RawNeighbor, sink: &Sink) {
+    let Some(at) = &neighbor.address else {
+        if neighbor.anonymous {
+            let message = "neighbor without `address`";
+            sink.error(
+                &neighbor.header.span,
+                message,
+                "write address = \"10.0.0.1\"",
+            );
+        }
+        return;
+    };
+    let link_local = matches!(at.value, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if at.value.is_unspecified() || at.value.is_multicast() {
+        sink.error(
+            &at.span,
+            format!("{} is no neighbor's address", at.value),
+            "write its address",
+        );
+    } else if link_local && neighbor.interface.is_none() {
+        let message = "a link-local address says nothing without its interface";
+        sink.error(&at.span, message, "add interface = \"eth0\"");
+    } else if let Some(interface) = neighbor.interface.as_ref().filter(|_| !link_local) {
+        let message = "`interface` is for a link-local address or instead of `address`";
+        sink.error(&interface.span, message, "remove `interface` or `address`");
+    }
+}
+
+fn check_duplicates(raw: &Raw, sink: &Sink) {
+    let mut seen = BTreeSet::new();
+    for neighbor in &raw.neighbors {
+        let address = neighbor.address.as_ref().map(|at| at.value);
+        let interface = neighbor.interface.as_ref().map(|at| at.value.as_str());
+        if !seen.insert((address, interface)) && (address.is_some() || interface.is_some()) {
+            let place = neighbor.address.as_ref().map(|at| &at.span);
+            let place = place.or(neighbor.interface.as_ref().map(|at| &at.span));
+            let name = address
+                .map(|a| a.to_string())
+                .or(interface.map(str::to_owned));
+            let message = format!("neighbor {} is listed twice", name.unwrap_or_default());
+            let span = place.unwrap_or(&neighbor.header.span);
+            sink.error(span, message, "merge the two blocks into one");
+        }
+    }
+}
+
+fn check_groups(raw: &Raw, sink: &Sink) {
+    let known: BTreeSet<&str> = raw.groups.iter().map(|g| g.name.value.as_str()).collect();
+    let used = raw.neighbors.iter().map(|neighbor| &neighbor.peer_group);
+    let used = used.chain(raw.ranges.iter().map(|range| &range.peer_group));
+    let used = used.chain(raw.mesh.iter().map(|mesh| &mesh.peer_group));
+    for at in used.flatten() {
+        unknown(&at.value, &at.span, ("peer-group", &known), sink);
+    }
+}
+
+/// Reports `word` unless it is one of `known`.
+fn unknown(word: &str, span: &Range<usize>, (what, known): (&str, &BTreeSet<&str>), sink: &Sink) {
+    if known.contains(word) {
+        return;
+    }
+    let cure = did_you_mean(word, known.iter().copied(), || match known.len() {
+        0 => format!("add [[{what}]] with name = \"{word}\""),
+        _ => format!(
+            "known: {}",
+            known.iter().copied().collect::<Vec<_>>().join(", ")
+        ),
+    });
+    sink.error(span, format!("there is no {what} `{word}`"), &cure);
+}
+
+fn check_ranges(raw: &Raw, sink: &Sink) {
+    let mut ranges: Vec<_> = raw.ranges.iter().map(|range| &range.prefix).collect();
+    ranges.sort_by_key(|at| (at.value, at.span.start));
+    // A prefix sorts before what it contains, and what it contains follows it without a gap.
+    let mut outer: Option<&At<IpNet>> = None;
+    for at in ranges {
+        match outer {
+            Some(outer) if outer.value.contains(&at.value) => {
+                let later = if at.span.start > outer.span.start {
+                    at
+                } else {
+                    outer
+                };
+                let message = format!("listen ranges {} and {} overlap", outer.value, at.value);
+                sink.error(&later.span, message, "remove or shrink one of them");
+            }
+            _ => outer = Some(at),
+        }
+    }
+    let listens = raw
+        .router
+        .as_ref()
+        .and_then(|router| router.listen.as_ref());
+    if listens.is_some_and(|list| list.value.is_empty())
+        && let Some(range) = raw.ranges.first()
+    {
+        let message = "a listen range does nothing while `listen` is empty";
+        sink.error(
+            &range.prefix.span,
+            message,
+            "remove the range, or listen on an address",
+        );
+    }
+}
+
+fn check_mesh(raw: &Raw, host: &Host, sink: &Sink) {
+    let Some(mesh) = &raw.mesh else { return };
+    let mut seen = BTreeSet::new();
+    for member in &mesh.members.value {
+        if !seen.insert(member.value) {
+            let message = format!("{} is listed twice", member.value);
+            sink.error(&member.span, message, "remove one of them");
+        }
+        if member.value.is_unspecified() || member.value.is_multicast() {
+            let message = format!("{} is no node's address", member.value);
+            sink.error(&member.span, message, "write the node's address");
+        }
+    }
+    let own = mesh
+        .members
+        .value
+        .iter()
+        .any(|member| host.owns(member.value));
+    if !own && !host.addresses.is_empty() {
+        let message = "none of the members is an address of this machine";
+        let cure = "add this node's address; until then it speaks to all members";
+        sink.warning(&mesh.members.span, message, cure);
+    }
+    let group = mesh.peer_group.as_ref().map(|at| &at.value);
+    let group = raw.groups.iter().find(|g| Some(&g.name.value) == group);
+    if let Some(asn) = group.and_then(|group| group.settings.asn.as_ref()) {
+        let own = raw.router.as_ref().and_then(|router| router.asn.as_ref());
+        let inside = match asn.value {
+            AsnRule::Internal => true,
+            AsnRule::External => false,
+            AsnRule::Exact(asn) => own.is_none_or(|own| own.value.0 == asn),
+        };
+        if !inside {
+            let message = "the mesh is iBGP, but its peer-group has another AS";
+            sink.error(&asn.span, message, "write asn = \"internal\"");
+        }
+    }
+}
+
+fn check_pools(pools: &[RawPool], sink: &Sink) {
+    let mut all: Vec<(&At<AddressRange>, &str)> = Vec::new();
+    for pool in pools {
+        check_aggregation(pool, sink);
+        all.extend(
+            pool.addresses
+                .value
+                .iter()
+                .map(|at| (at, pool.name.value.as_str())),
+        );
+        if pool.addresses.value.is_empty() {
+            let cure = "write addresses = [\"10.0.50.0/24\"]";
+            sink.error(&pool.addresses.span, "the pool has no addresses", cure);
+        }
+    }
+    all.sort_by_key(|(at, _)| (at.value, at.span.start));
+    // The run that reaches furthest of those that begin before.
+    let mut furthest: Option<(&At<AddressRange>, &str)> = None;
+    for (at, pool) in all {
+        if let Some((other, name)) = furthest
+            && other.value.overlaps(&at.value)
+        {
+            let later = if at.span.start > other.span.start {
+                at
+            } else {
+                other
+            };
+            let message = match name == pool {
+                true => format!("{} and {} overlap", other.value, at.value),
+                false => format!(
+                    "{} of pool `{name}` and {} of pool `{pool}` overlap",
+                    other.value, at.value
+                ),
+            };
+            sink.error(
+                &later.span,
+                message,
+                "an address belongs to one pool: shrink one of them",
+            );
+        }
+        if furthest.is_none_or(|(other, _)| other.value.last < at.value.last) {
+            furthest = Some((at, pool));
+        }
+    }
+}
+
+/// An aggregate that is wider than the pool would announce addresses of somebody else.
+fn check_aggregation(pool: &RawPool, sink: &Sink) {
+    for (length, most, v4) in [
+        (&pool.aggregation_length, 32, true),
+        (&pool.aggregation_length_v6, 128, false),
+    ] {
+        let Some(length) = length else { continue };
+        if length.value > most {
+            let message = format!("aggregation length {} is more than {most}", length.value);
+            sink.error(
+                &length.span,
+                message,
+                &format!("write a length up to {most}"),
+            );
+            continue;
+        }
+        let runs = pool
+            .addresses
+            .value
+            .iter()
+            .filter(|at| at.value.first.is_ipv4() == v4);
+        let widest = |run: AddressRange| blocks(run).map(|block| block.prefix_len()).min();
+        let least = runs
+            .filter_map(|at| Some((widest(at.value)?, at.value)))
+            .max();
+        if let Some((widest, run)) = least.filter(|(widest, _)| length.value < *widest) {
+            let message = format!(
+                "aggregation length {} is shorter than /{widest}, the widest prefix in {run}: \
+                 the aggregate would take in addresses outside of the pool",
+                length.value
+            );
+            sink.error(&length.span, message, &format!("write {widest} or more"));
+        }
+    }
+}
+
+fn check_advertised_twice(raw: &Raw, sink: &Sink) {
+    let mut seen = BTreeSet::new();
+    for at in raw.advertise.iter().flat_map(|block| &block.prefixes.value) {
+        if !seen.insert(at.value) {
+            let message = format!("{} is advertised twice", at.value);
+            sink.error(&at.span, message, "keep it in one [[advertise]] block");
+        }
+    }
+}
+
+fn check_rules(raw: &Raw, sink: &Sink) {
+    let groups: BTreeSet<&str> = raw.groups.iter().map(|g| g.name.value.as_str()).collect();
+    let pools: Vec<String> = raw
+        .pools
+        .iter()
+        .map(|p| format!("pool:{}", p.name.value))
+        .collect();
+    let mut sources: BTreeSet<&str> = pools.iter().map(String::as_str).collect();
+    sources.extend([
+        "pod-cidr",
+        "cluster-ip",
+        "external-ip",
+        "load-balancer-ip",
+        "network",
+        "*",
+    ]);
+    let peers = Peers::of(raw);
+    for rule in raw.policies.iter().flat_map(|policy| &policy.rules) {
+        for at in &rule.origin_sources {
+            unknown(&at.value, &at.span, ("source", &sources), sink);
+        }
+        check_rule_neighbors(rule, &groups, &peers, sink);
+        if let Some(at) = &rule.rpki {
+            let message = "`rpki` is not built in this version: every route is \"not-found\"";
+            sink.warning(
+                &at.span,
+                message,
+                "a rule for \"valid\" or \"invalid\" never applies",
+            );
+        }
+    }
+}
+
+fn check_rule_neighbors(rule: &RawRule, groups: &BTreeSet<&str>, peers: &Peers, sink: &Sink) {
+    for at in &rule.neighbors {
+        match at.value.parse::<IpAddr>() {
+            Ok(addr) if peers.covers(addr) => {}
+            Ok(addr) => {
+                let message = format!("{addr} is no neighbor of this file");
+                sink.warning(
+                    &at.span,
+                    message,
+                    "the rule never applies; check the address",
+                );
+            }
+            Err(_) => unknown(
+                &at.value,
+                &at.span,
+                ("neighbor or peer-group", groups),
+                sink,
+            ),
+        }
+    }
+}
+
+fn check_marks(marks: &RawMarks, raw: &Raw, sink: &Sink) {
+    let peers = Peers::of(raw);
+    for at in marks.neighbors.iter().flat_map(|list| &list.value) {
+        if !peers.covers(at.value) {
+            let message = format!("{} is no neighbor of this file", at.value);
+            let cure = "add a [[neighbor]] with this address, or remove it here";
+            sink.error(&at.span, message, cure);
+        }
+    }
+}
+
+/// Who can be a neighbor at all.
+struct Peers {
+    addresses: BTreeSet<IpAddr>,
+    ranges: BTreeMap<u8, BTreeSet<IpNet>>,
+}
+
+impl Peers {
+    fn of(raw: &Raw) -> Self {
+        let listed = raw
+            .neighbors
+            .iter()
+            .filter_map(|neighbor| neighbor.address.as_ref());
+        let mesh = raw.mesh.iter().flat_map(|mesh| &mesh.members.value);
+        let mut ranges = BTreeMap::<u8, BTreeSet<IpNet>>::new();
+        for range in &raw.ranges {
+            let net = range.prefix.value;
+            ranges.entry(net.prefix_len()).or_default().insert(net);
+        }
+        Self {
+            addresses: listed.chain(mesh).map(|at| at.value).collect(),
+            ranges,
+        }
+    }
+
+    fn covers(&self, addr: IpAddr) -> bool {
+        let within = |(length, nets): (&u8, &BTreeSet<IpNet>)| {
+            IpNet::new(addr, *length).is_ok_and(|net| nets.contains(&net.trunc()))
+        };
+        self.addresses.contains(&addr) || self.ranges.iter().any(within)
+    }
+}
+
+/// Names what this version accepts but does not do.
+fn check_built(raw: &Raw, sink: &Sink) {
+    if let Some(table) = &raw.kubernetes {
+        let message = "`kubernetes` is not built in this version: no API server is asked";
+        sink.warning(
+            &table.header.span,
+            message,
+            "use [[advertise]] and `wayfare pool use`",
+        );
+    }
+    if let Some(table) = &raw.metrics {
+        let message = "`metrics` is not built in this version: nothing is served over HTTP";
+        sink.warning(&table.header.span, message, "ask `wayfare show metrics`");
+    }
+    if let Some(at) = raw.threads.as_ref() {
+        match at.value {
+            0 => sink.error(&at.span, "`threads` is 0", "write 1 or more"),
+            1 => {}
+            _ => {
+                let message = "`threads` is not built in this version: the engine runs on one";
+                sink.warning(&at.span, message, "write 1 or leave it out");
+            }
+        }
+    }
+    for neighbor in raw
+        .neighbors
+        .iter()
+        .filter(|neighbor| neighbor.address.is_none())
+    {
+        if let Some(at) = &neighbor.interface {
+            let message = "a neighbor by `interface` alone is not built in this version: it stays \
+                           idle";
+            sink.warning(
+                &at.span,
+                message,
+                "add its link-local address = \"fe80::...\"",
+            );
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The values a key can hold, as text and as types.
+//!
+//! Each type reads itself and says, when it cannot, what to write instead. Addresses with host
+//! bits in a prefix are refused with the prefix that was probably meant: silently masking them
+//! hides a mistyped length.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeValue;
+
+use super::model::{
+    AddPath, AddressRange, AdvertiseKind, AsnRule, GracefulRestart, PoolAdvertise, Role,
+};
+use super::nearest::did_you_mean;
+use super::read::{Field, Value};
+
+/// Well-known communities by name: RFC 1997, RFC 7999, RFC 8326, RFC 9494.
+const WELL_KNOWN: [(&str, u32); 7] = [
+    ("no-export", 0xffff_ff01),
+    ("no-advertise", 0xffff_ff02),
+    ("no-export-subconfed", 0xffff_ff03),
+    ("no-peer", 0xffff_ff04),
+    ("blackhole", 0xffff_029a),
+    ("graceful-shutdown", 0xffff_0000),
+    ("no-llgr", 0xffff_0007),
+];
+
+impl Value for Duration {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        if let DeValue::Integer(integer) = field.value.get_ref() {
+            let cure = format!("write \"{}s\"", integer.as_str());
+            return field.wrong_kind("a duration with a unit", &cure);
+        }
+        let cure = "write a number and ms, s, m or h, such as \"90s\"";
+        let text = field.text("a duration", cure)?;
+        match parse_duration(text) {
+            Some(duration) => Some(duration),
+            None => field.fault(format!("\"{text}\" is no duration"), cure),
+        }
+    }
+}
+
+/// `90s`, `300ms`, `1m30s`: numbers with units, added up.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        let unit_ms: u64 = match &rest[..letters] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        rest = &rest[letters..];
+        total = total.checked_add(Duration::from_millis(number.checked_mul(unit_ms)?))?;
+    }
+    Some(total)
+}
+
+/// A duration as the file writes it, in the largest unit that divides it.
+pub(super) fn duration_text(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    match ms {
+        0 => "0s".to_owned(),
+        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        _ if ms % 60_000 == 0 && ms > 180_000 => format!("{}m", ms / 60_000),
+        _ if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        _ => format!("{ms}ms"),
+    }
+}
+
+impl Value for IpAddr {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write an address such as \"10.0.0.1\" or \"2001:db8::1\"";
+        let text = field.text("an address", cure)?;
+        if let Ok(net) = text.parse::<IpNet>() {
+            let cure = format!("write \"{}\"", net.addr());
+            return field.fault(
+                format!("`{}` takes an address without length", field.key),
+                &cure,
+            );
+        }
+        text.parse()
+            .ok()
+            .or_else(|| field.fault(format!("\"{text}\" is no address"), cure))
+    }
+}
+
+impl Value for Ipv4Addr {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write four numbers from 0 to 255, such as \"10.0.0.1\"";
+        let text = field.text("an IPv4 address", cure)?;
+        text.parse()
+            .ok()
+            .or_else(|| field.fault(format!("\"{text}\" is no IPv4 address"), cure))
+    }
+}
+
+impl Value for SocketAddr {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write address and port, such as \"0.0.0.0:179\" or \"[::]:179\"";
+        let text = field.text("an address with a port", cure)?;
+        text.parse()
+            .ok()
+            .or_else(|| field.fault(format!("\"{text}\" is no address with a port"), cure))
+    }
+}
+
+impl Value for PathBuf {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        String::read(field).map(PathBuf::from)
+    }
+}
+
+impl Value for IpNet {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write a prefix such as \"10.0.0.0/24\" or \"2001:db8::/32\"";
+        let text = field.text("a prefix", cure)?;
+        parse_net(text)
+            .or_else(|(message, cure)| field.fault(message, &cure).ok_or(()))
+            .ok()
+    }
+}
+
+/// A prefix without host bits, or what is wrong and what to write.
+pub(super) fn parse_net(text: &str) -> Result<IpNet, (String, String)> {
+    if let Ok(net) = text.parse::<IpNet>() {
+        if net.trunc() != net {
+            let message = format!("{text} has bits set after /{}", net.prefix_len());
+            return Err((message, format!("write \"{}\"", net.trunc())));
+        }
+        return Ok(net);
+    }
+    if let Ok(addr) = text.parse::<IpAddr>() {
+        let cure = format!("write \"{}\"", IpNet::from(addr));
+        return Err((format!("\"{text}\" has no prefix length"), cure));
+    }
+    let cure = match text.split_once('/') {
+        Some((addr, _)) => match addr.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => "the length of an IPv4 prefix is 0 to 32",
+            Ok(IpAddr::V6(_)) => "the length of an IPv6 prefix is 0 to 128",
+            Err(_) => "write a prefix such as \"10.0.0.0/24\" or \"2001:db8::/32\"",
+        },
+        None => "write a prefix such as \"10.0.0.0/24\" or \"2001:db8::/32\"",
+    };
+    Err((format!("\"{text}\" is no prefix"), cure.to_owned()))
+}
+
+impl Value for AddressRange {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write a prefix (\"10.0.50.0/24\") or a range (\"10.0.50.25-10.0.50.50\")";
+        let text = field.text("a prefix or a range", cure)?;
+        let Some((first, last)) = text.split_once('-') else {
+            return match parse_net(text.trim()) {
+                Ok(net) => Some(Self {
+                    first: net.network(),
+                    last: net.broadcast(),
+                }),
+                Err((message, cure)) => field.fault(message, &cure),
+            };
+        };
+        match (
+            first.trim().parse::<IpAddr>(),
+            last.trim().parse::<IpAddr>(),
+        ) {
+            (Ok(first), Ok(last)) if first.is_ipv4() != last.is_ipv4() => field.fault(
+                format!("\"{text}\" mixes IPv4 and IPv6"),
+                "write two ranges",
+            ),
+            (Ok(first), Ok(last)) if first > last => field.fault(
+                format!("\"{text}\" ends before it begins"),
+                &format!("write \"{last}-{first}\""),
+            ),
+            (Ok(first), Ok(last)) => Some(Self { first, last }),
+            _ => field.fault(format!("\"{text}\" is no range of addresses"), cure),
+        }
+    }
+}
+
+/// A community (RFC 1997).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Community(pub u32);
+
+impl Value for Community {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write AS:VALUE with both from 0 to 65535, such as \"64512:100\", or a name \
+                    such as \"no-export\"";
+        let text = field.text("a community", cure)?;
+        match parse_community(text) {
+            Some(value) => Some(Self(value)),
+            None if text.matches(':').count() == 2 => field.fault(
+                format!("\"{text}\" is a large community"),
+                "write it under the `large-community` key",
+            ),
+            None => {
+                let names = WELL_KNOWN.iter().map(|(name, _)| *name);
+                let cure = did_you_mean(text, names, || cure.to_owned());
+                field.fault(format!("\"{text}\" is no community"), &cure)
+            }
+        }
+    }
+}
+
+/// `64512:100` or a well-known name.
+pub(super) fn parse_community(text: &str) -> Option<u32> {
+    if let Some((_, value)) = WELL_KNOWN.iter().find(|(name, _)| *name == text) {
+        return Some(*value);
+    }
+    let (high, low) = text.split_once(':')?;
+    let (high, low): (u16, u16) = (decimal(high)?, decimal(low)?);
+    Some(u32::from(high) << 16 | u32::from(low))
+}
+
+/// A large community (RFC 8092).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LargeCommunity(pub [u32; 3]);
+
+impl Value for LargeCommunity {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write three numbers from 0 to 4294967295, such as \"64512:1:2\"";
+        let text = field.text("a large community", cure)?;
+        let parts: Vec<Option<u32>> = text.split(':').map(decimal).collect();
+        match parts[..] {
+            [Some(a), Some(b), Some(c)] => Some(Self([a, b, c])),
+            _ => field.fault(format!("\"{text}\" is no large community"), cure),
+        }
+    }
+}
+
+/// Decimal digits only: `u32::from_str` would take a sign.
+pub(super) fn decimal<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// An AS number: 0 (RFC 7607) and AS_TRANS (RFC 6793 §2) are nobody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asn(pub u32);
+
+impl Value for Asn {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        match u32::read(field)? {
+            0 => field.fault("AS 0 is reserved (RFC 7607)", "write your AS number"),
+            23456 => field.fault(
+                "AS 23456 is AS_TRANS (RFC 6793)",
+                "write the real AS number",
+            ),
+            asn => Some(Self(asn)),
+        }
+    }
+}
+
+impl Value for AsnRule {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        match field.value.get_ref() {
+            DeValue::String(text) if text.parse::<u32>().is_ok() => {
+                field.wrong_kind("a number without quotes", &format!("write {text}"))
+            }
+            DeValue::String(_) => {
+                field.word(&[("internal", Self::Internal), ("external", Self::External)])
+            }
+            _ => Asn::read(field).map(|asn| Self::Exact(asn.0)),
+        }
+    }
+}
+
+macro_rules! words {
+    ($($kind:ty: $($word:literal => $value:expr),* ;)*) => {$(
+        impl Value for $kind {
+            fn read(field: &Field<'_>) -> Option<Self> {
+                field.word(&[$(($word, $value)),*])
+            }
+        }
+    )*};
+}
+
+/// An address family, as its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FamilyIndex(pub usize);
+
+words! {
+    FamilyIndex: "ipv4-unicast" => Self(0), "ipv6-unicast" => Self(1);
+    AddPath:
+        "off" => Self { send: false, receive: false },
+        "send" => Self { send: true, receive: false },
+        "receive" => Self { send: false, receive: true },
+        "both" => Self { send: true, receive: true };
+    GracefulRestart: "off" => Self::Off, "helper" => Self::Helper, "full" => Self::Full;
+    Role: "provider" => Self::Provider, "rs" => Self::RouteServer,
+        "rs-client" => Self::RouteServerClient, "customer" => Self::Customer, "peer" => Self::Peer;
+    AdvertiseKind: "pod-cidr" => Self::PodCidr, "cluster-ip" => Self::ClusterIp,
+        "external-ip" => Self::ExternalIp, "network" => Self::Network;
+    PoolAdvertise: "in-use" => Self::InUse, "always" => Self::Always;
+}
+
+/// A word out of a fixed list, kept as text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KubernetesSource(pub &'static str);
+
+impl Value for KubernetesSource {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        field.word(&["native", "metallb", "calico", "kube-router"].map(|w| (w, Self(w))))
+    }
+}
+
+/// What Kubernetes objects may be announced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KubernetesRoute(pub &'static str);
+
+impl Value for KubernetesRoute {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let words = ["pod-cidr", "cluster-ip", "external-ip", "load-balancer-ip"];
+        field.word(&words.map(|w| (w, Self(w))))
+    }
+}
+
+/// Whose metric names are served too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MetricsCompat(pub &'static str);
+
+impl Value for MetricsCompat {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        field.word(&["metallb", "frr"].map(|w| (w, Self(w))))
+    }
+}
