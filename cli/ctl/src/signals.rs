@@ -1,8 +1,8 @@
 //! Signals as an async stream.
 //!
 //! SIGHUP asks for a reload, SIGTERM and SIGINT for a graceful stop, SIGUSR1 for a dump of the
-//! state to the log. A second stop request while the first is under way is delivered too: the daemon
-//! decides that it means "now". SIGPIPE is ignored by the Rust runtime already.
+//! state to the log. A second stop request while the first is under way is delivered too: the
+//! daemon decides that it means "now". SIGPIPE is ignored by the Rust runtime already.
 
 use std::io;
 

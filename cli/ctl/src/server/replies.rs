@@ -1,7 +1,7 @@
 //! The daemon's end of one answer.
 //!
-//! [`Replies`] is a bounded channel with the grammar of an answer built in: a head, rows, and an end
-//! that consumes it. A `Replies` dropped without an end tells the client that the daemon gave
+//! [`Replies`] is a bounded channel with the grammar of an answer built in: a head, rows, and an
+//! end that consumes it. A `Replies` dropped without an end tells the client that the daemon gave
 //! up, so an operator never waits for a tail that cannot come.
 
 use proto_codec::control::{Fault, Head, Reply, Tail, View};
