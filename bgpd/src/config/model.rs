@@ -191,6 +191,8 @@ pub struct Settings {
     pub role_strict: bool,
     /// An eBGP path must begin with the neighbor's AS.
     pub enforce_first_as: bool,
+    /// A path with an AS_SET is treated as withdrawn (RFC 9774 §3).
+    pub reject_as_sets: bool,
     /// What is accepted.
     pub import: PolicyRef,
     /// What is sent.

@@ -106,6 +106,7 @@ settings! {
     role: Role = "role",
     role_strict: bool = "role-strict",
     enforce_first_as: bool = "enforce-first-as",
+    reject_as_sets: bool = "reject-as-sets",
     import: String = "import",
     export: String = "export",
 }

@@ -113,6 +113,7 @@ impl Scope<'_> {
             // A route server does not put its own AS in front (RFC 7947 §2.2.2.1).
             enforce_first_as: value(&raw.enforce_first_as)
                 .unwrap_or(!internal && role != Some(super::model::Role::RouteServerClient)),
+            reject_as_sets: value(&raw.reject_as_sets).unwrap_or(true),
             import: self.policy(&raw.import, internal),
             export: self.policy(&raw.export, internal),
         }
