@@ -1,0 +1,91 @@
+#!/bin/sh
+# mkpeers.sh [--print]: build the root directory the lab's nodes run on, once, into a cache.
+#
+# The peers come from Debian sid, because what operators will meet next year is there today. Where
+# sid cannot be installed, Debian 13 (trixie) and then Debian 12 (bookworm) are tried, and the
+# output says which one it became. Nothing is installed on this machine: everything lands in
+#   ${WAYFARE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/wayfare}/peers-SUITE-{root,user}
+# Root unpacks plainly. A plain user needs `uidmap` and a line in /etc/subuid, because FRR and
+# OpenBGPD change to users of their own; without them the script stops and says so.
+# Environment: WAYFARE_CACHE, MIRROR (Debian mirror), WAYFARE_SUITES (default "sid trixie bookworm").
+set -eu
+
+cache=${WAYFARE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wayfare}
+suites=${WAYFARE_SUITES:-sid trixie bookworm}
+recipe=2 # raised when the list below changes, so that an old root is rebuilt
+tools="keepalived exabgp iproute2 iputils-ping tcpdump tshark procps nftables mount ethtool"
+
+if [ "$(id -u)" = 0 ]; then
+    kind=root mode=root
+else
+    kind=user mode=unshare
+    if ! command -v newuidmap >/dev/null || ! grep -q "^$(id -un):\|^$(id -u):" /etc/subuid; then
+        echo "peers: SKIPPED: user $(id -un) has no range of user ids, which FRR and OpenBGPD need." >&2
+        echo "peers: cure: apt-get install uidmap, and a line for $(id -un) in /etc/subuid" >&2
+        echo "peers: with WAYFARE_PEERS=DIR (a root somebody else built) BIRD and GoBGP run anyway" >&2
+        exit 3
+    fi
+fi
+# Every step that touches files of the root's own users runs with their ids mapped.
+mapped() {
+    if [ $kind = root ]; then "$@"; else unshare -U --map-root-user --map-auto -- "$@"; fi
+}
+
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+command -v flock >/dev/null && flock 9 # two `make test` at once build one root
+
+for suite in $suites; do
+    dir=$cache/peers-$suite-$kind
+    if grep -q "recipe $recipe\$" "$dir/usr/share/wayfare-peers" 2>/dev/null; then
+        echo "peers: $(head -1 "$dir/usr/share/wayfare-peers") in $dir (already built)"
+        exit 0
+    fi
+    [ "${1:-}" != --print ] || continue
+    if ! command -v mmdebstrap >/dev/null; then
+        echo "peers: mmdebstrap is missing. cure: apt-get install mmdebstrap" >&2
+        exit 2
+    fi
+    case $suite in
+        bookworm) peers="bird2 frr gobgpd openbgpd" ;;
+        *) peers="bird3 frr gobgpd openbgpd" ;;
+    esac
+    echo "peers: building Debian $suite root in $dir"
+    start=$(date +%s)
+    rm_old() { [ ! -e "$1" ] || mapped rm -rf --one-file-system "$1"; }
+    rm_old "$dir.new"
+    mkdir -p "$dir.new"
+    # sid's Release may look expired to a machine whose clock runs behind or ahead.
+    if mmdebstrap --quiet --mode=$mode --variant=apt --format=tar \
+        --include="$(echo $peers $tools | tr ' ' ,)" \
+        --aptopt='Acquire::Check-Valid-Until "false"' \
+        --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Retries "3"' \
+        --dpkgopt=force-unsafe-io \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" - ${MIRROR:+"$MIRROR"} >"$dir.tar" 2>"$cache/mkpeers-$suite.log"
+    then
+        mapped tar -C "$dir.new" --exclude='./dev/*' -xf "$dir.tar"
+        rm -f "$dir.tar"
+        versions=$(mapped chroot "$dir.new" dpkg-query -W -f '${Package} ${Version}, ' \
+            $peers exabgp keepalived | sed 's/, $//')
+        mapped sh -c 'printf "%s\n" "$1" "$2" >"$0"' "$dir.new/usr/share/wayfare-peers" \
+            "Debian $suite: $versions" "recipe $recipe"
+        rm_old "$dir"
+        mv "$dir.new" "$dir"
+        echo "peers: Debian $suite: $versions"
+        echo "peers: built in $(($(date +%s) - start)) s, $(mapped du -sm "$dir" | cut -f1) MB"
+        [ "$suite" = "${suites%% *}" ] ||
+            echo "peers: NOTE: ${suites%% *} could not be installed, these are $suite's versions"
+        exit 0
+    fi
+    rm -f "$dir.tar"
+    rm_old "$dir.new"
+    echo "peers: Debian $suite cannot be installed here:" >&2
+    tail -3 "$cache/mkpeers-$suite.log" >&2
+done
+[ "${1:-}" != --print ] || echo "peers: none built yet in $cache"
+echo "peers: no suite could be installed; tests against real routers will be skipped by name" >&2
+exit 2
