@@ -1,0 +1,480 @@
+//! UPDATE (RFC 4271 §4.3, RFC 4760, RFC 7606): from octets to routes.
+//!
+//! ```text
+//! | Withdrawn Len (16) | Withdrawn … | Attributes Len (16) | Attributes … | NLRI … |
+//! ```
+//! [`decode_update`] returns what the caller has to do and nothing else: which prefixes are announced
+//! with which attributes, which are withdrawn, whether a family's End-of-RIB was reached. RFC 7606 is
+//! applied before it returns: routes to be treated as withdrawn are among the withdrawn ones, discarded
+//! attributes are gone, and `errors` only reports. An error return means the session must be reset, and
+//! happens only where prefixes cannot be found or trusted (RFC 7606 §3 j, §5.2, §5.3, §7.11).
+//!
+//! Families that were not negotiated are skipped (RFC 4760 §7 lets us), with a report.
+//! Policy is not here: loops, first AS, own next hop and roles are checked by who knows the router.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::HEADER_LEN;
+use super::attr::block::{self, MpAttr, Parsed, Scan};
+use super::attr::cache::{AttrCache, BlockKey};
+use super::attr::table;
+use super::attr::{AttrSet, NextHop};
+use super::nlri::Nlri;
+use super::notification::{Notification, code};
+use crate::afi::{AfiSafi, Family};
+use crate::error::{AttrError, DecodeError, ErrorKind, Reaction};
+
+/// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last two
+/// fields are configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecodeContext {
+    /// AS numbers in AS_PATH and AGGREGATOR have four octets.
+    pub four_octet_as: bool,
+    /// The peer is of another AS.
+    pub ebgp: bool,
+    /// Our AS.
+    pub local_asn: u32,
+    /// The peer's AS.
+    pub peer_asn: u32,
+    /// Path identifiers come with the prefixes, by [`Family::index`].
+    pub add_path_rx: [bool; 2],
+    /// Families negotiated, by [`Family::index`].
+    pub families: [bool; 2],
+    /// IPv4 unicast with IPv6 next hops was negotiated, RFC 8950.
+    pub ext_next_hop: bool,
+    /// AIGP is accepted, RFC 7311 §3.4.
+    pub aigp: bool,
+    /// AS_SET is accepted. Off by default: RFC 9774 §3 has it treated as withdraw.
+    pub accept_as_sets: bool,
+}
+
+impl Default for DecodeContext {
+    /// An external four-octet peer, both families, no ADD-PATH.
+    fn default() -> Self {
+        Self {
+            four_octet_as: true,
+            ebgp: true,
+            local_asn: 0,
+            peer_asn: 0,
+            add_path_rx: [false; 2],
+            families: [true; 2],
+            ext_next_hop: false,
+            aigp: false,
+            accept_as_sets: false,
+        }
+    }
+}
+
+/// Prefixes that share attributes and next hop.
+#[derive(Clone, Debug)]
+pub struct Announce<'a> {
+    /// The prefixes.
+    pub nlri: Nlri<'a>,
+    /// What all of them have.
+    pub attrs: Arc<AttrSet>,
+}
+
+/// A decoded UPDATE. Withdrawals come before announcements (RFC 4271 §4.3).
+#[derive(Clone, Debug, Default)]
+pub struct Update<'a> {
+    /// At most one per family.
+    pub announce: SmallVec<[Announce<'a>; 2]>,
+    /// Withdrawn, or treated as such.
+    pub withdraw: SmallVec<[Nlri<'a>; 2]>,
+    /// RFC 4724 §2.
+    pub end_of_rib: Option<Family>,
+    /// What was wrong and what was done about it.
+    pub errors: Vec<AttrError>,
+}
+
+impl Update<'_> {
+    /// The strongest reaction among the errors.
+    pub fn worst(&self) -> Option<&Reaction> {
+        self.errors
+            .iter()
+            .map(|error| &error.reaction)
+            .max_by_key(|reaction| reaction.severity())
+    }
+}
+
+fn update_error(subcode: u8, kind: ErrorKind, offset: usize) -> DecodeError {
+    DecodeError::reset(kind, offset, Notification::new(code::UPDATE, subcode))
+}
+
+/// The three sections, each with its offset in the message.
+struct Sections<'a> {
+    withdrawn: (&'a [u8], usize),
+    attrs: (&'a [u8], usize),
+    nlri: (&'a [u8], usize),
+}
+
+fn split(body: &[u8]) -> Result<Sections<'_>, DecodeError> {
+    let section = |octets| -> Option<(&[u8], &[u8])> {
+        let (len, rest): (&[u8; 2], _) = <[u8]>::split_first_chunk(octets)?;
+        rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
+    };
+    // RFC 4271 §6.3: lengths that exceed the message are a Malformed Attribute List.
+    let bad = |at| update_error(1, ErrorKind::SectionLength, at);
+    let (withdrawn, rest) = section(body).ok_or_else(|| bad(HEADER_LEN))?;
+    let attrs_at = HEADER_LEN + 4 + withdrawn.len();
+    let (attrs, nlri) = section(rest).ok_or_else(|| bad(attrs_at - 2))?;
+    Ok(Sections {
+        withdrawn: (withdrawn, HEADER_LEN + 2),
+        attrs: (attrs, attrs_at),
+        nlri: (nlri, attrs_at + attrs.len()),
+    })
+}
+
+fn prefixes<'a>(
+    family: Family,
+    (octets, at): (&'a [u8], usize),
+    ctx: &DecodeContext,
+) -> Result<Nlri<'a>, DecodeError> {
+    Nlri::new(family, family.pick(ctx.add_path_rx), octets)
+        .map_err(|(kind, inside)| update_error(10, kind, at + inside))
+}
+
+/// Decodes the body of an UPDATE. An error means reset the session with the NOTIFICATION it carries.
+/// `cache` must have been used with this context alone.
+pub fn decode_update<'a>(
+    body: &'a [u8],
+    ctx: &DecodeContext,
+    cache: &mut AttrCache,
+) -> Result<Update<'a>, DecodeError> {
+    let sections = split(body)?;
+    let (attrs, attrs_at) = sections.attrs;
+    let scan = block::scan(attrs, attrs_at)?;
+    let mut update = Update::default();
+    if sections.nlri.0.is_empty() && sections.withdrawn.0.is_empty() && attrs.is_empty() {
+        update.end_of_rib = Some(Family::Ipv4Unicast).filter(|family| family.pick(ctx.families));
+        return Ok(update);
+    }
+    let withdrawn = prefixes(Family::Ipv4Unicast, sections.withdrawn, ctx)?;
+    let nlri = prefixes(Family::Ipv4Unicast, sections.nlri, ctx)?;
+    update.unreach(&scan, withdrawn, ctx)?;
+    let only_unreach = scan.pieces.iter().all(|piece| piece.is_empty()) && scan.mp_reach.is_none();
+    if only_unreach && nlri.is_empty() {
+        return Ok(update);
+    }
+    let mp_reach = scan
+        .mp_reach
+        .map(|mp| reach(mp, ctx))
+        .transpose()?
+        .flatten();
+    if scan.mp_reach.is_some() && mp_reach.is_none() {
+        update.not_negotiated(14, scan.mp_reach);
+    }
+    let mut routes: SmallVec<[Routes<'a>; 2]> = SmallVec::new();
+    if !nlri.is_empty() {
+        if Family::Ipv4Unicast.pick(ctx.families) {
+            routes.push(Routes {
+                nlri,
+                next_hop: HopSource::Attribute,
+            });
+        } else {
+            let kind = ErrorKind::FamilyNotNegotiated(AfiSafi::IPV4_UNICAST);
+            update.report(0, kind, sections.nlri.1);
+        }
+    }
+    routes.extend(mp_reach.filter(|routes| !routes.nlri.is_empty()));
+    update.announce_routes(&scan, &routes, sections.attrs, (ctx, cache))?;
+    Ok(update)
+}
+
+/// Prefixes and where their next hop comes from.
+struct Routes<'a> {
+    nlri: Nlri<'a>,
+    next_hop: HopSource<'a>,
+}
+
+enum HopSource<'a> {
+    /// NEXT_HOP.
+    Attribute,
+    /// MP_REACH_NLRI: its octets, what they mean, and where they stand. `None`: no unicast address, or
+    /// not to be used on this session.
+    Mp(&'a [u8], Option<NextHop>, usize),
+}
+
+impl<'a> Update<'a> {
+    fn report(&mut self, type_code: u8, kind: ErrorKind, offset: usize) {
+        self.errors.push(AttrError {
+            type_code,
+            kind,
+            offset,
+            reaction: Reaction::Discard,
+        });
+    }
+
+    fn not_negotiated(&mut self, type_code: u8, mp: Option<MpAttr<'_>>) {
+        let Some((mp, (family, _))) = mp.and_then(|mp| Some((mp, mp_family(mp.value)?))) else {
+            return;
+        };
+        self.report(type_code, ErrorKind::FamilyNotNegotiated(family), mp.at);
+    }
+
+    /// Withdrawn Routes and MP_UNREACH_NLRI, with the End-of-RIB that the latter can be.
+    fn unreach(
+        &mut self,
+        scan: &Scan<'a>,
+        withdrawn: Nlri<'a>,
+        ctx: &DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if !withdrawn.is_empty() && Family::Ipv4Unicast.pick(ctx.families) {
+            self.withdraw.push(withdrawn);
+        }
+        let Some(mp) = scan.mp_unreach else {
+            return Ok(());
+        };
+        check_mp_flags(15, &mp)?;
+        let (pair, rest) = mp_family(mp.value)
+            .ok_or_else(|| update_error(9, ErrorKind::Length(mp.value.len()), mp.at))?;
+        let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
+        else {
+            self.not_negotiated(15, Some(mp));
+            return Ok(());
+        };
+        let nlri = prefixes(family, (rest, mp.at + 3), ctx)?;
+        let alone = withdrawn.is_empty()
+            && scan.mp_reach.is_none()
+            && scan.pieces.iter().all(|piece| piece.is_empty());
+        if !nlri.is_empty() {
+            self.withdraw.push(nlri);
+        } else if alone {
+            self.end_of_rib = Some(family);
+        }
+        Ok(())
+    }
+
+    /// Gives the routes their attributes, from the cache or by parsing, or withdraws them.
+    fn announce_routes(
+        &mut self,
+        scan: &Scan<'a>,
+        routes: &[Routes<'a>],
+        (block, base): (&'a [u8], usize),
+        (ctx, cache): (&DecodeContext, &mut AttrCache),
+    ) -> Result<(), DecodeError> {
+        let keys: SmallVec<[u64; 2]> = routes
+            .iter()
+            .map(|routes| cache.hash(&key(scan, routes, &tag(routes))))
+            .collect();
+        if scan.overrun.is_none() && !routes.is_empty() {
+            let cached: Option<SmallVec<[Announce<'a>; 2]>> = routes
+                .iter()
+                .zip(&keys)
+                .map(|(routes, hash)| {
+                    let attrs = cache.get(*hash, &key(scan, routes, &tag(routes)))?;
+                    Some(Announce {
+                        nlri: routes.nlri,
+                        attrs,
+                    })
+                })
+                .collect();
+            if let Some(cached) = cached {
+                self.announce = cached;
+                return Ok(());
+            }
+        }
+        let mut parsed = block::parse(block, base, ctx);
+        let hops = self.next_hops(&mut parsed, routes, base);
+        let withdraw = parsed
+            .errors
+            .iter()
+            .any(|error| error.reaction == Reaction::TreatAsWithdraw);
+        if withdraw && routes.is_empty() {
+            // RFC 7606 §5.2: the prefixes this was about may be what got lost.
+            let at = parsed.errors.first().map_or(base, |error| error.offset);
+            return Err(update_error(1, ErrorKind::MissingNlri, at));
+        }
+        for ((routes, hop), hash) in routes.iter().zip(hops).zip(keys) {
+            let Some(hop) = hop.filter(|_| !withdraw) else {
+                self.withdraw.push(routes.nlri);
+                continue;
+            };
+            let attrs = Arc::new(parsed.build(hop));
+            if parsed.errors.is_empty() {
+                cache.insert(hash, &key(scan, routes, &tag(routes)), &attrs);
+            }
+            self.announce.push(Announce {
+                nlri: routes.nlri,
+                attrs,
+            });
+        }
+        self.errors.append(&mut parsed.errors);
+        Ok(())
+    }
+
+    /// The next hop of each run of routes; what is missing or wrong is noted in `parsed`. A bad next
+    /// hop in MP_REACH_NLRI concerns the routes of that attribute alone.
+    fn next_hops(
+        &mut self,
+        parsed: &mut Parsed<'a>,
+        routes: &[Routes<'a>],
+        base: usize,
+    ) -> SmallVec<[Option<NextHop>; 2]> {
+        if !routes.is_empty() {
+            for type_code in [1, 2] {
+                let failed = parsed
+                    .errors
+                    .iter()
+                    .any(|error| error.type_code == type_code);
+                if !parsed.has(type_code) && !failed {
+                    parsed.missing(type_code, base);
+                }
+            }
+        }
+        let mut hops = SmallVec::new();
+        for routes in routes {
+            let hop = match routes.next_hop {
+                HopSource::Attribute => {
+                    let failed = parsed.errors.iter().any(|error| error.type_code == 3);
+                    if parsed.next_hop.is_none() && !failed {
+                        parsed.missing(3, base);
+                    }
+                    let hop = parsed.next_hop.filter(is_unicast4).map(NextHop::V4);
+                    if hop.is_none() && parsed.next_hop.is_some() {
+                        self.bad_next_hop(3, base);
+                    }
+                    hop
+                }
+                HopSource::Mp(_, hop, at) => {
+                    if hop.is_none() {
+                        self.bad_next_hop(14, at);
+                    }
+                    hop
+                }
+            };
+            hops.push(hop);
+        }
+        hops
+    }
+
+    fn bad_next_hop(&mut self, type_code: u8, offset: usize) {
+        let reaction = Reaction::TreatAsWithdraw;
+        self.errors.push(AttrError {
+            type_code,
+            kind: ErrorKind::NextHop,
+            offset,
+            reaction,
+        });
+    }
+}
+
+/// What tells apart cache entries of the same attributes: the family and the next hop's form.
+fn tag(routes: &Routes<'_>) -> [u8; 1] {
+    match routes.next_hop {
+        HopSource::Attribute => [0],
+        HopSource::Mp(..) => match routes.nlri.family() {
+            Family::Ipv4Unicast => [4],
+            Family::Ipv6Unicast => [6],
+        },
+    }
+}
+
+fn key<'a>(scan: &Scan<'a>, routes: &Routes<'a>, tag: &'a [u8; 1]) -> BlockKey<'a> {
+    let hop = match routes.next_hop {
+        HopSource::Attribute => &[],
+        HopSource::Mp(octets, ..) => octets,
+    };
+    let [first, second, third] = scan.pieces;
+    BlockKey {
+        pieces: [tag, hop, first, second, third],
+    }
+}
+
+fn mp_family(value: &[u8]) -> Option<(AfiSafi, &[u8])> {
+    let (&[hi, lo, safi], rest) = value.split_first_chunk::<3>()?;
+    Some((
+        AfiSafi {
+            afi: u16::from_be_bytes([hi, lo]),
+            safi,
+        },
+        rest,
+    ))
+}
+
+/// RFC 7606 §3 c with §7.11: wrong flags of an MP attribute reset.
+fn check_mp_flags(type_code: u8, mp: &MpAttr<'_>) -> Result<(), DecodeError> {
+    let Some(row) = table::find(type_code) else {
+        return Ok(());
+    };
+    table::check_flags(row, mp.flags).map_err(|kind| update_error(9, kind, mp.at))
+}
+
+/// MP_REACH_NLRI, RFC 4760 §3. `None` for a family that was not negotiated.
+fn reach<'a>(mp: MpAttr<'a>, ctx: &DecodeContext) -> Result<Option<Routes<'a>>, DecodeError> {
+    check_mp_flags(14, &mp)?;
+    let bad = |kind, inside| update_error(9, kind, mp.at + inside);
+    let too_short = || bad(ErrorKind::Length(mp.value.len()), 0);
+    let (pair, rest) = mp_family(mp.value).ok_or_else(too_short)?;
+    let (&hop_len, rest) = rest.split_first().ok_or_else(too_short)?;
+    let (hop, rest) = rest
+        .split_at_checked(usize::from(hop_len))
+        .ok_or_else(too_short)?;
+    // RFC 4760 §3: the reserved octet is ignored, but it is there.
+    let (_, octets) = rest.split_first().ok_or_else(too_short)?;
+    let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
+    else {
+        return Ok(None);
+    };
+    let next_hop = match (family, hop.len()) {
+        (Family::Ipv4Unicast, 4) => hop.first_chunk::<4>().and_then(|hop| mp_hop4(*hop)),
+        // RFC 8950 §4: without the capability the peer must not send this; the routes are unusable.
+        (Family::Ipv4Unicast, 16 | 32) if !ctx.ext_next_hop => None,
+        (_, 16 | 32) => mp_hop6(hop),
+        _ => {
+            let kind = ErrorKind::NextHopLength {
+                family: pair,
+                len: hop_len,
+            };
+            return Err(bad(kind, 3));
+        }
+    };
+    let nlri_at = mp.at + mp.value.len() - octets.len();
+    let nlri = prefixes(family, (octets, nlri_at), ctx)?;
+    Ok(Some(Routes {
+        nlri,
+        next_hop: HopSource::Mp(hop, next_hop, mp.at + 4),
+    }))
+}
+
+fn mp_hop4(octets: [u8; 4]) -> Option<NextHop> {
+    Some(Ipv4Addr::from(octets))
+        .filter(is_unicast4)
+        .map(NextHop::V4)
+}
+
+/// RFC 2545 §3: a global address, or one and a link-local one. Peers without a global address send the
+/// link-local one alone, twice, or behind `::`.
+fn mp_hop6(octets: &[u8]) -> Option<NextHop> {
+    let (first, rest) = octets.split_first_chunk::<16>()?;
+    let first = Ipv6Addr::from(*first);
+    let second = rest
+        .first_chunk::<16>()
+        .map(|octets| Ipv6Addr::from(*octets))
+        .filter(Ipv6Addr::is_unicast_link_local);
+    match second {
+        Some(link_local) if first.is_unspecified() || first == link_local => Some(NextHop::V6 {
+            global: link_local,
+            link_local: None,
+        }),
+        link_local => {
+            let unusable = first.is_unspecified() || first.is_multicast() || first.is_loopback();
+            (!unusable).then_some(NextHop::V6 {
+                global: first,
+                link_local,
+            })
+        }
+    }
+}
+
+/// RFC 4271 §6.3 and RFC 7606 §7.3: an address of a host: not 0/8, 127/8, multicast or class E.
+fn is_unicast4(addr: &Ipv4Addr) -> bool {
+    let [first, ..] = addr.octets();
+    !matches!(first, 0 | 127 | 224..)
+}
+
+#[cfg(test)]
+mod tests;
