@@ -15,7 +15,6 @@ mod diagnostic;
 mod host;
 mod model;
 mod nearest;
-mod overlap;
 mod plan;
 mod policy;
 mod raw;
