@@ -118,8 +118,7 @@ impl Negotiated {
             families: self.families,
             ext_next_hop: self.ext_next_hop,
             aigp: !self.is_external(),
-            reject_as_sets: true,
-            enforce_first_as: true,
+            accept_as_sets: false,
         }
     }
 
@@ -197,7 +196,7 @@ impl Open {
     }
 
     /// The role offered. When several are offered with different values the session must be refused
-    /// with 2/8 (RFC 9234 §4.2): see [`Open::roles_conflict`].
+    /// with 2/11 (RFC 9234 §4.2): see [`Open::roles_conflict`].
     pub fn role(&self) -> Option<Role> {
         self.roles().next()
     }

@@ -11,7 +11,6 @@ use std::net::Ipv4Addr;
 
 use smallvec::SmallVec;
 
-use super::as_path::AsPath;
 use super::read::Attributes;
 use super::table::{self, Action, PathRules, Row, Scope};
 use super::{AttrSet, NextHop, RawAttr, as4, flag};
@@ -96,7 +95,7 @@ pub(crate) struct Parsed<'a> {
 fn rules(ctx: &DecodeContext) -> PathRules {
     PathRules {
         four_octet: ctx.four_octet_as,
-        accept_sets: !ctx.reject_as_sets,
+        accept_sets: ctx.accept_as_sets,
     }
 }
 
@@ -120,7 +119,6 @@ pub(crate) fn parse<'a>(block: &'a [u8], base: usize, ctx: &DecodeContext) -> Pa
     if !ctx.four_octet_as {
         parsed.merge_as4();
     }
-    parsed.check_first_as(base, ctx);
     parsed.attrs.sort_by_key(|(type_code, ..)| *type_code);
     parsed
 }
@@ -248,23 +246,6 @@ impl<'a> Parsed<'a> {
             && let Some(merged) = as4::merge(path, &as4_path)
         {
             self.replace(2, merged);
-        }
-    }
-
-    /// RFC 4271 §6.3 with the reaction of RFC 7606 §7.2. An empty path fails too: it is what an
-    /// internal peer sends.
-    fn check_first_as(&mut self, base: usize, ctx: &DecodeContext) {
-        if !(ctx.ebgp && ctx.enforce_first_as) || ctx.peer_asn == 0 {
-            return;
-        }
-        let Some(path) = self.value(2) else { return };
-        let found = AsPath::from_wire(path).first_as().unwrap_or(0);
-        if found != ctx.peer_asn {
-            let kind = ErrorKind::FirstAs {
-                found,
-                expected: ctx.peer_asn,
-            };
-            self.error(2, kind, base, Action::Withdraw);
         }
     }
 
