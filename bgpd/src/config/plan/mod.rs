@@ -341,9 +341,8 @@ impl fmt::Display for Plan {
             return writeln!(f, "nothing changes");
         }
         for change in &self.changes {
-            match change.neighbor {
-                Some(neighbor) => write!(f, "neighbor {neighbor}: ")?,
-                None => {}
+            if let Some(neighbor) = change.neighbor {
+                write!(f, "neighbor {neighbor}: ")?;
             }
             writeln!(f, "{} ({})", change.what, change.impact.words())?;
         }
