@@ -16,6 +16,7 @@
 pub mod attr;
 pub mod capability;
 pub mod frame;
+pub(crate) mod mp;
 pub mod negotiated;
 pub mod nlri;
 pub mod notification;
@@ -37,7 +38,7 @@ pub use notification::Notification;
 pub use open::Open;
 pub use pack::{EncodeContext, PackError, encode_announce, encode_end_of_rib, encode_withdraw};
 pub use refresh::{RefreshSubtype, RouteRefresh};
-pub use update::{Announce, DecodeContext, Update, decode_update};
+pub use update::{Announce, DecodeContext, Update, decode_attributes, decode_update};
 
 /// Octets of the header.
 pub const HEADER_LEN: usize = 19;

@@ -12,7 +12,7 @@
 //! Families that were not negotiated are skipped (RFC 4760 §7 lets us), with a report.
 //! Policy is not here: loops, first AS, own next hop and roles are checked by who knows the router.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -20,8 +20,8 @@ use smallvec::SmallVec;
 use super::HEADER_LEN;
 use super::attr::block::{self, MpAttr, Parsed, Scan};
 use super::attr::cache::{AttrCache, BlockKey};
-use super::attr::table;
 use super::attr::{AttrSet, NextHop};
+use super::mp::{HopSource, Routes, check_flags, family_of, is_unicast4, reach};
 use super::nlri::Nlri;
 use super::notification::{Notification, code};
 use crate::afi::{AfiSafi, Family};
@@ -100,7 +100,7 @@ impl Update<'_> {
     }
 }
 
-fn update_error(subcode: u8, kind: ErrorKind, offset: usize) -> DecodeError {
+pub(crate) fn update_error(subcode: u8, kind: ErrorKind, offset: usize) -> DecodeError {
     DecodeError::reset(kind, offset, Notification::new(code::UPDATE, subcode))
 }
 
@@ -128,7 +128,7 @@ fn split(body: &[u8]) -> Result<Sections<'_>, DecodeError> {
     })
 }
 
-fn prefixes<'a>(
+pub(crate) fn prefixes<'a>(
     family: Family,
     (octets, at): (&'a [u8], usize),
     ctx: &DecodeContext,
@@ -184,20 +184,6 @@ pub fn decode_update<'a>(
     Ok(update)
 }
 
-/// Prefixes and where their next hop comes from.
-struct Routes<'a> {
-    nlri: Nlri<'a>,
-    next_hop: HopSource<'a>,
-}
-
-enum HopSource<'a> {
-    /// NEXT_HOP.
-    Attribute,
-    /// MP_REACH_NLRI: its octets, what they mean, and where they stand. `None`: no unicast address, or
-    /// not to be used on this session.
-    Mp(&'a [u8], Option<NextHop>, usize),
-}
-
 impl<'a> Update<'a> {
     fn report(&mut self, type_code: u8, kind: ErrorKind, offset: usize) {
         self.errors.push(AttrError {
@@ -209,7 +195,7 @@ impl<'a> Update<'a> {
     }
 
     fn not_negotiated(&mut self, type_code: u8, mp: Option<MpAttr<'_>>) {
-        let Some((mp, (family, _))) = mp.and_then(|mp| Some((mp, mp_family(mp.value)?))) else {
+        let Some((mp, (family, _))) = mp.and_then(|mp| Some((mp, family_of(mp.value)?))) else {
             return;
         };
         self.report(type_code, ErrorKind::FamilyNotNegotiated(family), mp.at);
@@ -228,8 +214,8 @@ impl<'a> Update<'a> {
         let Some(mp) = scan.mp_unreach else {
             return Ok(());
         };
-        check_mp_flags(15, &mp)?;
-        let (pair, rest) = mp_family(mp.value)
+        check_flags(15, &mp)?;
+        let (pair, rest) = family_of(mp.value)
             .ok_or_else(|| update_error(9, ErrorKind::Length(mp.value.len()), mp.at))?;
         let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
         else {
@@ -362,6 +348,16 @@ impl<'a> Update<'a> {
     }
 }
 
+/// Decodes path attributes that stand apart from routes, as in files and monitoring messages, and those
+/// of routes of families not carried. The MP attributes are passed over; without NEXT_HOP the next hop
+/// is 0.0.0.0. Malformed attributes are left out, whatever their reaction would be, and reported with
+/// offsets that count from the first octet of `block`.
+pub fn decode_attributes(block: &[u8], ctx: &DecodeContext) -> (AttrSet, Vec<AttrError>) {
+    let parsed = block::parse(block, 0, ctx);
+    let hop = NextHop::V4(parsed.next_hop.unwrap_or(Ipv4Addr::UNSPECIFIED));
+    (parsed.build(hop), parsed.errors)
+}
+
 /// What tells apart cache entries of the same attributes: the family and the next hop's form.
 fn tag(routes: &Routes<'_>) -> [u8; 1] {
     match routes.next_hop {
@@ -382,98 +378,6 @@ fn key<'a>(scan: &Scan<'a>, routes: &Routes<'a>, tag: &'a [u8; 1]) -> BlockKey<'
     BlockKey {
         pieces: [tag, hop, first, second, third],
     }
-}
-
-fn mp_family(value: &[u8]) -> Option<(AfiSafi, &[u8])> {
-    let (&[hi, lo, safi], rest) = value.split_first_chunk::<3>()?;
-    Some((
-        AfiSafi {
-            afi: u16::from_be_bytes([hi, lo]),
-            safi,
-        },
-        rest,
-    ))
-}
-
-/// RFC 7606 §3 c with §7.11: wrong flags of an MP attribute reset.
-fn check_mp_flags(type_code: u8, mp: &MpAttr<'_>) -> Result<(), DecodeError> {
-    let Some(row) = table::find(type_code) else {
-        return Ok(());
-    };
-    table::check_flags(row, mp.flags).map_err(|kind| update_error(9, kind, mp.at))
-}
-
-/// MP_REACH_NLRI, RFC 4760 §3. `None` for a family that was not negotiated.
-fn reach<'a>(mp: MpAttr<'a>, ctx: &DecodeContext) -> Result<Option<Routes<'a>>, DecodeError> {
-    check_mp_flags(14, &mp)?;
-    let bad = |kind, inside| update_error(9, kind, mp.at + inside);
-    let too_short = || bad(ErrorKind::Length(mp.value.len()), 0);
-    let (pair, rest) = mp_family(mp.value).ok_or_else(too_short)?;
-    let (&hop_len, rest) = rest.split_first().ok_or_else(too_short)?;
-    let (hop, rest) = rest
-        .split_at_checked(usize::from(hop_len))
-        .ok_or_else(too_short)?;
-    // RFC 4760 §3: the reserved octet is ignored, but it is there.
-    let (_, octets) = rest.split_first().ok_or_else(too_short)?;
-    let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
-    else {
-        return Ok(None);
-    };
-    let next_hop = match (family, hop.len()) {
-        (Family::Ipv4Unicast, 4) => hop.first_chunk::<4>().and_then(|hop| mp_hop4(*hop)),
-        // RFC 8950 §4: without the capability the peer must not send this; the routes are unusable.
-        (Family::Ipv4Unicast, 16 | 32) if !ctx.ext_next_hop => None,
-        (_, 16 | 32) => mp_hop6(hop),
-        _ => {
-            let kind = ErrorKind::NextHopLength {
-                family: pair,
-                len: hop_len,
-            };
-            return Err(bad(kind, 3));
-        }
-    };
-    let nlri_at = mp.at + mp.value.len() - octets.len();
-    let nlri = prefixes(family, (octets, nlri_at), ctx)?;
-    Ok(Some(Routes {
-        nlri,
-        next_hop: HopSource::Mp(hop, next_hop, mp.at + 4),
-    }))
-}
-
-fn mp_hop4(octets: [u8; 4]) -> Option<NextHop> {
-    Some(Ipv4Addr::from(octets))
-        .filter(is_unicast4)
-        .map(NextHop::V4)
-}
-
-/// RFC 2545 §3: a global address, or one and a link-local one. Peers without a global address send the
-/// link-local one alone, twice, or behind `::`.
-fn mp_hop6(octets: &[u8]) -> Option<NextHop> {
-    let (first, rest) = octets.split_first_chunk::<16>()?;
-    let first = Ipv6Addr::from(*first);
-    let second = rest
-        .first_chunk::<16>()
-        .map(|octets| Ipv6Addr::from(*octets))
-        .filter(Ipv6Addr::is_unicast_link_local);
-    match second {
-        Some(link_local) if first.is_unspecified() || first == link_local => Some(NextHop::V6 {
-            global: link_local,
-            link_local: None,
-        }),
-        link_local => {
-            let unusable = first.is_unspecified() || first.is_multicast() || first.is_loopback();
-            (!unusable).then_some(NextHop::V6 {
-                global: first,
-                link_local,
-            })
-        }
-    }
-}
-
-/// RFC 4271 §6.3 and RFC 7606 §7.3: an address of a host: not 0/8, 127/8, multicast or class E.
-fn is_unicast4(addr: &Ipv4Addr) -> bool {
-    let [first, ..] = addr.octets();
-    !matches!(first, 0 | 127 | 224..)
 }
 
 #[cfg(test)]

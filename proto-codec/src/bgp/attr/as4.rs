@@ -7,7 +7,7 @@
 //! AS4_AGGREGATOR (§4.2.2). AS4_PATH never carries confederation segments (§3).
 
 use super::as_path::{AsPath, SegmentKind};
-use super::table::segment;
+use super::check::segment;
 use super::{AttrSet, RawAttr, flag, put_attr};
 use crate::bgp::AS_TRANS;
 

@@ -11,8 +11,10 @@ use std::net::Ipv4Addr;
 
 use smallvec::SmallVec;
 
+use super::as_path::AsPath;
+use super::check::{PathRules, check_value};
 use super::read::Attributes;
-use super::table::{self, Action, PathRules, Row, Scope};
+use super::table::{self, Action, Row, Scope};
 use super::{AttrSet, NextHop, RawAttr, as4, flag};
 use crate::bgp::notification::{Notification, code};
 use crate::bgp::update::DecodeContext;
@@ -95,7 +97,7 @@ pub(crate) struct Parsed<'a> {
 fn rules(ctx: &DecodeContext) -> PathRules {
     PathRules {
         four_octet: ctx.four_octet_as,
-        accept_sets: ctx.accept_as_sets,
+        accept_sets: !ctx.reject_as_sets,
     }
 }
 
@@ -119,6 +121,7 @@ pub(crate) fn parse<'a>(block: &'a [u8], base: usize, ctx: &DecodeContext) -> Pa
     if !ctx.four_octet_as {
         parsed.merge_as4();
     }
+    parsed.check_first_as(base, ctx);
     parsed.attrs.sort_by_key(|(type_code, ..)| *type_code);
     parsed
 }
@@ -168,7 +171,7 @@ impl<'a> Parsed<'a> {
         if let Err(kind) = table::check_flags(row, attr.flags) {
             return self.error(row.code, kind, at, row.bad_flags);
         }
-        if let Err((kind, inside)) = table::check_value(row, attr.value, rules(ctx)) {
+        if let Err((kind, inside)) = check_value(row, attr.value, rules(ctx)) {
             return self.error(row.code, kind, value_at + inside, row.malformed);
         }
         let value = match attr.type_code {
@@ -246,6 +249,23 @@ impl<'a> Parsed<'a> {
             && let Some(merged) = as4::merge(path, &as4_path)
         {
             self.replace(2, merged);
+        }
+    }
+
+    /// RFC 4271 §6.3 with the reaction of RFC 7606 §7.2. An empty path fails too: it is what an
+    /// internal peer sends.
+    fn check_first_as(&mut self, base: usize, ctx: &DecodeContext) {
+        if !(ctx.ebgp && ctx.enforce_first_as) || ctx.peer_asn == 0 {
+            return;
+        }
+        let Some(path) = self.value(2) else { return };
+        let found = AsPath::from_wire(path).first_as().unwrap_or(0);
+        if found != ctx.peer_asn {
+            let kind = ErrorKind::FirstAs {
+                found,
+                expected: ctx.peer_asn,
+            };
+            self.error(2, kind, base, Action::Withdraw);
         }
     }
 

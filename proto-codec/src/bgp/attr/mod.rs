@@ -22,6 +22,7 @@ pub mod as4;
 pub mod as_path;
 pub(crate) mod block;
 pub mod cache;
+pub(crate) mod check;
 pub mod community;
 pub mod edit;
 pub mod read;

@@ -10,6 +10,7 @@
 //!
 //! Attributes without a row are unknown: RFC 4271 §9 says what happens by their flags.
 
+use super::check::{PathRules, check_value};
 use super::flag;
 use super::read::Attributes;
 use crate::error::ErrorKind;
@@ -292,13 +293,6 @@ pub(crate) fn is_known(code: u8) -> bool {
     matches!(code, 1..=10 | 16 | 25 | 26 | 32 | 35)
 }
 
-/// How AS_PATH is read: width of numbers and whether sets are welcome.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PathRules {
-    pub four_octet: bool,
-    pub accept_sets: bool,
-}
-
 /// Checks flags: the error, or nothing.
 pub(crate) fn check_flags(row: &Row, flags: u8) -> Result<(), ErrorKind> {
     let wrong = (flags ^ row.flags) & OPTIONAL_TRANSITIVE != 0;
@@ -309,182 +303,6 @@ pub(crate) fn check_flags(row: &Row, flags: u8) -> Result<(), ErrorKind> {
             found: flags,
             expected: row.flags,
         });
-    }
-    Ok(())
-}
-
-/// Checks length and value. The error comes with its offset in the value.
-pub(crate) fn check_value(
-    row: &Row,
-    value: &[u8],
-    rules: PathRules,
-) -> Result<(), (ErrorKind, usize)> {
-    let fits = match row.length {
-        Length::Exact(len) => value.len() == len,
-        Length::MultipleOf(len) => !value.is_empty() && value.len().is_multiple_of(len),
-        Length::Aggregator => value.len() == if rules.four_octet { 8 } else { 6 },
-        Length::Any => true,
-    };
-    if !fits {
-        return Err((ErrorKind::Length(value.len()), 0));
-    }
-    match row.check {
-        Check::None => Ok(()),
-        Check::Origin => match value.first() {
-            Some(0..=2) => Ok(()),
-            other => Err((
-                ErrorKind::Value(other.map_or(0, |octet| u32::from(*octet))),
-                0,
-            )),
-        },
-        Check::AsPath => {
-            // AS4_PATH has four-octet numbers on every session (RFC 6793 §3).
-            let rules = PathRules {
-                four_octet: rules.four_octet || row.code == 17,
-                ..rules
-            };
-            check_as_path(value, rules)
-        }
-        Check::Aggregator => {
-            let id_at = value.len().saturating_sub(4);
-            let zero = value.iter().take(id_at).all(|octet| *octet == 0);
-            if zero {
-                Err((ErrorKind::AsZero, 0))
-            } else {
-                Ok(())
-            }
-        }
-        Check::Aigp => check_aigp(value),
-        Check::PrefixSid => check_prefix_sid(value),
-        Check::TunnelEncap => check_tunnels(value),
-        Check::Refused => Err((ErrorKind::NotFromThisPeer, 0)),
-    }
-}
-
-/// RFC 7606 §7.2, RFC 7607 §2, RFC 9774 §3, RFC 5065 §5 (we are in no confederation).
-fn check_as_path(path: &[u8], rules: PathRules) -> Result<(), (ErrorKind, usize)> {
-    let width = if rules.four_octet { 4 } else { 2 };
-    let mut left = path;
-    while !left.is_empty() {
-        let at = path.len() - left.len();
-        let (kind, numbers, rest) = segment(left, width).ok_or((ErrorKind::SegmentLength, at))?;
-        match kind {
-            2 => {}
-            1 if rules.accept_sets => {}
-            1 | 4 => return Err((ErrorKind::AsSet, at)),
-            other => return Err((ErrorKind::SegmentType(other), at)),
-        }
-        let zero = match width {
-            4 => numbers.as_chunks::<4>().0.contains(&[0; 4]),
-            _ => numbers.as_chunks::<2>().0.contains(&[0; 2]),
-        };
-        if zero {
-            return Err((ErrorKind::AsZero, at));
-        }
-        left = rest;
-    }
-    Ok(())
-}
-
-/// The first segment of `path`: type, numbers, the rest. `None` when empty or cut off.
-pub(crate) fn segment(path: &[u8], width: usize) -> Option<(u8, &[u8], &[u8])> {
-    let (&[kind, count], rest) = path.split_first_chunk::<2>()?;
-    if count == 0 {
-        return None;
-    }
-    let (numbers, rest) = rest.split_at_checked(usize::from(count) * width)?;
-    Some((kind, numbers, rest))
-}
-
-fn check_aigp(value: &[u8]) -> Result<(), (ErrorKind, usize)> {
-    let mut left = value;
-    while !left.is_empty() {
-        let at = value.len() - left.len();
-        let bad = (ErrorKind::Length(left.len()), at);
-        let Some(&[kind, hi, lo]) = left.first_chunk::<3>() else {
-            return Err(bad);
-        };
-        let len = usize::from(u16::from_be_bytes([hi, lo]));
-        // Type 1 has exactly eight octets of metric behind its head.
-        if len < 3 || (kind == 1 && len != 11) {
-            return Err((ErrorKind::Length(len), at));
-        }
-        left = left.get(len..).ok_or(bad)?;
-    }
-    Ok(())
-}
-
-/// The metric of the first AIGP TLV.
-pub(crate) fn aigp_metric(value: &[u8]) -> Option<u64> {
-    let mut left = value;
-    loop {
-        let (&[kind, hi, lo], _) = left.split_first_chunk::<3>()?;
-        let len = usize::from(u16::from_be_bytes([hi, lo])).max(3);
-        if kind == 1 {
-            return left
-                .get(3..)?
-                .first_chunk::<8>()
-                .map(|octets| u64::from_be_bytes(*octets));
-        }
-        left = left.get(len..)?;
-    }
-}
-
-fn check_prefix_sid(value: &[u8]) -> Result<(), (ErrorKind, usize)> {
-    if value.is_empty() {
-        return Err((ErrorKind::Length(0), 0));
-    }
-    let mut left = value;
-    while !left.is_empty() {
-        let at = value.len() - left.len();
-        let bad = (ErrorKind::Length(left.len()), at);
-        let Some((&[kind, hi, lo], rest)) = left.split_first_chunk::<3>() else {
-            return Err(bad);
-        };
-        let len = usize::from(u16::from_be_bytes([hi, lo]));
-        let fits = match kind {
-            1 => len == 7,                                // Label-Index, RFC 8669 §3.1
-            3 => len >= 8 && (len - 2).is_multiple_of(6), // Originator SRGB, §3.2
-            _ => true,
-        };
-        if !fits {
-            return Err((ErrorKind::Length(len), at));
-        }
-        left = rest.get(len..).ok_or(bad)?;
-    }
-    Ok(())
-}
-
-fn check_tunnels(value: &[u8]) -> Result<(), (ErrorKind, usize)> {
-    let mut left = value;
-    while !left.is_empty() {
-        let at = value.len() - left.len();
-        let bad = (ErrorKind::Length(left.len()), at);
-        let Some((&[_, _, hi, lo], rest)) = left.split_first_chunk::<4>() else {
-            return Err(bad);
-        };
-        let len = usize::from(u16::from_be_bytes([hi, lo]));
-        let (tunnel, rest) = rest.split_at_checked(len).ok_or(bad)?;
-        check_sub_tlvs(tunnel)
-            .map_err(|inside| (ErrorKind::Length(tunnel.len()), at + 4 + inside))?;
-        left = rest;
-    }
-    Ok(())
-}
-
-// RFC 9012 §2: the length has one octet for types under 128, else two.
-fn check_sub_tlvs(tunnel: &[u8]) -> Result<(), usize> {
-    let mut left = tunnel;
-    while let Some((&kind, rest)) = left.split_first() {
-        let at = tunnel.len() - left.len();
-        let after = if kind < 128 {
-            rest.split_first()
-                .and_then(|(len, rest)| rest.get(usize::from(*len)..))
-        } else {
-            rest.split_first_chunk::<2>()
-                .and_then(|(len, rest)| rest.get(usize::from(u16::from_be_bytes(*len))..))
-        };
-        left = after.ok_or(at)?;
     }
     Ok(())
 }

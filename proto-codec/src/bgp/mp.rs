@@ -1,0 +1,125 @@
+//! MP_REACH_NLRI and the heads of both MP attributes (RFC 4760, RFC 2545, RFC 8950).
+//!
+//! An MP attribute carries prefixes, so an error in its structure leaves no way to know which routes it
+//! was about: the session is reset with 3/9 (RFC 7606 §7.11), with 3/10 when the prefixes are at fault
+//! (§5.3). A next hop that is readable but no host's address costs only the routes of the attribute.
+//! Families that were not negotiated are checked for structure and skipped.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::attr::block::MpAttr;
+use super::attr::{NextHop, table};
+use super::nlri::Nlri;
+use super::update::{DecodeContext, prefixes, update_error};
+use crate::afi::{AfiSafi, Family};
+use crate::error::{DecodeError, ErrorKind};
+
+/// Prefixes and where their next hop comes from.
+pub(crate) struct Routes<'a> {
+    pub nlri: Nlri<'a>,
+    pub next_hop: HopSource<'a>,
+}
+
+pub(crate) enum HopSource<'a> {
+    /// NEXT_HOP.
+    Attribute,
+    /// MP_REACH_NLRI: its octets, what they mean, and where they stand. `None`: no unicast address, or
+    /// not to be used on this session.
+    Mp(&'a [u8], Option<NextHop>, usize),
+}
+
+/// The family in front of an MP attribute's value, and what follows.
+pub(crate) fn family_of(value: &[u8]) -> Option<(AfiSafi, &[u8])> {
+    let (&[hi, lo, safi], rest) = value.split_first_chunk::<3>()?;
+    Some((
+        AfiSafi {
+            afi: u16::from_be_bytes([hi, lo]),
+            safi,
+        },
+        rest,
+    ))
+}
+
+/// RFC 7606 §3 c with §7.11: wrong flags of an MP attribute reset.
+pub(crate) fn check_flags(type_code: u8, mp: &MpAttr<'_>) -> Result<(), DecodeError> {
+    let Some(row) = table::find(type_code) else {
+        return Ok(());
+    };
+    table::check_flags(row, mp.flags).map_err(|kind| update_error(9, kind, mp.at))
+}
+
+/// MP_REACH_NLRI, RFC 4760 §3. `None` for a family that was not negotiated.
+pub(crate) fn reach<'a>(
+    mp: MpAttr<'a>,
+    ctx: &DecodeContext,
+) -> Result<Option<Routes<'a>>, DecodeError> {
+    check_flags(14, &mp)?;
+    let bad = |kind, inside| update_error(9, kind, mp.at + inside);
+    let too_short = || bad(ErrorKind::Length(mp.value.len()), 0);
+    let (pair, rest) = family_of(mp.value).ok_or_else(too_short)?;
+    let (&hop_len, rest) = rest.split_first().ok_or_else(too_short)?;
+    let (hop, rest) = rest
+        .split_at_checked(usize::from(hop_len))
+        .ok_or_else(too_short)?;
+    // RFC 4760 §3: the reserved octet is ignored, but it is there.
+    let (_, octets) = rest.split_first().ok_or_else(too_short)?;
+    let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
+    else {
+        return Ok(None);
+    };
+    let next_hop = match (family, hop.len()) {
+        (Family::Ipv4Unicast, 4) => hop.first_chunk::<4>().and_then(|hop| mp_hop4(*hop)),
+        // RFC 8950 §4: without the capability the peer must not send this; the routes are unusable.
+        (Family::Ipv4Unicast, 16 | 32) if !ctx.ext_next_hop => None,
+        (_, 16 | 32) => mp_hop6(hop),
+        _ => {
+            let kind = ErrorKind::NextHopLength {
+                family: pair,
+                len: hop_len,
+            };
+            return Err(bad(kind, 3));
+        }
+    };
+    let nlri_at = mp.at + mp.value.len() - octets.len();
+    let nlri = prefixes(family, (octets, nlri_at), ctx)?;
+    Ok(Some(Routes {
+        nlri,
+        next_hop: HopSource::Mp(hop, next_hop, mp.at + 4),
+    }))
+}
+
+fn mp_hop4(octets: [u8; 4]) -> Option<NextHop> {
+    Some(Ipv4Addr::from(octets))
+        .filter(is_unicast4)
+        .map(NextHop::V4)
+}
+
+/// RFC 2545 §3: a global address, or one and a link-local one. Peers without a global address send the
+/// link-local one alone, twice, or behind `::`.
+fn mp_hop6(octets: &[u8]) -> Option<NextHop> {
+    let (first, rest) = octets.split_first_chunk::<16>()?;
+    let first = Ipv6Addr::from(*first);
+    let second = rest
+        .first_chunk::<16>()
+        .map(|octets| Ipv6Addr::from(*octets))
+        .filter(Ipv6Addr::is_unicast_link_local);
+    match second {
+        Some(link_local) if first.is_unspecified() || first == link_local => Some(NextHop::V6 {
+            global: link_local,
+            link_local: None,
+        }),
+        link_local => {
+            let unusable = first.is_unspecified() || first.is_multicast() || first.is_loopback();
+            (!unusable).then_some(NextHop::V6 {
+                global: first,
+                link_local,
+            })
+        }
+    }
+}
+
+/// RFC 4271 §6.3 and RFC 7606 §7.3: an address of a host: not 0/8, 127/8, multicast or class E.
+pub(crate) fn is_unicast4(addr: &Ipv4Addr) -> bool {
+    let [first, ..] = addr.octets();
+    !matches!(first, 0 | 127 | 224..)
+}
