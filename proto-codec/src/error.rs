@@ -92,6 +92,8 @@ pub enum ErrorKind {
     SegmentLength,
     #[error("AS_SET or AS_CONFED_SET (RFC 9774)")]
     AsSet,
+    #[error("path starts with AS {found}, the peer's is {expected}")]
+    FirstAs { found: u32, expected: u32 },
     #[error("AS 0 (RFC 7607)")]
     AsZero,
     #[error("next hop is no unicast address")]

@@ -118,7 +118,8 @@ impl Negotiated {
             families: self.families,
             ext_next_hop: self.ext_next_hop,
             aigp: !self.is_external(),
-            accept_as_sets: false,
+            reject_as_sets: true,
+            enforce_first_as: true,
         }
     }
 

@@ -10,7 +10,7 @@
 //! happens only where prefixes cannot be found or trusted (RFC 7606 §3 j, §5.2, §5.3, §7.11).
 //!
 //! Families that were not negotiated are skipped (RFC 4760 §7 lets us), with a report.
-//! Policy is not here: loops, first AS, own next hop and roles are checked by who knows the router.
+//! Policy is not here: loops, our own address as next hop and roles are checked by who knows the router.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use super::notification::{Notification, code};
 use crate::afi::{AfiSafi, Family};
 use crate::error::{AttrError, DecodeError, ErrorKind, Reaction};
 
-/// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last two
+/// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last three
 /// fields are configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecodeContext {
@@ -47,8 +47,11 @@ pub struct DecodeContext {
     pub ext_next_hop: bool,
     /// AIGP is accepted, RFC 7311 §3.4.
     pub aigp: bool,
-    /// AS_SET is accepted. Off by default: RFC 9774 §3 has it treated as withdraw.
-    pub accept_as_sets: bool,
+    /// AS_SET makes the routes count as withdrawn, RFC 9774 §3.
+    pub reject_as_sets: bool,
+    /// The leftmost AS must be the peer's, RFC 4271 §6.3. For external peers only; a `peer_asn` of 0
+    /// turns it off as well.
+    pub enforce_first_as: bool,
 }
 
 impl Default for DecodeContext {
@@ -63,7 +66,8 @@ impl Default for DecodeContext {
             families: [true; 2],
             ext_next_hop: false,
             aigp: false,
-            accept_as_sets: false,
+            reject_as_sets: true,
+            enforce_first_as: true,
         }
     }
 }
