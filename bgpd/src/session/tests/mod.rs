@@ -5,13 +5,13 @@
 //! files through one subject each; `sim` lets two peers talk over a model network.
 
 mod admin;
-// mod collision;
-// mod fuzz;
+mod collision;
+mod fuzz;
 mod judge;
 mod restart;
 // mod sim;
 mod table;
-// mod time;
+mod time;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
