@@ -4,6 +4,7 @@
 //!
 //! - [`config`] turns a file into a resolved configuration and two configurations into a plan,
 //! - [`session`] is the sans-IO machine of one neighbor (RFC 4271 §8), without sockets or clocks,
+//! - [`state`] is the file in which pool addresses in use survive a restart,
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
 //! - `speaker` assembles peers, RIB and origins into one step machine, which a simulator can run,
 //! - `io` gives that machine sockets, timers and the kernel,
@@ -16,3 +17,5 @@ pub mod io;
 pub mod origin;
 
 pub mod session;
+
+pub mod state;

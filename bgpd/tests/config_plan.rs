@@ -86,100 +86,124 @@ fn changes(plan: &Plan) -> Vec<(Option<String>, &str, Impact)> {
         .collect()
 }
 
-#[test]
-fn the_eleven_changes_reset_no_session() {
-    let one = Some("10.0.0.1");
-    let cases: [(&str, &str, &str, Option<&str>, &str, Impact); 11] = [
-        (
-            "description",
-            "tor one",
-            "tor 1",
-            one,
-            "description tor one -> tor 1",
-            Impact::Hitless,
-        ),
-        (
-            "hold time",
-            "\"90s\"",
-            "\"30s\"",
-            one,
-            "hold-time 90s -> 30s",
-            Impact::NextSession,
-        ),
-        (
-            "prefix limit",
-            "= 1000",
-            "= 2000",
-            one,
-            "max-prefixes 1000 -> 2000",
-            Impact::Hitless,
-        ),
-        (
-            "import policy",
-            "le 24",
-            "le 26",
-            one,
-            "import policy in changed",
-            Impact::SoftIn,
-        ),
-        (
-            "export policy",
+/// One of the eleven: what is replaced in the base file, and what the plan must say of it.
+struct Case {
+    name: &'static str,
+    from: &'static str,
+    to: &'static str,
+    neighbor: Option<&'static str>,
+    what: &'static str,
+    impact: Impact,
+}
+
+/// A change of the neighbor 10.0.0.1.
+const fn case(
+    name: &'static str,
+    edit: [&'static str; 2],
+    what: &'static str,
+    impact: Impact,
+) -> Case {
+    let [from, to] = edit;
+    Case {
+        name,
+        from,
+        to,
+        neighbor: Some("10.0.0.1"),
+        what,
+        impact,
+    }
+}
+
+const ELEVEN: [Case; 11] = [
+    case(
+        "description",
+        ["tor one", "tor 1"],
+        "description tor one -> tor 1",
+        Impact::Hitless,
+    ),
+    case(
+        "hold time",
+        ["\"90s\"", "\"30s\""],
+        "hold-time 90s -> 30s",
+        Impact::NextSession,
+    ),
+    case(
+        "prefix limit",
+        ["= 1000", "= 2000"],
+        "max-prefixes 1000 -> 2000",
+        Impact::Hitless,
+    ),
+    case(
+        "import policy",
+        ["le 24", "le 26"],
+        "import policy in changed",
+        Impact::SoftIn,
+    ),
+    case(
+        "export policy",
+        [
             "\"pod-cidr\" }, then = \"accept\"",
             "\"pod-cidr\" }, then = \"reject\"",
-            one,
-            "export policy out changed",
-            Impact::SoftOut,
-        ),
-        (
-            "new originated network",
-            "",
-            "[[advertise]]\nkind = \"network\"\nprefixes = \"10.9.0.0/16\"",
-            None,
-            "network 10.9.0.0/16 added",
-            Impact::Hitless,
-        ),
-        (
-            "add an unrelated peer",
-            "",
-            "[[neighbor]]\naddress = \"10.0.0.3\"\nasn = \"internal\"",
-            Some("10.0.0.3"),
-            "added",
-            Impact::Hitless,
-        ),
-        (
-            "next-hop-self",
-            "next-hop-self = false",
-            "next-hop-self = true",
-            one,
-            "next-hop-self false -> true",
-            Impact::SoftOut,
-        ),
-        (
-            "graceful restart on",
-            "graceful-restart = \"off\"",
-            "graceful-restart = \"full\"",
-            one,
-            "graceful-restart off -> full",
-            Impact::NextSession,
-        ),
-        (
-            "add-path send on",
-            "add-path = \"off\"",
-            "add-path = \"send\"",
-            one,
-            "add-path off -> send",
-            Impact::NextSession,
-        ),
-        (
-            "add the IPv6 family",
+        ],
+        "export policy out changed",
+        Impact::SoftOut,
+    ),
+    Case {
+        name: "new originated network",
+        from: "",
+        to: "[[advertise]]\nkind = \"network\"\nprefixes = \"10.9.0.0/16\"",
+        neighbor: None,
+        what: "network 10.9.0.0/16 added",
+        impact: Impact::Hitless,
+    },
+    Case {
+        name: "add an unrelated peer",
+        from: "",
+        to: "[[neighbor]]\naddress = \"10.0.0.3\"\nasn = \"internal\"",
+        neighbor: Some("10.0.0.3"),
+        what: "added",
+        impact: Impact::Hitless,
+    },
+    case(
+        "next-hop-self",
+        ["next-hop-self = false", "next-hop-self = true"],
+        "next-hop-self false -> true",
+        Impact::SoftOut,
+    ),
+    case(
+        "graceful restart on",
+        ["graceful-restart = \"off\"", "graceful-restart = \"full\""],
+        "graceful-restart off -> full",
+        Impact::NextSession,
+    ),
+    case(
+        "add-path send on",
+        ["add-path = \"off\"", "add-path = \"send\""],
+        "add-path off -> send",
+        Impact::NextSession,
+    ),
+    case(
+        "add the IPv6 family",
+        [
             "families = \"ipv4-unicast\"",
             "families = [\"ipv4-unicast\", \"ipv6-unicast\"]",
-            one,
-            "families ipv4-unicast -> ipv4-unicast+ipv6-unicast",
-            Impact::NextSession,
-        ),
-    ];
-    for (name, from, to, neighbor, what, impact) in cases {
+        ],
+        "families ipv4-unicast -> ipv4-unicast+ipv6-unicast",
+        Impact::NextSession,
+    ),
+];
+
+#[test]
+fn the_eleven_changes_reset_no_session() {
+    for Case {
+        name,
+        from,
+        to,
+        neighbor,
+        what,
+        impact,
+    } in ELEVEN
+    {
         let plan = plan(from, to);
         let expected = (neighbor.map(str::to_owned), what, impact);
         let got = changes(&plan);

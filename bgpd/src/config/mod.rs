@@ -15,6 +15,7 @@ mod diagnostic;
 mod host;
 mod model;
 mod nearest;
+mod overlap;
 mod plan;
 mod policy;
 mod raw;

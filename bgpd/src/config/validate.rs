@@ -1,8 +1,8 @@
-//! What is wrong with a file as a whole: names, references, overlaps.
+//! What is wrong with a file as a whole: names, references, contradictions.
 //!
 //! Each check sees the raw sections, because a fault points at a place; none of them stops at
-//! the first finding. Overlaps are found on sorted lists, so a file of ten thousand neighbors
-//! and ranges costs a sort and not a product.
+//! the first finding. Everything is looked up in ordered sets, so a file of ten thousand
+//! neighbors costs a sort and not a product. `overlap` has the checks of what must not overlap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use super::host::Host;
-use super::model::{AddressRange, AsnRule};
+use super::model::AsnRule;
 use super::nearest::did_you_mean;
+use super::overlap::{check_advertised_twice, check_pools, check_ranges};
 use super::policy::RawRule;
-use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawPool, RawRouter};
+use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawRouter};
 use super::read::{At, Sink};
-use crate::origin::blocks;
 
 /// Every check that concerns more than one value.
 pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
@@ -51,10 +51,11 @@ pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
     check_mesh(raw, host, sink);
     check_pools(&raw.pools, sink);
     check_advertised_twice(raw, sink);
-    check_rules(raw, sink);
+    let peers = Peers::of(raw);
+    check_rules(raw, &peers, sink);
     let marks = raw.advertise.iter().map(|block| &block.marks);
     for marks in marks.chain(raw.pools.iter().map(|pool| &pool.marks)) {
-        check_marks(marks, raw, sink);
+        check_marks(marks, &peers, sink);
     }
     check_built(raw, sink);
 }
@@ -198,41 +199,6 @@ fn unknown(word: &str, span: &Range<usize>, (what, known): (&str, &BTreeSet<&str
     sink.error(span, format!("there is no {what} `{word}`"), &cure);
 }
 
-fn check_ranges(raw: &Raw, sink: &Sink) {
-    let mut ranges: Vec<_> = raw.ranges.iter().map(|range| &range.prefix).collect();
-    ranges.sort_by_key(|at| (at.value, at.span.start));
-    // A prefix sorts before what it contains, and what it contains follows it without a gap.
-    let mut outer: Option<&At<IpNet>> = None;
-    for at in ranges {
-        match outer {
-            Some(outer) if outer.value.contains(&at.value) => {
-                let later = if at.span.start > outer.span.start {
-                    at
-                } else {
-                    outer
-                };
-                let message = format!("listen ranges {} and {} overlap", outer.value, at.value);
-                sink.error(&later.span, message, "remove or shrink one of them");
-            }
-            _ => outer = Some(at),
-        }
-    }
-    let listens = raw
-        .router
-        .as_ref()
-        .and_then(|router| router.listen.as_ref());
-    if listens.is_some_and(|list| list.value.is_empty())
-        && let Some(range) = raw.ranges.first()
-    {
-        let message = "a listen range does nothing while `listen` is empty";
-        sink.error(
-            &range.prefix.span,
-            message,
-            "remove the range, or listen on an address",
-        );
-    }
-}
-
 fn check_mesh(raw: &Raw, host: &Host, sink: &Sink) {
     let Some(mesh) = &raw.mesh else { return };
     let mut seen = BTreeSet::new();
@@ -272,99 +238,7 @@ fn check_mesh(raw: &Raw, host: &Host, sink: &Sink) {
     }
 }
 
-fn check_pools(pools: &[RawPool], sink: &Sink) {
-    let mut all: Vec<(&At<AddressRange>, &str)> = Vec::new();
-    for pool in pools {
-        check_aggregation(pool, sink);
-        all.extend(
-            pool.addresses
-                .value
-                .iter()
-                .map(|at| (at, pool.name.value.as_str())),
-        );
-        if pool.addresses.value.is_empty() {
-            let cure = "write addresses = [\"10.0.50.0/24\"]";
-            sink.error(&pool.addresses.span, "the pool has no addresses", cure);
-        }
-    }
-    all.sort_by_key(|(at, _)| (at.value, at.span.start));
-    // The run that reaches furthest of those that begin before.
-    let mut furthest: Option<(&At<AddressRange>, &str)> = None;
-    for (at, pool) in all {
-        if let Some((other, name)) = furthest
-            && other.value.overlaps(&at.value)
-        {
-            let later = if at.span.start > other.span.start {
-                at
-            } else {
-                other
-            };
-            let message = match name == pool {
-                true => format!("{} and {} overlap", other.value, at.value),
-                false => format!(
-                    "{} of pool `{name}` and {} of pool `{pool}` overlap",
-                    other.value, at.value
-                ),
-            };
-            sink.error(
-                &later.span,
-                message,
-                "an address belongs to one pool: shrink one of them",
-            );
-        }
-        if furthest.is_none_or(|(other, _)| other.value.last < at.value.last) {
-            furthest = Some((at, pool));
-        }
-    }
-}
-
-/// An aggregate that is wider than the pool would announce addresses of somebody else.
-fn check_aggregation(pool: &RawPool, sink: &Sink) {
-    for (length, most, v4) in [
-        (&pool.aggregation_length, 32, true),
-        (&pool.aggregation_length_v6, 128, false),
-    ] {
-        let Some(length) = length else { continue };
-        if length.value > most {
-            let message = format!("aggregation length {} is more than {most}", length.value);
-            sink.error(
-                &length.span,
-                message,
-                &format!("write a length up to {most}"),
-            );
-            continue;
-        }
-        let runs = pool
-            .addresses
-            .value
-            .iter()
-            .filter(|at| at.value.first.is_ipv4() == v4);
-        let widest = |run: AddressRange| blocks(run).map(|block| block.prefix_len()).min();
-        let least = runs
-            .filter_map(|at| Some((widest(at.value)?, at.value)))
-            .max();
-        if let Some((widest, run)) = least.filter(|(widest, _)| length.value < *widest) {
-            let message = format!(
-                "aggregation length {} is shorter than /{widest}, the widest prefix in {run}: \
-                 the aggregate would take in addresses outside of the pool",
-                length.value
-            );
-            sink.error(&length.span, message, &format!("write {widest} or more"));
-        }
-    }
-}
-
-fn check_advertised_twice(raw: &Raw, sink: &Sink) {
-    let mut seen = BTreeSet::new();
-    for at in raw.advertise.iter().flat_map(|block| &block.prefixes.value) {
-        if !seen.insert(at.value) {
-            let message = format!("{} is advertised twice", at.value);
-            sink.error(&at.span, message, "keep it in one [[advertise]] block");
-        }
-    }
-}
-
-fn check_rules(raw: &Raw, sink: &Sink) {
+fn check_rules(raw: &Raw, peers: &Peers, sink: &Sink) {
     let groups: BTreeSet<&str> = raw.groups.iter().map(|g| g.name.value.as_str()).collect();
     let pools: Vec<String> = raw
         .pools
@@ -380,12 +254,11 @@ fn check_rules(raw: &Raw, sink: &Sink) {
         "network",
         "*",
     ]);
-    let peers = Peers::of(raw);
     for rule in raw.policies.iter().flat_map(|policy| &policy.rules) {
         for at in &rule.origin_sources {
             unknown(&at.value, &at.span, ("source", &sources), sink);
         }
-        check_rule_neighbors(rule, &groups, &peers, sink);
+        check_rule_neighbors(rule, &groups, peers, sink);
         if let Some(at) = &rule.rpki {
             let message = "`rpki` is not built in this version: every route is \"not-found\"";
             sink.warning(
@@ -419,8 +292,7 @@ fn check_rule_neighbors(rule: &RawRule, groups: &BTreeSet<&str>, peers: &Peers, 
     }
 }
 
-fn check_marks(marks: &RawMarks, raw: &Raw, sink: &Sink) {
-    let peers = Peers::of(raw);
+fn check_marks(marks: &RawMarks, peers: &Peers, sink: &Sink) {
     for at in marks.neighbors.iter().flat_map(|list| &list.value) {
         if !peers.covers(at.value) {
             let message = format!("{} is no neighbor of this file", at.value);

@@ -17,10 +17,9 @@
 //!   is, so an equal prefix of somebody else wins, and a more specific one wins anyway.
 
 mod pool;
-mod state;
 
-pub use pool::{PoolBook, PoolError, PoolStatus};
-pub use state::{PoolState, StateFile};
+pub use crate::state::StateFile;
+pub use pool::{PoolBook, PoolError, PoolState, PoolStatus};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 

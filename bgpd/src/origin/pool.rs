@@ -14,8 +14,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
-use super::state::PoolState;
 use super::{LocalRoute, Source, blocks, is_host};
 use crate::config::{Pool, PoolAdvertise};
 
@@ -24,6 +24,14 @@ use crate::config::{Pool, PoolAdvertise};
 pub struct PoolBook {
     pools: Vec<Pool>,
     in_use: BTreeSet<IpAddr>,
+}
+
+/// The saved part of a pool book.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PoolState {
+    /// Addresses in use, lowest first.
+    pub in_use: Vec<IpAddr>,
 }
 
 /// Why an address could not be put in use or given back. The text is for the operator.

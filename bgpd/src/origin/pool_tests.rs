@@ -1,4 +1,6 @@
-//! Pools in action: use, release, aggregates, changed pools, restart.
+//! Pools in action: use and release, aggregates that come and go with their addresses, pools that
+//! change under addresses in use, and what a restart finds again. The sources are looked at as
+//! the RIB would: prefix, discard flag, and the object an operator is shown.
 
 use super::*;
 use crate::config::{AddressRange, RouteMarks};

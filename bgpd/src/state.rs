@@ -6,22 +6,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use crate::origin::PoolState;
 
 /// Where the state directory is when systemd does not say.
 const STATE_DIRECTORY: &str = "/var/lib/wayfare";
 const FILE_NAME: &str = "pool.json";
-
-/// The saved part of a pool book.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PoolState {
-    /// Addresses in use, lowest first.
-    pub in_use: Vec<IpAddr>,
-}
 
 /// The file a [`PoolState`] is kept in.
 #[derive(Clone, Debug)]
