@@ -277,26 +277,43 @@ fn what_identifies_a_session_resets_it_and_is_named() {
         assert_eq!(resets[0].what, what);
         assert!(plan.to_string().contains("THE SESSION RESETS"), "{plan}");
     }
+    let range = "[[listen-range]]\nprefix = \"10.1.0.0/24\"\nasn = \"internal\"";
+    let plan = plan(range, "");
+    let resets: Vec<_> = plan.resets().map(|change| change.what.as_str()).collect();
+    assert_eq!(
+        resets,
+        ["listen-range 10.1.0.0/24 removed: its sessions end"]
+    );
+}
+
+#[test]
+fn who_this_router_is_takes_a_restart_and_says_so() {
     for (from, to, what) in [
-        (
-            "asn = 64512",
-            "asn = 64513",
-            "router asn 64512 -> 64513: all sessions",
-        ),
+        ("asn = 64512", "asn = 64513", "router asn 64512 -> 64513"),
         (
             "router-id = \"10.0.0.11\"",
-            "router-id = \"10.0.0.12\"",
-            "router-id 10.0.0.11 -> 10.0.0.12: all sessions",
+            "router-id = \"10.0.0.12\"\ncluster-id = \"10.0.0.11\"",
+            "router-id 10.0.0.11 -> 10.0.0.12",
         ),
         (
-            "[[listen-range]]\nprefix = \"10.1.0.0/24\"\nasn = \"internal\"",
-            "",
-            "listen-range 10.1.0.0/24 removed: its sessions end",
+            "[kernel]",
+            "cluster-id = \"10.0.0.9\"\n[kernel]",
+            "cluster-id 10.0.0.11 -> 10.0.0.9",
+        ),
+        (
+            "[kernel]",
+            "default-local-pref = 50\n[kernel]",
+            "default-local-pref 100 -> 50",
         ),
     ] {
         let plan = plan(from, to);
-        let resets: Vec<_> = plan.resets().map(|change| change.what.as_str()).collect();
-        assert!(resets.contains(&what), "{plan}");
+        let restarts: Vec<_> = plan.restarts().map(|change| change.what.as_str()).collect();
+        assert_eq!(restarts, [what], "{plan}");
+        assert!(
+            plan.to_string()
+                .contains("1 change takes a restart of the daemon"),
+            "{plan}"
+        );
     }
 }
 

@@ -165,12 +165,8 @@ impl Diagnostics {
 
     /// Line and column of `one`, counted from 1, the column in characters.
     pub fn place(&self, one: &Diagnostic) -> (usize, usize) {
-        let start = one
-            .span
-            .as_ref()
-            .map_or(0, |span| span.start)
-            .min(self.text.len());
-        let before = self.text.get(..start).unwrap_or("");
+        let start = one.span.as_ref().map_or(0, |span| span.start);
+        let before = &self.text[..self.text.floor_char_boundary(start)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (
             before.matches('\n').count() + 1,
@@ -247,15 +243,16 @@ impl Diagnostics {
         renderer.render(&[group])
     }
 
-    /// The line `span` starts in and the span within that line.
+    /// The line `span` starts in and the span within that line. Spans of a parser that lost its
+    /// way may point anywhere, also into the middle of a character.
     fn line_around(&self, span: &Range<usize>) -> (&str, Range<usize>) {
-        let start = span.start.min(self.text.len());
+        let start = self.text.floor_char_boundary(span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].split('\n').next().unwrap_or("");
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let from = (start - line_start).min(line.len());
-        let to = (span.end.max(start) - line_start).min(line.len()).max(from);
-        (line, from..to)
+        let within = |at: usize| line.floor_char_boundary(at.saturating_sub(line_start));
+        let from = within(start);
+        (line, from..within(span.end).max(from))
     }
 
     /// `2 errors, 1 warning`.

@@ -18,7 +18,9 @@ use super::nearest::did_you_mean;
 use super::read::{Field, Value};
 
 /// Well-known communities by name: RFC 1997, RFC 7999, RFC 8326, RFC 9494.
-const WELL_KNOWN: [(&str, u32); 7] = [
+const WELL_KNOWN: [(&str, u32); 9] = [
+    ("accept-own", 0xffff_0001),
+    ("llgr-stale", 0xffff_0006),
     ("no-export", 0xffff_ff01),
     ("no-advertise", 0xffff_ff02),
     ("no-export-subconfed", 0xffff_ff03),
@@ -219,7 +221,9 @@ pub(super) fn parse_community(text: &str) -> Option<u32> {
     if let Some((_, value)) = WELL_KNOWN.iter().find(|(name, _)| *name == text) {
         return Some(*value);
     }
-    let (high, low) = text.split_once(':')?;
+    let Some((high, low)) = text.split_once(':') else {
+        return decimal(text).filter(|_| !text.is_empty());
+    };
     let (high, low): (u16, u16) = (decimal(high)?, decimal(low)?);
     Some(u32::from(high) << 16 | u32::from(low))
 }

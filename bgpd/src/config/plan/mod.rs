@@ -8,8 +8,8 @@
 //! The classes follow one rule: **a session is reset only when it cannot go on as it is.** A
 //! value that is only spoken in the OPEN (hold time, families, ADD-PATH, graceful restart) waits
 //! for the next session and is marked pending; FRR, BIRD and GoBGP reset at once for most of
-//! these. A value that identifies or protects the session (AS, router id, key, local address,
-//! TTL) resets it, and the plan says so beforehand.
+//! these. A value that identifies or protects the session (its AS, key, local address, TTL) resets
+//! it, and the plan says so beforehand. Who this router is (AS, router id) takes a restart.
 //!
 //! Values are compared as resolved, not as written: a default written out, a value moved from
 //! the neighbor to its group, and sections in another order are no changes.
@@ -94,6 +94,13 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// The changes that only a restart of the daemon applies. Until then the old values run.
+    pub fn restarts(&self) -> impl Iterator<Item = &Change> {
+        self.changes
+            .iter()
+            .filter(|change| change.impact == Impact::Restart)
+    }
+
     /// The changes that end a session.
     pub fn resets(&self) -> impl Iterator<Item = &Change> {
         self.changes
@@ -117,26 +124,18 @@ impl Plan {
 
     fn router(&mut self, old: &Config, new: &Config) {
         let (old, new) = (&old.router, &new.router);
-        self.daemon(old.asn != new.asn, Impact::SessionReset, || {
-            format!("router asn {} -> {}: all sessions", old.asn, new.asn)
+        // Every session and every route of ours is built on these three, so they do not change under
+        // a running daemon: half of the neighbors would be internal that were external before.
+        self.daemon(old.asn != new.asn, Impact::Restart, || {
+            format!("router asn {} -> {}", old.asn, new.asn)
         });
-        self.daemon(old.router_id != new.router_id, Impact::SessionReset, || {
-            format!(
-                "router-id {} -> {}: all sessions",
-                old.router_id, new.router_id
-            )
+        self.daemon(old.router_id != new.router_id, Impact::Restart, || {
+            format!("router-id {} -> {}", old.router_id, new.router_id)
         });
-        // Loop detection of routes already reflected depends on it (RFC 4456 §8).
-        self.daemon(
-            old.cluster_id != new.cluster_id,
-            Impact::SessionReset,
-            || {
-                format!(
-                    "cluster-id {} -> {}: all sessions",
-                    old.cluster_id, new.cluster_id
-                )
-            },
-        );
+
+        self.daemon(old.cluster_id != new.cluster_id, Impact::Restart, || {
+            format!("cluster-id {} -> {}", old.cluster_id, new.cluster_id)
+        });
         self.daemon(old.listen != new.listen, Impact::Hitless, || {
             let list = |all: &[_]| match all {
                 [] => "nothing".to_owned(),
@@ -345,6 +344,11 @@ impl fmt::Display for Plan {
                 write!(f, "neighbor {neighbor}: ")?;
             }
             writeln!(f, "{} ({})", change.what, change.impact.words())?;
+        }
+        match self.restarts().count() {
+            0 => {}
+            1 => writeln!(f, "1 change takes a restart of the daemon")?,
+            more => writeln!(f, "{more} changes take a restart of the daemon")?,
         }
         match self.resets().count() {
             0 => writeln!(f, "no session resets"),
