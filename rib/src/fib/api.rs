@@ -198,6 +198,8 @@ pub struct KernelStats {
     pub routes_stale: usize,
     /// Routes that wait to be written.
     pub routes_pending: usize,
+    /// Routes not written because none of their next hops is reachable.
+    pub routes_waiting: usize,
     /// Routes the kernel refused, waiting for another try.
     pub routes_failing: usize,
     /// Next hop objects of ours.

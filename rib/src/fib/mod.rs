@@ -11,5 +11,18 @@
 //! daemon slows down instead of spinning.
 
 mod api;
+mod audit;
+mod batch;
+mod hops;
+pub mod model;
+mod next_hops;
+mod observe;
+mod reconcile;
+mod routes;
+mod sets;
+mod show;
+mod view;
 
 pub use api::*;
+pub use next_hops::own_ids;
+pub use reconcile::{Fib, RESYNC_MAX};

@@ -9,7 +9,15 @@
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].
 
+mod batch;
+mod cleanup;
+mod decode;
+mod dump;
+mod encode;
 mod handle;
+mod socket;
+mod wire;
 mod worker;
 
+pub use cleanup::{cleanup, interfaces};
 pub use handle::{KernelGone, KernelHandle};

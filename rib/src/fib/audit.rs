@@ -1,0 +1,268 @@
+//! The full comparison with the kernel: at the start, after lost notifications, now and then.
+//!
+//! The driver dumps links, addresses, next hop objects and routes, in this order, and hands in
+//! each row; [`Fib::audit_begin`] and the two ends frame it. Rows of objects come in one turn,
+//! without writes in between; routes may stream over many turns while writing goes on, so what
+//! was written or notified meanwhile (the touched prefixes) is newer than the dump and is not
+//! compared.
+//!
+//! The first audit is the start: routes of an earlier run become stale records, which wait for
+//! someone to ask for them. Later ones are due after an overrun (at once), after a link changed
+//! or the kernel gave an answer that does not fit (soon), and in any case after a while that
+//! grows with the time a dump takes, so that auditing costs at most one part in fifty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::api::KernelEvent;
+use super::model::{ObservedRoute, Source};
+use super::reconcile::{Fib, RESYNC_MAX};
+use super::routes::Placed;
+use super::sets::{SetId, Want};
+
+/// Between two audits at least this long, or fifty times what the last one took.
+const AUDIT_EVERY: Duration = Duration::from_secs(60);
+const AUDIT_SHARE: u32 = 50;
+/// After a suspicion: long enough for a flapping link to come to rest.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(500);
+const SUSPECT_SHARE: u32 = 10;
+
+#[derive(Debug)]
+pub(super) struct Audit {
+    pub(super) resynced: bool,
+    /// Number of the running or last audit; a record that a dump showed carries it.
+    pub(super) mark: u8,
+    pub(super) next_hops: BTreeSet<u32>,
+    pub(super) repairs: usize,
+    /// Groups whose routes the kernel removed, and sets whose routes are to be written anew:
+    /// found by one walk over all routes before the next batch.
+    pub(super) sweep_groups: BTreeSet<u32>,
+    pub(super) sweep_sets: BTreeSet<SetId>,
+    running: Option<Running>,
+    due: Option<Instant>,
+    last_took: Duration,
+    last_end: Instant,
+}
+
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    links: BTreeSet<u32>,
+    addresses: BTreeSet<(u32, IpNet)>,
+    routes: BTreeMap<IpNet, SmallVec<[ObservedRoute; 1]>>,
+    extras: BTreeSet<(IpNet, u32)>,
+    touched: BTreeSet<IpNet>,
+}
+
+impl Audit {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            resynced: false,
+            mark: 0,
+            next_hops: BTreeSet::new(),
+            repairs: 0,
+            sweep_groups: BTreeSet::new(),
+            sweep_sets: BTreeSet::new(),
+            running: None,
+            due: Some(now),
+            last_took: Duration::ZERO,
+            last_end: now,
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| self.running.is_none())
+    }
+
+    /// Something does not fit: compare soon, but not all the time.
+    pub(super) fn suspect(&mut self, now: Instant) {
+        let earliest = self.last_end + self.last_took * SUSPECT_SHARE;
+        let at = earliest.max(now + SUSPECT_PAUSE);
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// What happens to a prefix now is newer than any row of the running dump.
+    pub(super) fn touch(&mut self, prefix: IpNet) {
+        if let Some(running) = &mut self.running {
+            running.touched.insert(prefix);
+        }
+    }
+
+    /// Whether a row says less than is known already; notes what a notification says.
+    pub(super) fn outdated(&mut self, route: &ObservedRoute, source: Source) -> bool {
+        let Some(running) = &mut self.running else {
+            return false;
+        };
+        if source == Source::Dump {
+            return running.touched.contains(&route.prefix);
+        }
+        running.touched.insert(route.prefix);
+        false
+    }
+
+    pub(super) fn link_seen(&mut self, index: u32) {
+        if let Some(running) = &mut self.running {
+            running.links.insert(index);
+        }
+    }
+
+    pub(super) fn address_seen(&mut self, index: u32, address: IpNet) {
+        if let Some(running) = &mut self.running {
+            running.addresses.insert((index, address));
+        }
+    }
+
+    pub(super) fn extra_seen(&mut self, key: (IpNet, u32)) {
+        if let Some(running) = &mut self.running {
+            running.extras.insert(key);
+        }
+    }
+
+    pub(super) fn shadow(&mut self, route: ObservedRoute) {
+        if let Some(running) = &mut self.running {
+            running.routes.entry(route.prefix).or_default().push(route);
+        }
+    }
+}
+
+impl Fib {
+    /// Whether a dump should be started now.
+    #[must_use]
+    pub fn wants_audit(&self, now: Instant) -> bool {
+        self.audit.due().is_some_and(|due| due <= now)
+    }
+
+    /// Notifications were lost: everything is to be read again at once.
+    pub fn overrun(&mut self, now: Instant) {
+        self.stats.overruns += 1;
+        self.audit.due = Some(now);
+        self.audit.running = None;
+        self.event(KernelEvent::Overrun);
+    }
+
+    /// A dump starts. An unfinished one is forgotten.
+    pub fn audit_begin(&mut self, now: Instant) {
+        self.audit.mark = self.audit.mark.wrapping_add(1);
+        self.audit.due = None;
+        self.audit.repairs = 0;
+        self.audit.next_hops.clear();
+        self.audit.running = Some(Running {
+            since: now,
+            links: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            routes: BTreeMap::new(),
+            extras: BTreeSet::new(),
+            touched: BTreeSet::new(),
+        });
+    }
+
+    /// Links, addresses and next hop objects are all in: what was not among them is gone.
+    pub fn audit_objects_end(&mut self, now: Instant) {
+        let Some(running) = &mut self.audit.running else {
+            return;
+        };
+        let links = std::mem::take(&mut running.links);
+        let addresses = std::mem::take(&mut running.addresses);
+        for index in self.view.link_indexes() {
+            if !links.contains(&index) {
+                self.link_gone(now, index);
+                continue;
+            }
+            for address in self.view.addresses_of(index).to_vec() {
+                if !addresses.contains(&(index, address)) {
+                    self.address(now, index, address, false);
+                }
+            }
+        }
+        let seen = std::mem::take(&mut self.audit.next_hops);
+        self.next_hops.keep_only(&seen);
+        self.kick(now);
+    }
+
+    /// All routes are in. False if no dump was running (an overrun has cancelled it).
+    pub fn audit_end(&mut self, now: Instant) -> bool {
+        let Some(running) = self.audit.running.take() else {
+            return false;
+        };
+        self.audit.last_took = now.saturating_duration_since(running.since);
+        self.audit.last_end = now;
+        let next = now + AUDIT_EVERY.max(self.audit.last_took * AUDIT_SHARE);
+        self.audit.due = Some(self.audit.due.map_or(next, |due| due.min(next)));
+        self.stats.audits += 1;
+        self.own_missing(now, &running);
+        let kept = &running;
+        self.routes.extras.retain(|key| {
+            kept.extras.contains(key) || kept.touched.contains(&key.0)
+        });
+        self.others_differ(running);
+        self.kick(now);
+        if !self.ready {
+            self.start(now);
+        } else if self.audit.repairs > 0 {
+            let routes = self.audit.repairs;
+            self.stats.audit_repairs += u64::try_from(routes).unwrap_or(0);
+            self.event(KernelEvent::AuditRepaired { routes });
+        }
+        true
+    }
+
+    fn start(&mut self, now: Instant) {
+        self.ready = true;
+        if !self.audit.resynced {
+            self.resync_deadline = Some(now + RESYNC_MAX);
+        }
+        let adopted = self.routes.stale;
+        self.event(KernelEvent::Ready { adopted });
+        self.settle_quietly();
+        self.tell_tracked();
+        // What was asked for before the first dump had no next hops to resolve.
+        let wanted = self.routes.map.iter();
+        let wanted = wanted.filter(|(_, record)| record.want != Want::Nothing);
+        for prefix in wanted.map(|(prefix, _)| *prefix).collect::<Vec<_>>() {
+            self.routes.enqueue(prefix);
+        }
+    }
+
+    fn own_missing(&mut self, now: Instant, running: &Running) {
+        let mark = self.audit.mark;
+        let missing: Vec<IpNet> = self
+            .routes
+            .map
+            .iter()
+            .filter(|(prefix, record)| {
+                record.placed != Placed::Nothing
+                    && record.seen != mark
+                    && !running.touched.contains(prefix)
+            })
+            .map(|(prefix, _)| *prefix)
+            .collect();
+        for prefix in missing {
+            self.set_placed(prefix, Placed::Nothing);
+            self.routes.set_stale(prefix, false);
+            self.enqueue(now, prefix);
+            self.audit.repairs += 1;
+        }
+    }
+
+    fn others_differ(&mut self, running: Running) {
+        let Running {
+            mut routes,
+            touched,
+            ..
+        } = running;
+        let known: Vec<IpNet> = self.view.prefixes().collect();
+        for prefix in known {
+            if !routes.contains_key(&prefix) {
+                routes.insert(prefix, SmallVec::new());
+            }
+        }
+        for (prefix, found) in routes {
+            if !touched.contains(&prefix) {
+                self.view.set_routes(prefix, found);
+            }
+        }
+    }
+}

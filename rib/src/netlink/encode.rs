@@ -1,0 +1,194 @@
+//! Operations as netlink messages, and the requests for dumps.
+//!
+//! Every message about a route or next hop carries our protocol number. For a deletion that is
+//! what protects others: the kernel deletes only what matches prefix, table, metric and protocol.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::fib::KernelConfig;
+use crate::fib::model::{Hop, KernelOp, Member, RouteTarget};
+
+use super::wire::{
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, RTM_DELNEXTHOP, RTM_DELROUTE,
+    RTM_GETADDR, RTM_GETLINK, RTM_GETNEXTHOP, RTM_GETROUTE, RTM_NEWNEXTHOP, RTM_NEWROUTE, Writer,
+};
+
+pub(super) const AF_INET: u8 = 2;
+pub(super) const AF_INET6: u8 = 10;
+pub(super) const RTN_UNICAST: u8 = 1;
+pub(super) const RTN_BLACKHOLE: u8 = 6;
+/// Scope of a deletion: any.
+const RT_SCOPE_NOWHERE: u8 = 255;
+pub(super) const RTA_DST: u16 = 1;
+pub(super) const RTA_OIF: u16 = 4;
+pub(super) const RTA_GATEWAY: u16 = 5;
+pub(super) const RTA_PRIORITY: u16 = 6;
+pub(super) const RTA_MULTIPATH: u16 = 9;
+pub(super) const RTA_TABLE: u16 = 15;
+pub(super) const RTA_VIA: u16 = 18;
+pub(super) const RTA_NH_ID: u16 = 30;
+pub(super) const NHA_ID: u16 = 1;
+pub(super) const NHA_GROUP: u16 = 2;
+pub(super) const NHA_OIF: u16 = 5;
+pub(super) const NHA_GATEWAY: u16 = 6;
+const IFLA_EXT_MASK: u16 = 29;
+const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+
+pub(super) fn family_of(addr: IpAddr) -> u8 {
+    if addr.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+/// Appends one operation.
+pub(super) fn operation(out: &mut Writer, op: &KernelOp, config: &KernelConfig, seq: u32) {
+    match op {
+        KernelOp::PutNextHop { id, hop } => {
+            let header = [family_of(hop.gateway), 0, config.protocol, 0, 0, 0, 0, 0];
+            out.begin(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_REPLACE, seq, &header);
+            out.attr_u32(NHA_ID, *id);
+            out.attr_u32(NHA_OIF, hop.interface);
+            address(out, NHA_GATEWAY, hop.gateway);
+        }
+        KernelOp::PutGroup {
+            id,
+            members,
+            must_exist,
+        } => {
+            let flags = if *must_exist {
+                NLM_F_REPLACE
+            } else {
+                NLM_F_CREATE | NLM_F_REPLACE
+            };
+            let header = [0, 0, config.protocol, 0, 0, 0, 0, 0];
+            out.begin(RTM_NEWNEXTHOP, flags, seq, &header);
+            out.attr_u32(NHA_ID, *id);
+            let mut group = Vec::with_capacity(members.len() * 8);
+            for (member, weight) in members {
+                group.extend_from_slice(&member.to_ne_bytes());
+                // The kernel counts shares from 0.
+                group.extend_from_slice(&[weight.saturating_sub(1), 0, 0, 0]);
+            }
+            out.attr(NHA_GROUP, &group);
+        }
+        KernelOp::DeleteNextHop { id } => {
+            out.begin(RTM_DELNEXTHOP, 0, seq, &[0; 8]);
+            out.attr_u32(NHA_ID, *id);
+        }
+        KernelOp::PutRoute {
+            prefix,
+            metric,
+            target,
+            replace,
+        } => {
+            let flags = if *replace { NLM_F_REPLACE } else { NLM_F_EXCL };
+            let kind = match target {
+                RouteTarget::Discard => RTN_BLACKHOLE,
+                _ => RTN_UNICAST,
+            };
+            let header = route_header(*prefix, config, 0, kind);
+            out.begin(RTM_NEWROUTE, NLM_F_CREATE | flags, seq, &header);
+            place(out, *prefix, *metric, config);
+            match target {
+                RouteTarget::Group(id) => out.attr_u32(RTA_NH_ID, *id),
+                RouteTarget::Paths(members) => paths(out, *prefix, members),
+                RouteTarget::Discard => {}
+            }
+        }
+        KernelOp::DeleteRoute { prefix, metric } => {
+            let header = route_header(*prefix, config, RT_SCOPE_NOWHERE, 0);
+            out.begin(RTM_DELROUTE, 0, seq, &header);
+            place(out, *prefix, *metric, config);
+        }
+    }
+    out.end();
+}
+
+fn route_header(prefix: IpNet, config: &KernelConfig, scope: u8, kind: u8) -> [u8; 12] {
+    let family = family_of(prefix.addr());
+    let len = prefix.prefix_len();
+    // The table goes into an attribute: the byte here is too small for it.
+    [family, len, 0, 0, 0, config.protocol, scope, kind, 0, 0, 0, 0]
+}
+
+fn place(out: &mut Writer, prefix: IpNet, metric: u32, config: &KernelConfig) {
+    address(out, RTA_DST, prefix.addr());
+    out.attr_u32(RTA_TABLE, config.table);
+    out.attr_u32(RTA_PRIORITY, metric);
+}
+
+fn address(out: &mut Writer, kind: u16, addr: IpAddr) {
+    match addr {
+        IpAddr::V4(v4) => out.attr(kind, &v4.octets()),
+        IpAddr::V6(v6) => out.attr(kind, &v6.octets()),
+    }
+}
+
+/// The gateway as a route of this prefix names it: another family's goes into `RTA_VIA`
+/// (RFC 8950).
+fn gateway(prefix: IpNet, hop: &Hop) -> (u16, Vec<u8>) {
+    let octets = match hop.gateway {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    if hop.gateway.is_ipv4() == prefix.addr().is_ipv4() {
+        return (RTA_GATEWAY, octets);
+    }
+    let mut via = u16::from(family_of(hop.gateway)).to_ne_bytes().to_vec();
+    via.extend_from_slice(&octets);
+    (RTA_VIA, via)
+}
+
+/// Next hops written into the route, for kernels without next hop objects.
+fn paths(out: &mut Writer, prefix: IpNet, members: &[Member]) {
+    if let [only] = members {
+        let (kind, value) = gateway(prefix, &only.hop);
+        out.attr(kind, &value);
+        out.attr_u32(RTA_OIF, only.hop.interface);
+        return;
+    }
+    let mut list = Vec::new();
+    for member in members {
+        let (kind, value) = gateway(prefix, &member.hop);
+        let attr = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
+        let padded = attr.next_multiple_of(4);
+        list.extend_from_slice(&(8 + padded).to_ne_bytes());
+        list.extend_from_slice(&[0, member.weight.saturating_sub(1)]);
+        list.extend_from_slice(&member.hop.interface.to_ne_bytes());
+        list.extend_from_slice(&attr.to_ne_bytes());
+        list.extend_from_slice(&kind.to_ne_bytes());
+        list.extend_from_slice(&value);
+        list.resize(list.len() + usize::from(padded - attr), 0);
+    }
+    out.attr(RTA_MULTIPATH, &list);
+}
+
+/// What can be dumped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dump {
+    Links,
+    Addresses,
+    NextHops,
+    /// Routes of a family; of one table, or of all (`None`).
+    Routes(u8, Option<u32>),
+}
+
+pub(super) fn dump_request(out: &mut Writer, dump: Dump, seq: u32) {
+    out.clear();
+    match dump {
+        Dump::Links => {
+            out.begin(RTM_GETLINK, NLM_F_DUMP, seq, &[0; 16]);
+            out.attr_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        }
+        Dump::Addresses => out.begin(RTM_GETADDR, NLM_F_DUMP, seq, &[0; 8]),
+        Dump::NextHops => out.begin(RTM_GETNEXTHOP, NLM_F_DUMP, seq, &[0; 8]),
+        Dump::Routes(family, table) => {
+            let header = [family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            out.begin(RTM_GETROUTE, NLM_F_DUMP, seq, &header);
+            if let Some(table) = table {
+                out.attr_u32(RTA_TABLE, table);
+            }
+        }
+    }
+    out.end();
+}
