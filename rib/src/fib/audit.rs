@@ -194,9 +194,9 @@ impl Fib {
         self.stats.audits += 1;
         self.own_missing(now, &running);
         let kept = &running;
-        self.routes.extras.retain(|key| {
-            kept.extras.contains(key) || kept.touched.contains(&key.0)
-        });
+        self.routes
+            .extras
+            .retain(|key| kept.extras.contains(key) || kept.touched.contains(&key.0));
         self.others_differ(running);
         self.kick(now);
         if !self.ready {

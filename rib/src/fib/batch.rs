@@ -57,9 +57,7 @@ impl Fib {
     /// Whether a batch would have something in it.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.ready
-            && !self.config.watch_only
-            && (self.burst.is_some() || self.routes.pending() > 0)
+        self.ready && !self.config.watch_only && (self.burst.is_some() || self.routes.pending() > 0)
     }
 
     fn burst_ends(&mut self, now: Instant) {
@@ -83,7 +81,9 @@ impl Fib {
             Want::Set(id) => match self.sets.target(id) {
                 Target::At(at) => (Slot::Unicast, Placed::At(at)),
                 target => {
-                    if !record.parked && let Some(set) = self.sets.get_mut(id) {
+                    if !record.parked
+                        && let Some(set) = self.sets.get_mut(id)
+                    {
                         set.waiting.push(prefix);
                         self.routes.record(prefix).parked = true;
                     }
@@ -105,9 +105,7 @@ impl Fib {
             return None;
         }
         let target = match record.want {
-            Want::Set(id) if self.inline => {
-                RouteTarget::Paths(self.sets.get(id)?.members.clone())
-            }
+            Want::Set(id) if self.inline => RouteTarget::Paths(self.sets.get(id)?.members.clone()),
             _ => match wanted {
                 Placed::At(group) => RouteTarget::Group(group),
                 _ => RouteTarget::Discard,
@@ -136,16 +134,22 @@ impl Fib {
             return;
         }
         for (prefix, metric) in &self.routes.extras {
-            let wanted = self.routes.get(*prefix).is_some_and(|record| match record.want {
-                Want::Nothing => false,
-                Want::Discard => record.placed != Placed::Discard,
-                Want::Set(id) => match self.sets.target(id) {
-                    Target::At(at) => record.placed != Placed::At(at),
-                    Target::Pending => true,
-                    Target::Unresolved => false,
-                },
-            });
-            let known = self.routes.get(*prefix).is_some_and(|r| r.want != Want::Nothing);
+            let wanted = self
+                .routes
+                .get(*prefix)
+                .is_some_and(|record| match record.want {
+                    Want::Nothing => false,
+                    Want::Discard => record.placed != Placed::Discard,
+                    Want::Set(id) => match self.sets.target(id) {
+                        Target::At(at) => record.placed != Placed::At(at),
+                        Target::Pending => true,
+                        Target::Unresolved => false,
+                    },
+                });
+            let known = self
+                .routes
+                .get(*prefix)
+                .is_some_and(|r| r.want != Want::Nothing);
             if !wanted && (known || self.audit.resynced) && ops.len() < max {
                 let (prefix, metric) = (*prefix, *metric);
                 ops.push(KernelOp::DeleteRoute { prefix, metric });

@@ -14,8 +14,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::api::{
-    FibChange, FibRoute, Interface, KernelConfig, KernelEvent, KernelStats, Meddling,
-    NextHopState,
+    FibChange, FibRoute, Interface, KernelConfig, KernelEvent, KernelStats, Meddling, NextHopState,
 };
 use super::audit::Audit;
 use super::hops::{HopKey, Hops};

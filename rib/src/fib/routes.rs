@@ -247,7 +247,8 @@ impl Routes {
         }
         let doublings = u32::from(record.restores - RESTORES_AT_ONCE - 1).min(16);
         let pause = Duration::from_secs(1) * 2_u32.saturating_pow(doublings);
-        self.later.insert((now + RESTORE_PAUSE_LAST.min(pause), prefix));
+        self.later
+            .insert((now + RESTORE_PAUSE_LAST.min(pause), prefix));
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

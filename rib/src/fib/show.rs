@@ -30,7 +30,11 @@ impl Fib {
         for _ in 0..query.max {
             let from = if std::mem::take(&mut skip_v4) {
                 let default = self.rows_exist(first_v6, query.ours);
-                if default { Some(first_v6) } else { self.next_prefix(Some(first_v6), query) }
+                if default {
+                    Some(first_v6)
+                } else {
+                    self.next_prefix(Some(first_v6), query)
+                }
             } else {
                 self.next_prefix(at, query)
             };
@@ -46,7 +50,11 @@ impl Fib {
 
     fn next_prefix(&self, after: Option<IpNet>, query: &RouteQuery) -> Option<IpNet> {
         let ours = next_key(&self.routes.map, after);
-        let others = if query.ours { None } else { self.view.first_after(after) };
+        let others = if query.ours {
+            None
+        } else {
+            self.view.first_after(after)
+        };
         match (ours, others) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -105,7 +113,11 @@ impl Fib {
             prefix,
             table: self.config.table,
             protocol: self.config.protocol,
-            metric: record.placed.slot().unwrap_or(Slot::Unicast).metric(&self.config),
+            metric: record
+                .placed
+                .slot()
+                .unwrap_or(Slot::Unicast)
+                .metric(&self.config),
             kind: RouteKind::Unicast,
             ours: true,
             wanted: record.want != Want::Nothing,
@@ -127,7 +139,11 @@ impl Fib {
                     view.kind = RouteKind::Discard;
                 }
                 let hops = view.next_hop_id.map(|id| self.next_hops.members(id));
-                view.next_hops = hops.unwrap_or_default().iter().map(|m| self.way(m)).collect();
+                view.next_hops = hops
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|m| self.way(m))
+                    .collect();
             }
             Want::Discard => {
                 view.kind = RouteKind::Discard;

@@ -277,7 +277,11 @@ impl View {
     fn count(&mut self, prefix: IpNet, more: bool) {
         let key = (prefix.addr().is_ipv6(), prefix.prefix_len());
         let count = self.lengths.entry(key).or_default();
-        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        *count = if more {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
         if *count == 0 {
             self.lengths.remove(&key);
         }

@@ -97,7 +97,9 @@ fn remove_next_hops(config: &KernelConfig, report: &mut CleanupReport) -> io::Re
     let delete = |groups: bool| -> Vec<KernelOp> {
         let is_group = |n: &ObservedNextHop| matches!(n.content, NextHopContent::Group(_));
         let chosen = ours.iter().filter(|n| is_group(n) == groups);
-        chosen.map(|n| KernelOp::DeleteNextHop { id: n.id }).collect()
+        chosen
+            .map(|n| KernelOp::DeleteNextHop { id: n.id })
+            .collect()
     };
     report.groups += remove(delete(true), config, report)?;
     report.next_hops += remove(delete(false), config, report)?;
@@ -114,9 +116,8 @@ fn remove(
     let mut removed = 0;
     for batch in ops.chunks(BATCH_MAX) {
         let errors = writer.write(batch, config)?;
-        let gone = |(_, error): &&(usize, OpError)| {
-            matches!(error.errno, errno::ESRCH | errno::ENOENT)
-        };
+        let gone =
+            |(_, error): &&(usize, OpError)| matches!(error.errno, errno::ESRCH | errno::ENOENT);
         let already = errors.iter().filter(gone).count();
         report.refused += errors.len() - already;
         removed += batch.len() - errors.len();

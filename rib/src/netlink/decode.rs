@@ -175,7 +175,9 @@ pub(super) fn next_hop(body: &[u8]) -> Option<ObservedNextHop> {
     let content = match (group, gateway, interface) {
         _ if special => NextHopContent::Other,
         (Some(members), _, _) => NextHopContent::Group(members),
-        (None, Some(gateway), Some(interface)) => NextHopContent::Single(Hop { gateway, interface }),
+        (None, Some(gateway), Some(interface)) => {
+            NextHopContent::Single(Hop { gateway, interface })
+        }
         _ => NextHopContent::Other,
     };
     Some(ObservedNextHop {

@@ -17,8 +17,7 @@ use super::encode::{AF_INET, AF_INET6, Dump, dump_request};
 use super::socket::Netlink;
 use super::wire::{
     Message, NLM_F_REPLACE, NLMSG_DONE, NLMSG_ERROR, RTM_DELADDR, RTM_DELLINK, RTM_DELNEXTHOP,
-    RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNEXTHOP, RTM_NEWROUTE, Writer, answer,
-    messages,
+    RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNEXTHOP, RTM_NEWROUTE, Writer, answer, messages,
 };
 
 /// "Not supported": what a kernel without next hop objects answers.

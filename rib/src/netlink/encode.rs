@@ -11,8 +11,8 @@ use crate::fib::KernelConfig;
 use crate::fib::model::{Hop, KernelOp, Member, RouteTarget};
 
 use super::wire::{
-    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, RTM_DELNEXTHOP, RTM_DELROUTE,
-    RTM_GETADDR, RTM_GETLINK, RTM_GETNEXTHOP, RTM_GETROUTE, RTM_NEWNEXTHOP, RTM_NEWROUTE, Writer,
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, RTM_DELNEXTHOP, RTM_DELROUTE, RTM_GETADDR,
+    RTM_GETLINK, RTM_GETNEXTHOP, RTM_GETROUTE, RTM_NEWNEXTHOP, RTM_NEWROUTE, Writer,
 };
 
 pub(super) const AF_INET: u8 = 2;
@@ -108,7 +108,20 @@ fn route_header(prefix: IpNet, config: &KernelConfig, scope: u8, kind: u8) -> [u
     let family = family_of(prefix.addr());
     let len = prefix.prefix_len();
     // The table goes into an attribute: the byte here is too small for it.
-    [family, len, 0, 0, 0, config.protocol, scope, kind, 0, 0, 0, 0]
+    [
+        family,
+        len,
+        0,
+        0,
+        0,
+        config.protocol,
+        scope,
+        kind,
+        0,
+        0,
+        0,
+        0,
+    ]
 }
 
 fn place(out: &mut Writer, prefix: IpNet, metric: u32, config: &KernelConfig) {

@@ -113,7 +113,10 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
                 self.broken(&error);
             }
             let now = Instant::now();
-            if self.ends_at.is_some_and(|at| at <= now || !self.fib.has_work()) {
+            if self
+                .ends_at
+                .is_some_and(|at| at <= now || !self.fib.has_work())
+            {
                 return;
             }
         }
@@ -275,10 +278,7 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
     fn deliver(&mut self) {
         let mut interfaces = false;
         while let Some(event) = self.fib.poll_event() {
-            interfaces |= matches!(
-                event,
-                KernelEvent::Interface(_) | KernelEvent::Ready { .. }
-            );
+            interfaces |= matches!(event, KernelEvent::Interface(_) | KernelEvent::Ready { .. });
             if interfaces {
                 // Whoever hears of a change finds it in the snapshot.
                 self.publish(true);

@@ -30,7 +30,10 @@ pub fn in_namespace(name: &str, body: impl FnOnce()) {
         body();
         return;
     }
-    let Some(flags) = ["-Urnm", "-nm"].into_iter().find(|flags| can_unshare(flags)) else {
+    let Some(flags) = ["-Urnm", "-nm"]
+        .into_iter()
+        .find(|flags| can_unshare(flags))
+    else {
         eprintln!("SKIPPED {name}: no user namespaces here and not root");
         return;
     };

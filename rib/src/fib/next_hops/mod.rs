@@ -189,7 +189,8 @@ impl NextHops {
         for member in members {
             if !self.by_hop.contains_key(&member.hop) {
                 let object = self.fresh_id();
-                self.objects.insert(object, Object::new(member.hop, State::Absent));
+                self.objects
+                    .insert(object, Object::new(member.hop, State::Absent));
                 self.by_hop.insert(member.hop, object);
                 self.new_objects.insert(object);
             }
@@ -220,7 +221,9 @@ impl NextHops {
     }
 
     fn ids_of(&self, members: &[Member]) -> Option<Vec<(u32, u8)>> {
-        let ids = members.iter().map(|m| Some((*self.by_hop.get(&m.hop)?, m.weight)));
+        let ids = members
+            .iter()
+            .map(|m| Some((*self.by_hop.get(&m.hop)?, m.weight)));
         let mut ids: Vec<(u32, u8)> = ids.collect::<Option<_>>()?;
         ids.sort_unstable();
         Some(ids)

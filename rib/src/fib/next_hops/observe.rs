@@ -145,9 +145,10 @@ impl NextHops {
 
     /// After a dump: everything of ours that is not in it does not exist.
     pub(in crate::fib) fn keep_only(&mut self, seen: &BTreeSet<u32>) {
-        let objects = self.objects.iter().filter(|(id, object)| {
-            object.state == State::Present && !seen.contains(id)
-        });
+        let objects = self
+            .objects
+            .iter()
+            .filter(|(id, object)| object.state == State::Present && !seen.contains(id));
         let lost: Vec<u32> = objects.map(|(id, _)| *id).collect();
         for id in lost {
             self.object_lost(id);

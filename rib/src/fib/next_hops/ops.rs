@@ -56,7 +56,9 @@ impl NextHops {
             return BTreeSet::new();
         }
         let groups = self.groups.values();
-        groups.flat_map(|g| g.wanted.iter().map(|m| m.hop)).collect()
+        groups
+            .flat_map(|g| g.wanted.iter().map(|m| m.hop))
+            .collect()
     }
 
     /// Emits what a group needs; false: it waits for its objects.
@@ -108,7 +110,11 @@ impl NextHops {
         let groups = self.groups.iter().filter(|(_, group)| {
             group.set.is_none() && group.routes == 0 && group.retry.again.is_none()
         });
-        out.extend(groups.take(max).map(|(id, _)| KernelOp::DeleteNextHop { id: *id }));
+        out.extend(
+            groups
+                .take(max)
+                .map(|(id, _)| KernelOp::DeleteNextHop { id: *id }),
+        );
         if !out.is_empty() {
             return;
         }
@@ -118,9 +124,10 @@ impl NextHops {
             let hops = group.wanted.iter();
             used.extend(hops.filter_map(|m| self.by_hop.get(&m.hop).copied()));
         }
-        let objects = self.objects.iter().filter(|(id, object)| {
-            !used.contains(id) && object.retry.again.is_none()
-        });
+        let objects = self
+            .objects
+            .iter()
+            .filter(|(id, object)| !used.contains(id) && object.retry.again.is_none());
         let objects = objects.take(max);
         out.extend(objects.map(|(id, _)| KernelOp::DeleteNextHop { id: *id }));
         self.litter = !out.is_empty();
