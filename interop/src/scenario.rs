@@ -5,13 +5,16 @@
 //! changes what its feature is about and leaves the rest. The implementation under test is always
 //! node `dut` (10.99.0.1), the other side node 2.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::capture::Capture;
 use crate::lab::{self, Lab};
 use crate::node::Node;
 use crate::peers::{self, Feature, Kind, Router};
+use crate::player::strict::Reading;
+use crate::player::{Player, wire};
 use crate::speaker::{Neighbor, Speaker};
+use crate::wait;
 
 /// AS of the one under test.
 pub const DUT_ASN: u32 = 65001;
@@ -184,4 +187,39 @@ impl Pair {
             "the capture holds no OPEN of ours: it proves nothing"
         );
     }
+}
+
+/// A raw speaker at `10.99.0.NUMBER` (201 and up, beyond the nodes) with a session to `router`,
+/// which must have it as a passive neighbor of AS `asn`. Both unicast families, four-octet AS.
+#[track_caller]
+pub fn speak(lab: &Lab, number: u8, router: IpAddr, asn: u32, external: bool) -> Player {
+    let local = Lab::address(number);
+    lab.own_address(local.into());
+    let capabilities = [
+        wire::multiprotocol(1, 1),
+        wire::multiprotocol(2, 1),
+        wire::capability(2, &[]),
+        wire::capability(65, &asn.to_be_bytes()),
+    ];
+    let open = wire::open(asn, 180, local.octets(), &capabilities);
+    let reading = Reading { four_octet_as: true, external };
+    wait::until(&format!("a session of {local} with {router}"), 20, || {
+        let to = SocketAddr::new(router, 179);
+        let mut player =
+            Player::connect(local.into(), to, reading).map_err(|e| e.to_string())?;
+        match player.establish(&open) {
+            Ok(()) => Ok(player),
+            Err(ended) => Err(format!("{ended:?}")),
+        }
+    })
+}
+
+/// An UPDATE for one IPv4 prefix with an ordinary path, `extra` attributes after it.
+pub fn plain_update(prefix: &str, as_path: &[u32], next_hop: Ipv4Addr, extra: &[u8]) -> Vec<u8> {
+    let prefix = prefix.parse().expect("a prefix written in a test");
+    let mut attributes = wire::attribute(0x40, 1, &[0]);
+    attributes.extend(wire::attribute(0x40, 2, &wire::as_sequence(as_path)));
+    attributes.extend(wire::attribute(0x40, 3, &next_hop.octets()));
+    attributes.extend(extra);
+    wire::update(&[], &attributes, &wire::nlri(prefix))
 }

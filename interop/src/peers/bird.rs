@@ -59,7 +59,10 @@ impl Implementation for Bird {
     }
 
     fn paths(&self, node: &Node, prefix: &IpNet) -> Result<Vec<Path>, String> {
-        let text = birdc(node, &["show", "route", "all", &prefix.to_string()])?;
+        let text = match birdc(node, &["show", "route", "all", &prefix.to_string()]) {
+            Err(why) if why.contains("Network not found") => return Ok(Vec::new()),
+            other => other?,
+        };
         Ok(parse_routes(&text)
             .into_iter()
             .map(|(_, path)| path)
@@ -92,7 +95,7 @@ impl Implementation for Bird {
     }
 
     fn refresh_in(&self, node: &Node, speaker: &Speaker, neighbor: IpAddr) -> Result<(), String> {
-        birdc(node, &["reload", "in", &name_of(speaker, neighbor)?]).map(|_| ())
+        birdc(node, &["reload", "bgp", "in", &name_of(speaker, neighbor)?]).map(|_| ())
     }
 
     fn shut(&self, node: &Node, speaker: &Speaker, peer: IpAddr, why: &str) -> Result<(), String> {

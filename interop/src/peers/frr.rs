@@ -1,4 +1,4 @@
-//! FRR 10: `mgmtd` first, then `zebra` and `bgpd`, then the configuration through `vtysh -f`.
+//! FRR 10: `mgmtd` first, then `zebra` and `bgpd`, then the configuration as typed.
 //!
 //! The profile is `datacenter`, whose connect timer and advertisement interval suit a lab, and
 //! RFC 8212's demand for policies is switched off, since the scenarios' policies are ours to test.
@@ -27,8 +27,11 @@ cd /usr/lib/frr
 ./mgmtd -d -A 127.0.0.1
 ./zebra -d -A 127.0.0.1 -s 90000000
 ./bgpd -d -A 127.0.0.1
-cp /run/node/frr.conf /run/frr/frr.conf && chown frr:frr /run/frr/frr.conf
 ";
+
+/// As typed, not as a file: after a file (`vtysh -f`) bgpd holds all neighbors back for four
+/// seconds, in case more is to come.
+const CONFIGURE: &str = "{ echo configure; cat /run/node/frr.conf; echo end; } | vtysh";
 
 impl Implementation for Frr {
     fn configure(&self, node: &Node, speaker: &Speaker) {
@@ -38,7 +41,7 @@ impl Implementation for Frr {
     fn start(&self, node: &Node, _speaker: &Speaker) {
         node.sh(START);
         wait::until("vtysh takes the configuration", 20, || {
-            node.output("vtysh", &["-f", "/run/frr/frr.conf"])?;
+            node.output("sh", &["-c", CONFIGURE])?;
             let running = vtysh(node, "show running-config")?;
             if running.contains("router bgp") {
                 Ok(())
@@ -143,7 +146,8 @@ fn config(node: &Node, speaker: &Speaker) -> String {
     );
     text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n";
     text += " no bgp network import-check\n bgp bestpath as-path multipath-relax\n";
-    text += " bgp log-neighbor-changes\n";
+    // A crash is to be seen at once, not after a restart time.
+    text += " bgp log-neighbor-changes\n bgp graceful-restart-disable\n";
     for neighbor in &speaker.neighbors {
         text += &session(neighbor);
     }
@@ -159,12 +163,17 @@ fn config(node: &Node, speaker: &Speaker) -> String {
     for family in [Family::V4, Family::V6] {
         text += &address_family(speaker, family);
     }
+    for neighbor in &speaker.neighbors {
+        let _ = writeln!(text, " no neighbor {} shutdown", neighbor.address);
+    }
     text
 }
 
 fn session(neighbor: &Neighbor) -> String {
     let address = neighbor.address;
     let mut text = format!(" neighbor {address} remote-as {}\n", neighbor.asn);
+    // Without a family yet, a start would fail and be retried seconds later.
+    let _ = writeln!(text, " neighbor {address} shutdown");
     let hold = neighbor.hold_time_s;
     let _ = writeln!(text, " neighbor {address} timers {} {hold}", hold / 3);
     let _ = writeln!(text, " neighbor {address} timers connect 1");

@@ -104,7 +104,7 @@ impl Implementation for Gobgp {
 
     fn shut(&self, node: &Node, _speaker: &Speaker, peer: IpAddr, why: &str) -> Result<(), String> {
         let peer = peer.to_string();
-        node.output("gobgp", &["neighbor", &peer, "disable", "--reason", why])
+        node.output("gobgp", &["neighbor", &peer, "shutdown", "--reason", why])
             .map(|_| ())
     }
 

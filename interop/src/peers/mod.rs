@@ -63,6 +63,8 @@ pub enum Feature {
     SingleUser,
     /// Usable IPv6 next hops on an IPv4 session.
     Ipv6NextHopOverIpv4,
+    /// A command that sends ROUTE-REFRESH.
+    AskRefresh,
 }
 
 /// An implementation.
@@ -109,6 +111,9 @@ impl Kind {
             (Kind::Gobgp, Feature::KernelTable) => Some("GoBGP writes no kernel routes"),
             (Kind::Gobgp, Feature::Ipv6NextHopOverIpv4) => {
                 Some("GoBGP sends IPv4-mapped next hops for IPv6 over an IPv4 session")
+            }
+            (Kind::Gobgp, Feature::AskRefresh) => {
+                Some("GoBGP re-reads its own Adj-RIB-In instead of asking the neighbor")
             }
             (Kind::Frr | Kind::Openbgpd, Feature::SingleUser) => {
                 Some("it drops privileges to a user that plain `unshare -r` cannot map (uidmap)")

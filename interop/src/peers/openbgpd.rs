@@ -180,6 +180,11 @@ fn path(value: &Value) -> Path {
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
+    let among = |name: &str| -> Option<&Value> {
+        let attributes = value["attributes"].as_array()?;
+        attributes.iter().map(|attribute| &attribute[name]).find(|found| !found.is_null())
+    };
+    let clusters = among("cluster_list").and_then(Value::as_array).cloned().unwrap_or_default();
     Path {
         next_hops: [&value["exit_nexthop"], &value["true_nexthop"]]
             .into_iter()
@@ -196,13 +201,8 @@ fn path(value: &Value) -> Path {
             .iter()
             .filter_map(|word| word.strip_prefix("rt ").map(str::to_owned))
             .collect(),
-        originator: value["originator"]
-            .as_str()
-            .and_then(|text| text.parse().ok()),
-        cluster_list: list("cluster_list")
-            .iter()
-            .filter_map(|id| id.parse().ok())
-            .collect(),
+        originator: among("originator").and_then(|id| id.as_str()?.parse().ok()),
+        cluster_list: clusters.iter().filter_map(|id| id.as_str()?.parse().ok()).collect(),
         best: value["best"].as_bool().unwrap_or(false),
     }
 }
