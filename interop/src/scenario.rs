@@ -202,11 +202,13 @@ pub fn speak(lab: &Lab, number: u8, router: IpAddr, asn: u32, external: bool) ->
         wire::capability(65, &asn.to_be_bytes()),
     ];
     let open = wire::open(asn, 180, local.octets(), &capabilities);
-    let reading = Reading { four_octet_as: true, external };
+    let reading = Reading {
+        four_octet_as: true,
+        external,
+    };
     wait::until(&format!("a session of {local} with {router}"), 20, || {
         let to = SocketAddr::new(router, 179);
-        let mut player =
-            Player::connect(local.into(), to, reading).map_err(|e| e.to_string())?;
+        let mut player = Player::connect(local.into(), to, reading).map_err(|e| e.to_string())?;
         match player.establish(&open) {
             Ok(()) => Ok(player),
             Err(ended) => Err(format!("{ended:?}")),

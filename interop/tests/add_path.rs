@@ -7,11 +7,26 @@ use interop::scenario::{Draft, PEER_ASN, plain_update, speak};
 use interop::speaker::{AddPath, Neighbor, Speaker};
 use interop::with_each;
 
-with_each!(receive, [], add_path_receive_with_bird = Bird, add_path_receive_with_frr = Frr);
+with_each!(
+    receive,
+    [],
+    add_path_receive_with_bird = Bird,
+    add_path_receive_with_frr = Frr
+);
 with_each!(receive, [], add_path_receive_with_gobgp = Gobgp);
 with_each!(receive, [], add_path_receive_with_openbgpd = Openbgpd);
-with_each!(send, [], add_path_send_with_bird = Bird, add_path_send_with_frr = Frr);
-with_each!(send, [], add_path_send_with_gobgp = Gobgp, add_path_send_with_openbgpd = Openbgpd);
+with_each!(
+    send,
+    [],
+    add_path_send_with_bird = Bird,
+    add_path_send_with_frr = Frr
+);
+with_each!(
+    send,
+    [],
+    add_path_send_with_gobgp = Gobgp,
+    add_path_send_with_openbgpd = Openbgpd
+);
 
 const PREFIX: &str = "192.0.2.0/24";
 const FEEDERS: [(u8, u32); 2] = [(201, 65101), (202, 65102)];
@@ -58,8 +73,11 @@ fn two_paths(lab: &Lab, sender: &Router, receiver: &Router, sender_asn: u32) {
             feeder
         })
         .collect();
-    let mut paths: Vec<_> =
-        receiver.wait_paths(PREFIX, 2).into_iter().map(|path| path.as_path).collect();
+    let mut paths: Vec<_> = receiver
+        .wait_paths(PREFIX, 2)
+        .into_iter()
+        .map(|path| path.as_path)
+        .collect();
     paths.sort();
     assert_eq!(paths, [[sender_asn, 65101], [sender_asn, 65102]]);
     drop(feeders.remove(0));

@@ -8,23 +8,57 @@ use interop::peers::{Feature, Kind};
 use interop::scenario::{DUT_ASN, DUT_V4, Draft, PEER_ASN, PEER_V4, Pair};
 use interop::{wait, with_each};
 
-with_each!(listen_range, [], listen_range_with_bird = Bird, listen_range_with_frr = Frr);
+with_each!(
+    listen_range,
+    [],
+    listen_range_with_bird = Bird,
+    listen_range_with_frr = Frr
+);
 with_each!(listen_range, [], listen_range_with_gobgp = Gobgp);
 with_each!(listen_range, [], listen_range_with_openbgpd = Openbgpd);
-with_each!(max_prefixes, [], max_prefixes_with_bird = Bird, max_prefixes_with_frr = Frr);
+with_each!(
+    max_prefixes,
+    [],
+    max_prefixes_with_bird = Bird,
+    max_prefixes_with_frr = Frr
+);
 with_each!(max_prefixes, [], max_prefixes_with_gobgp = Gobgp);
 with_each!(max_prefixes, [], max_prefixes_with_openbgpd = Openbgpd);
 with_each!(shutdown_message, [], shutdown_message_with_bird = Bird);
 with_each!(shutdown_message, [], shutdown_message_with_frr = Frr);
 with_each!(shutdown_message, [], shutdown_message_with_gobgp = Gobgp);
-with_each!(shutdown_message, [], shutdown_message_with_openbgpd = Openbgpd);
-with_each!(graceful_stop, [], graceful_stop_with_bird = Bird, graceful_stop_with_frr = Frr);
+with_each!(
+    shutdown_message,
+    [],
+    shutdown_message_with_openbgpd = Openbgpd
+);
+with_each!(
+    graceful_stop,
+    [],
+    graceful_stop_with_bird = Bird,
+    graceful_stop_with_frr = Frr
+);
 with_each!(graceful_stop, [], graceful_stop_with_gobgp = Gobgp);
 with_each!(graceful_stop, [], graceful_stop_with_openbgpd = Openbgpd);
-with_each!(collision, [], collision_with_bird = Bird, collision_with_frr = Frr);
-with_each!(collision, [], collision_with_gobgp = Gobgp, collision_with_openbgpd = Openbgpd);
+with_each!(
+    collision,
+    [],
+    collision_with_bird = Bird,
+    collision_with_frr = Frr
+);
+with_each!(
+    collision,
+    [],
+    collision_with_gobgp = Gobgp,
+    collision_with_openbgpd = Openbgpd
+);
 with_each!(crash, [], crash_with_bird = Bird, crash_with_frr = Frr);
-with_each!(crash, [], crash_with_gobgp = Gobgp, crash_with_openbgpd = Openbgpd);
+with_each!(
+    crash,
+    [],
+    crash_with_gobgp = Gobgp,
+    crash_with_openbgpd = Openbgpd
+);
 
 /// The peer is not in our configuration, its network is.
 fn listen_range(lab: &mut Lab, kind: Kind) {
@@ -42,12 +76,19 @@ fn listen_range(lab: &mut Lab, kind: Kind) {
 /// CEASE, Maximum Number of Prefixes Reached (RFC 4486 §4, 6/1).
 fn max_prefixes(lab: &mut Lab, kind: Kind) {
     let mut draft = Draft::new(lab, kind, PEER_ASN).dut_side(|n| n.max_prefixes(2));
-    draft.peer = draft.peer.network("203.0.113.64/26").network("203.0.113.128/25");
+    draft.peer = draft
+        .peer
+        .network("203.0.113.64/26")
+        .network("203.0.113.128/25");
     let pair = draft.start();
     let cease = cease(&pair, 1);
     wait::until_true("our CEASE 6/1", 20, || pair.capture.count(&cease) > 0);
     pair.dut.wait_down(pair.peer_address(), 10);
-    assert_eq!(pair.dut.kernel_gateways(PEER_V4), Ok([].into()), "nothing of it stays");
+    assert_eq!(
+        pair.dut.kernel_gateways(PEER_V4),
+        Ok([].into()),
+        "nothing of it stays"
+    );
     pair.check_packets();
 }
 
@@ -56,12 +97,18 @@ fn shutdown_message(lab: &mut Lab, kind: Kind) {
     let pair = Draft::new(lab, kind, PEER_ASN).start();
     pair.wait_established();
     pair.dut.wait_route(PEER_V4);
-    pair.peer.shut(pair.dut_address(), "line-card-swap").expect("the peer takes the command");
+    pair.peer
+        .shut(pair.dut_address(), "line-card-swap")
+        .expect("the peer takes the command");
     pair.dut.wait_down(pair.peer_address(), 10);
     pair.dut.wait_no_route(PEER_V4, 10);
     wait::until("the message at our side", 10, || {
         let text = pair.dut.neighbor_text(pair.peer_address())?;
-        if text.contains("line-card-swap") { Ok(()) } else { Err(text) }
+        if text.contains("line-card-swap") {
+            Ok(())
+        } else {
+            Err(text)
+        }
     });
     pair.check_packets();
 }
@@ -78,11 +125,18 @@ fn graceful_stop(lab: &mut Lab, kind: Kind) {
     pair.peer.wait_no_route(DUT_V4, 10);
     let took = started.elapsed();
     let farewell = format!("ip.src == {} && bgp.type == 3", pair.dut_address());
-    assert!(pair.capture.count(&farewell) > 0, "no NOTIFICATION on SIGTERM");
+    assert!(
+        pair.capture.count(&farewell) > 0,
+        "no NOTIFICATION on SIGTERM"
+    );
     wait::until_true("the daemon's end", 10, || {
         !pair.dut.node.has_process("wayfare-bgpd") && !pair.dut.node.has_process("bird")
     });
-    eprintln!("MEASURED graceful stop, {}: withdrawn in {} ms", kind.name(), took.as_millis());
+    eprintln!(
+        "MEASURED graceful stop, {}: withdrawn in {} ms",
+        kind.name(),
+        took.as_millis()
+    );
     pair.check_packets();
 }
 
@@ -93,7 +147,9 @@ fn graceful_stop(lab: &mut Lab, kind: Kind) {
 fn collision(lab: &mut Lab, kind: Kind) {
     let mut draft = Draft::new(lab, kind, PEER_ASN);
     for speaker in [&mut draft.dut, &mut draft.peer] {
-        speaker.networks.retain(|network| network.prefix.addr().is_ipv4());
+        speaker
+            .networks
+            .retain(|network| network.prefix.addr().is_ipv4());
     }
     let port = Lab::port(&draft.peer_node, "eth0");
     lab.ip(&format!("link set {port} nomaster"));
@@ -101,7 +157,9 @@ fn collision(lab: &mut Lab, kind: Kind) {
     let mut collided = false;
     for _ in 0..10 {
         wait::until_true("both sides are connecting", 30, || {
-            [&pair.dut, &pair.peer].iter().all(|r| sockets(&r.node, "syn-sent") > 0)
+            [&pair.dut, &pair.peer]
+                .iter()
+                .all(|r| sockets(&r.node, "syn-sent") > 0)
         });
         lab.ip(&format!("link set {port} master br0"));
         pair.wait_established();
@@ -115,7 +173,9 @@ fn collision(lab: &mut Lab, kind: Kind) {
     assert!(collided, "in ten tries the two connections never crossed");
     pair.peer.wait_route(DUT_V4);
     pair.dut.wait_route(PEER_V4);
-    wait::until_true("a single connection", 10, || sockets(&pair.dut.node, "established") == 1);
+    wait::until_true("a single connection", 10, || {
+        sockets(&pair.dut.node, "established") == 1
+    });
     assert_eq!(pair.dut.is_established(pair.peer_address()), Ok(true));
     pair.check_packets();
 }
@@ -131,7 +191,9 @@ fn restart_both(pair: &Pair) {
 
 /// BGP sockets of a node in the state named.
 fn sockets(node: &interop::node::Node, state: &str) -> usize {
-    let text = node.sh(&format!("ss -Htn state {state} '( sport = :179 or dport = :179 )'"));
+    let text = node.sh(&format!(
+        "ss -Htn state {state} '( sport = :179 or dport = :179 )'"
+    ));
     text.lines().count()
 }
 
@@ -154,7 +216,11 @@ fn crash(lab: &mut Lab, kind: Kind) {
     pair.peer.kill();
     pair.dut.wait_no_route(PEER_V4, 10);
     pair.dut.wait_kernel(PEER_V4, &[]);
-    eprintln!("MEASURED crash of {}: routes gone in {:?}", kind.name(), started.elapsed());
+    eprintln!(
+        "MEASURED crash of {}: routes gone in {:?}",
+        kind.name(),
+        started.elapsed()
+    );
     pair.peer.start_again();
     pair.wait_established();
     pair.dut.wait_kernel(PEER_V4, &[peer]);

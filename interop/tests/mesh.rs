@@ -8,8 +8,18 @@ use interop::peers::{Family, Kind, Router};
 use interop::speaker::{Neighbor, Speaker};
 use interop::{wait, with_each};
 
-with_each!(full_mesh, [], full_mesh_with_bird = Bird, full_mesh_with_frr = Frr);
-with_each!(full_mesh, [], full_mesh_with_gobgp = Gobgp, full_mesh_with_openbgpd = Openbgpd);
+with_each!(
+    full_mesh,
+    [],
+    full_mesh_with_bird = Bird,
+    full_mesh_with_frr = Frr
+);
+with_each!(
+    full_mesh,
+    [],
+    full_mesh_with_gobgp = Gobgp,
+    full_mesh_with_openbgpd = Openbgpd
+);
 
 const ASN: u32 = 65001;
 const NODES: u8 = 5;
@@ -27,11 +37,8 @@ fn full_mesh(lab: &mut Lab, kind: Kind) {
             speaker.mesh = members.clone();
         } else {
             for other in (1..=NODES).filter(|other| *other != index) {
-                speaker = speaker.neighbor(Neighbor::new(
-                    Lab::address(index),
-                    Lab::address(other),
-                    ASN,
-                ));
+                speaker =
+                    speaker.neighbor(Neighbor::new(Lab::address(index), Lab::address(other), ASN));
             }
         }
         plan.push((kind, node, speaker));

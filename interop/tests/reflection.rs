@@ -11,8 +11,18 @@ use interop::peers::{Family, Kind, Router};
 use interop::speaker::{Neighbor, Speaker};
 use interop::{wait, with_each};
 
-with_each!(reflection, [], reflection_with_bird = Bird, reflection_with_frr = Frr);
-with_each!(reflection, [], reflection_with_gobgp = Gobgp, reflection_with_openbgpd = Openbgpd);
+with_each!(
+    reflection,
+    [],
+    reflection_with_bird = Bird,
+    reflection_with_frr = Frr
+);
+with_each!(
+    reflection,
+    [],
+    reflection_with_gobgp = Gobgp,
+    reflection_with_openbgpd = Openbgpd
+);
 
 const ASN: u32 = 65001;
 const CLIENTS: std::ops::RangeInclusive<u8> = 3..=22;
@@ -23,10 +33,14 @@ fn reflection(lab: &mut Lab, kind: Kind) {
         let node = lab.node(&format!("rr{index}"));
         let local = Lab::address(index);
         let mut speaker = Speaker::new(ASN, local);
-        speaker.neighbors.push(Neighbor::new(local, Lab::address(3 - index), ASN).only_ipv4());
+        speaker
+            .neighbors
+            .push(Neighbor::new(local, Lab::address(3 - index), ASN).only_ipv4());
         for client in CLIENTS {
             let neighbor = Neighbor::new(local, Lab::address(client), ASN).only_ipv4();
-            speaker.neighbors.push(neighbor.passive().reflector_client());
+            speaker
+                .neighbors
+                .push(neighbor.passive().reflector_client());
         }
         plan.push((Kind::under_test(), node, speaker));
     }
@@ -41,7 +55,9 @@ fn reflection(lab: &mut Lab, kind: Kind) {
         plan.push((kind, node, speaker));
     }
     let routers = Router::start_all(plan);
-    let all: BTreeSet<_> = CLIENTS.map(|i| network(i).parse().expect("a prefix")).collect();
+    let all: BTreeSet<_> = CLIENTS
+        .map(|i| network(i).parse().expect("a prefix"))
+        .collect();
     for router in &routers {
         let what = format!("{}: every client's network", router.node.name());
         wait::until(&what, 60, || match router.prefixes(Family::V4)? {
@@ -71,13 +87,31 @@ fn check_reflected(client: &Router) {
     let end = *CLIENTS.end();
     let paths = client.wait_paths(&network(end), 2);
     for path in &paths {
-        assert_eq!(path.next_hops, [IpAddr::V4(Lab::address(end))], "next hop is kept");
-        assert_eq!(path.originator, Some(Lab::address(end)), "ORIGINATOR_ID: {path:?}");
-        assert_eq!(path.cluster_list.len(), 1, "CLUSTER_LIST (RFC 4456 §8): {path:?}");
+        assert_eq!(
+            path.next_hops,
+            [IpAddr::V4(Lab::address(end))],
+            "next hop is kept"
+        );
+        assert_eq!(
+            path.originator,
+            Some(Lab::address(end)),
+            "ORIGINATOR_ID: {path:?}"
+        );
+        assert_eq!(
+            path.cluster_list.len(),
+            1,
+            "CLUSTER_LIST (RFC 4456 §8): {path:?}"
+        );
     }
-    let clusters: BTreeSet<Ipv4Addr> =
-        paths.iter().flat_map(|path| path.cluster_list.clone()).collect();
-    assert_eq!(clusters, [Lab::address(1), Lab::address(2)].into(), "one path from each");
+    let clusters: BTreeSet<Ipv4Addr> = paths
+        .iter()
+        .flat_map(|path| path.cluster_list.clone())
+        .collect();
+    assert_eq!(
+        clusters,
+        [Lab::address(1), Lab::address(2)].into(),
+        "one path from each"
+    );
 }
 
 fn network(index: u8) -> String {

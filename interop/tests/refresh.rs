@@ -9,11 +9,26 @@ use interop::peers::Kind;
 use interop::scenario::{DUT_V4, Draft, PEER_ASN, PEER_V4};
 use interop::{wait, with_each};
 
-with_each!(asked_by_peer, [interop::peers::Feature::AskRefresh],
-    refresh_asked_by_bird = Bird, refresh_asked_by_frr = Frr,
-    refresh_asked_by_gobgp = Gobgp, refresh_asked_by_openbgpd = Openbgpd);
-with_each!(asked_by_us, [], refresh_with_bird = Bird, refresh_with_frr = Frr);
-with_each!(asked_by_us, [], refresh_with_gobgp = Gobgp, refresh_with_openbgpd = Openbgpd);
+with_each!(
+    asked_by_peer,
+    [interop::peers::Feature::AskRefresh],
+    refresh_asked_by_bird = Bird,
+    refresh_asked_by_frr = Frr,
+    refresh_asked_by_gobgp = Gobgp,
+    refresh_asked_by_openbgpd = Openbgpd
+);
+with_each!(
+    asked_by_us,
+    [],
+    refresh_with_bird = Bird,
+    refresh_with_frr = Frr
+);
+with_each!(
+    asked_by_us,
+    [],
+    refresh_with_gobgp = Gobgp,
+    refresh_with_openbgpd = Openbgpd
+);
 
 fn asked_by_peer(lab: &mut Lab, kind: Kind) {
     let pair = Draft::new(lab, kind, PEER_ASN).start();
@@ -21,8 +36,12 @@ fn asked_by_peer(lab: &mut Lab, kind: Kind) {
     pair.peer.wait_route(DUT_V4);
     let (us, them) = (pair.dut_address(), pair.peer_address());
     let before = announced(&pair.capture, us, DUT_V4);
-    pair.peer.refresh_in(us).expect("the peer takes the command");
-    wait::until_true("the peer's ROUTE-REFRESH", 10, || refreshes(&pair.capture, them) > 0);
+    pair.peer
+        .refresh_in(us)
+        .expect("the peer takes the command");
+    wait::until_true("the peer's ROUTE-REFRESH", 10, || {
+        refreshes(&pair.capture, them) > 0
+    });
     wait::until_true("our routes once more", 10, || {
         announced(&pair.capture, us, DUT_V4) > before
     });
@@ -36,7 +55,9 @@ fn asked_by_us(lab: &mut Lab, kind: Kind) {
     pair.dut.wait_route(PEER_V4);
     let (us, them) = (pair.dut_address(), pair.peer_address());
     let before = announced(&pair.capture, them, PEER_V4);
-    pair.dut.refresh_in(them).expect("our daemon takes the command");
+    pair.dut
+        .refresh_in(them)
+        .expect("our daemon takes the command");
     wait::until_true("our ROUTE-REFRESH", 10, || refreshes(&pair.capture, us) > 0);
     wait::until_true("the peer's routes once more", 10, || {
         announced(&pair.capture, them, PEER_V4) > before

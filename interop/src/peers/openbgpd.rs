@@ -182,9 +182,15 @@ fn path(value: &Value) -> Path {
     };
     let among = |name: &str| -> Option<&Value> {
         let attributes = value["attributes"].as_array()?;
-        attributes.iter().map(|attribute| &attribute[name]).find(|found| !found.is_null())
+        attributes
+            .iter()
+            .map(|attribute| &attribute[name])
+            .find(|found| !found.is_null())
     };
-    let clusters = among("cluster_list").and_then(Value::as_array).cloned().unwrap_or_default();
+    let clusters = among("cluster_list")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     Path {
         next_hops: [&value["exit_nexthop"], &value["true_nexthop"]]
             .into_iter()
@@ -202,7 +208,10 @@ fn path(value: &Value) -> Path {
             .filter_map(|word| word.strip_prefix("rt ").map(str::to_owned))
             .collect(),
         originator: among("originator").and_then(|id| id.as_str()?.parse().ok()),
-        cluster_list: clusters.iter().filter_map(|id| id.as_str()?.parse().ok()).collect(),
+        cluster_list: clusters
+            .iter()
+            .filter_map(|id| id.as_str()?.parse().ok())
+            .collect(),
         best: value["best"].as_bool().unwrap_or(false),
     }
 }
