@@ -246,39 +246,37 @@ impl<'a> Update<'a> {
         (block, base): (&'a [u8], usize),
         (ctx, cache): (&DecodeContext, &mut AttrCache),
     ) -> Result<(), DecodeError> {
-        let keys: SmallVec<[u64; 2]> = routes
-            .iter()
-            .map(|routes| cache.hash(&key(scan, routes, &tag(routes))))
-            .collect();
-        if scan.overrun.is_none() && !routes.is_empty() {
-            let cached: Option<SmallVec<[Announce<'a>; 2]>> = routes
-                .iter()
-                .zip(&keys)
-                .map(|(routes, hash)| {
-                    let attrs = cache.get(*hash, &key(scan, routes, &tag(routes)))?;
-                    Some(Announce {
-                        nlri: routes.nlri,
-                        attrs,
-                    })
-                })
-                .collect();
-            if let Some(cached) = cached {
-                self.announce = cached;
-                return Ok(());
+        let mut hashes = [0u64; 2];
+        let mut cached = scan.overrun.is_none() && !routes.is_empty();
+        for (routes, hash) in routes.iter().zip(&mut hashes) {
+            let tag = tag(routes);
+            let key = key(scan, routes, &tag);
+            *hash = cache.hash(&key);
+            match cache.get(*hash, &key).filter(|_| cached) {
+                Some(attrs) => self.announce.push(Announce {
+                    nlri: routes.nlri,
+                    attrs,
+                }),
+                None => cached = false,
             }
         }
+        if cached {
+            return Ok(());
+        }
+        self.announce.clear();
         let mut parsed = block::parse(block, base, ctx);
         let hops = self.next_hops(&mut parsed, routes, base);
         let withdraw = parsed
             .errors
             .iter()
             .any(|error| error.reaction == Reaction::TreatAsWithdraw);
-        if withdraw && routes.is_empty() {
+        let skipped = self.errors.iter().any(is_skipped_family);
+        if withdraw && routes.is_empty() && !skipped {
             // RFC 7606 §5.2: the prefixes this was about may be what got lost.
             let at = parsed.errors.first().map_or(base, |error| error.offset);
             return Err(update_error(1, ErrorKind::MissingNlri, at));
         }
-        for ((routes, hop), hash) in routes.iter().zip(hops).zip(keys) {
+        for ((routes, hop), hash) in routes.iter().zip(hops).zip(hashes) {
             let Some(hop) = hop.filter(|_| !withdraw) else {
                 self.withdraw.push(routes.nlri);
                 continue;
@@ -323,11 +321,11 @@ impl<'a> Update<'a> {
                     if parsed.next_hop.is_none() && !failed {
                         parsed.missing(3, base);
                     }
-                    let hop = parsed.next_hop.filter(is_unicast4).map(NextHop::V4);
-                    if hop.is_none() && parsed.next_hop.is_some() {
-                        self.bad_next_hop(3, base);
+                    let hop = parsed.next_hop.map(|(hop, _)| hop).filter(is_unicast4);
+                    if let (None, Some((_, at))) = (hop, parsed.next_hop) {
+                        self.bad_next_hop(3, at);
                     }
-                    hop
+                    hop.map(NextHop::V4)
                 }
                 HopSource::Mp(_, hop, at) => {
                     if hop.is_none() {
@@ -358,8 +356,17 @@ impl<'a> Update<'a> {
 /// offsets that count from the first octet of `block`.
 pub fn decode_attributes(block: &[u8], ctx: &DecodeContext) -> (AttrSet, Vec<AttrError>) {
     let parsed = block::parse(block, 0, ctx);
-    let hop = NextHop::V4(parsed.next_hop.unwrap_or(Ipv4Addr::UNSPECIFIED));
+    let hop = NextHop::V4(
+        parsed
+            .next_hop
+            .map_or(Ipv4Addr::UNSPECIFIED, |(hop, _)| hop),
+    );
     (parsed.build(hop), parsed.errors)
+}
+
+/// Whether reachable routes were in the message, but of a family that is not ours to read.
+fn is_skipped_family(error: &AttrError) -> bool {
+    matches!(error.kind, ErrorKind::FamilyNotNegotiated(_)) && error.type_code != 15
 }
 
 /// What tells apart cache entries of the same attributes: the family and the next hop's form.

@@ -89,8 +89,8 @@ type Kept<'a> = (u8, u8, Cow<'a, [u8]>);
 #[derive(Debug, Default)]
 pub(crate) struct Parsed<'a> {
     attrs: SmallVec<[Kept<'a>; 12]>,
-    /// NEXT_HOP, syntactically valid.
-    pub next_hop: Option<Ipv4Addr>,
+    /// NEXT_HOP, syntactically valid, and the offset of its value.
+    pub next_hop: Option<(Ipv4Addr, usize)>,
     pub errors: Vec<AttrError>,
 }
 
@@ -176,10 +176,8 @@ impl<'a> Parsed<'a> {
         }
         let value = match attr.type_code {
             3 => {
-                self.next_hop = attr
-                    .value
-                    .first_chunk::<4>()
-                    .map(|octets| Ipv4Addr::from(*octets));
+                let octets = attr.value.first_chunk::<4>();
+                self.next_hop = octets.map(|octets| (Ipv4Addr::from(*octets), value_at));
                 return;
             }
             2 if !ctx.four_octet_as => Cow::Owned(as4::widen(attr.value)),
