@@ -1,8 +1,15 @@
 //! `wayfare decode`: reads what the daemons speak and prints it.
+//!
+//! Input is untrusted and may be huge: records and messages are read one at a time, what cannot be
+//! read is reported on standard error with its place, and the rest goes on.
 
 pub mod bgpdump;
 pub mod mrt;
 pub mod source;
+
+use std::io::{self, Write};
+
+use crate::grammar::DecodeKind;
 
 /// How a decoded thing is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,4 +21,18 @@ pub enum Format {
     Json,
     /// The lines of `bgpdump -m`.
     Bgpdump,
+}
+
+/// Decodes `file` and prints it to `out`.
+///
+/// # Errors
+/// The file cannot be read, or the output not written.
+pub fn run(kind: DecodeKind, file: &str, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let mut input = source::open(file)?;
+    let mut report = io::stderr().lock();
+    match kind {
+        DecodeKind::Mrt => mrt::decode(&mut input, format, out, &mut report).map(drop),
+        DecodeKind::Pcap => Ok(()),
+        DecodeKind::Hex => Ok(()),
+    }
 }

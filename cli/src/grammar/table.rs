@@ -1,0 +1,439 @@
+//! The commands, one row each, in the order of the manual.
+//!
+//! A row is the pattern, one line of help, whether `json` may follow, and what the words stand for.
+//! Commands that FRR has keep FRR's words; `ip` before `bgp` is accepted everywhere and means IPv4,
+//! as it does there. Commands of other parts of the suite join when those parts exist.
+
+use ipnet::IpNet;
+use proto_codec::control::{
+    AdjKind, ClearTarget, Family, MonitorTopic, PathFilter, Request, SoftDirection, TableFilter,
+};
+
+use super::matcher::Line;
+use super::slot::Slot;
+use crate::decode::Format;
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Ask bgpd, request after request, and print the answers as one.
+    Ask(Vec<Request>),
+    /// Check a configuration file.
+    Check(String),
+    /// Take everything of ours out of the kernel.
+    Cleanup,
+    /// Decode a file.
+    Decode {
+        /// What is in it.
+        kind: DecodeKind,
+        /// The file.
+        file: String,
+        /// How to print it.
+        format: Format,
+    },
+    /// Print every command.
+    List,
+    /// Leave the shell.
+    Exit,
+}
+
+/// What a file to decode holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeKind {
+    /// MRT records.
+    Mrt,
+    /// Captured packets.
+    Pcap,
+    /// BGP messages in hexadecimal.
+    Hex,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// The words.
+    pub pattern: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+    /// `json` may follow.
+    pub json: bool,
+    /// From the words to the command; the error is a sentence about a value.
+    pub build: fn(&Line) -> Result<Command, String>,
+}
+
+const fn row(
+    pattern: &'static str,
+    help: &'static str,
+    build: fn(&Line) -> Result<Command, String>,
+) -> Row {
+    Row {
+        pattern,
+        help,
+        json: true,
+        build,
+    }
+}
+
+const fn plain(
+    pattern: &'static str,
+    help: &'static str,
+    build: fn(&Line) -> Result<Command, String>,
+) -> Row {
+    Row {
+        pattern,
+        help,
+        json: false,
+        build,
+    }
+}
+
+/// The commands.
+pub const ROWS: &[Row] = &[
+    row(
+        "show [ip] bgp [(ipv4|ipv6) [unicast]] summary",
+        "neighbors with state and counters, a block per family",
+        |line| {
+            one(Request::ShowBgpSummary {
+                family: family(line),
+            })
+        },
+    ),
+    row(
+        "show [ip] bgp [(ipv4|ipv6) [unicast]] \
+         [PREFIX [longer-prefixes|bestpath|multipath] | ADDRESS [bestpath|multipath]]",
+        "the table, or one prefix in full; an address finds its longest match",
+        show_bgp,
+    ),
+    row(
+        "show [ip] bgp [(ipv4|ipv6) [unicast]] neighbors [ADDRESS]",
+        "everything about one neighbor, or all",
+        |line| {
+            one(Request::ShowBgpNeighbors {
+                address: address(line),
+            })
+        },
+    ),
+    row(
+        "show [ip] bgp [(ipv4|ipv6) [unicast]] neighbors ADDRESS \
+         (received-routes|routes|advertised-routes)",
+        "what a neighbor sent, what was accepted of it, what it was sent",
+        neighbor_routes,
+    ),
+    row(
+        "show bgp advertisements",
+        "what starts here and why: source, object, state",
+        |_| one(Request::ShowAdvertisements),
+    ),
+    row(
+        "show bgp pools",
+        "address pools and the addresses in use",
+        |_| one(Request::ShowPools),
+    ),
+    row(
+        "show (ip|ipv6) route [bgp] [PREFIX|ADDRESS]",
+        "what was asked of the kernel and what the kernel holds",
+        show_route,
+    ),
+    row(
+        "show version",
+        "release, uptime and configuration of the daemon",
+        |_| one(Request::ShowVersion),
+    ),
+    row(
+        "show memory",
+        "what the daemon's memory is used for",
+        |_| one(Request::ShowMemory),
+    ),
+    row(
+        "explain route (PREFIX|ADDRESS) [to ADDRESS]",
+        "every rule a route met, with its verdict",
+        explain,
+    ),
+    row(
+        "clear bgp (ADDRESS | * | peer-group NAME) [soft [in | out]]",
+        "resets sessions; soft only imports or exports again",
+        clear,
+    ),
+    row(
+        "drain [undo]",
+        "asks all neighbors to prefer other paths (RFC 8326)",
+        |line| {
+            one(Request::Drain {
+                undo: line.has("undo"),
+            })
+        },
+    ),
+    row(
+        "reload [--check]",
+        "reads the configuration again; --check only says what would change",
+        |line| {
+            one(Request::Reload {
+                check_only: line.has("--check"),
+            })
+        },
+    ),
+    row(
+        "pool use ADDRESS",
+        "puts an address of a pool in use",
+        |line| {
+            let address = address(line).ok_or("an address is expected")?;
+            one(Request::PoolUse { address })
+        },
+    ),
+    row(
+        "pool release ADDRESS",
+        "gives an address of a pool back",
+        |line| {
+            let address = address(line).ok_or("an address is expected")?;
+            one(Request::PoolRelease { address })
+        },
+    ),
+    row(
+        "monitor (bgp|routes|log)",
+        "prints what happens until interrupted",
+        |line| {
+            let topic = if line.has("bgp") {
+                MonitorTopic::Bgp
+            } else if line.has("routes") {
+                MonitorTopic::Routes
+            } else {
+                MonitorTopic::Log
+            };
+            one(Request::Monitor { topic })
+        },
+    ),
+    plain(
+        "cleanup [bgp]",
+        "takes everything of ours out of the kernel, daemons stopped",
+        |_| Ok(Command::Cleanup),
+    ),
+    plain(
+        "check FILE",
+        "reads a bgpd.toml and names every fault in it",
+        |line| {
+            Ok(Command::Check(
+                line.value(Slot::File).unwrap_or_default().to_owned(),
+            ))
+        },
+    ),
+    plain(
+        "decode mrt FILE [--format (text|json|bgpdump)]",
+        "prints the records of an MRT archive, also gzip and bzip2",
+        decode,
+    ),
+    plain(
+        "decode (pcap|hex) FILE [--format (text|json)]",
+        "prints the BGP messages of a capture, or of hexadecimal text",
+        decode,
+    ),
+    plain("list", "prints every command", |_| Ok(Command::List)),
+    plain("exit", "leaves the shell", |_| Ok(Command::Exit)),
+    plain("quit", "leaves the shell", |_| Ok(Command::Exit)),
+];
+
+/// Help of words that occur in the middle of commands, or in several.
+pub const WORDS: &[(&str, &str)] = &[
+    ("--check", "only say what would change"),
+    ("--format", "how to print it"),
+    ("advertised-routes", "what it was sent"),
+    ("bestpath", "the best path only"),
+    ("bgp", "BGP"),
+    ("bgpdump", "the lines of bgpdump -m"),
+    ("clear", "resets sessions"),
+    ("decode", "reads what the daemons speak"),
+    ("explain", "says why"),
+    ("hex", "hexadecimal text of BGP messages"),
+    ("in", "import again"),
+    ("ip", "IPv4"),
+    ("ipv4", "IPv4"),
+    ("ipv6", "IPv6"),
+    ("json", "print JSON"),
+    ("log", "log lines as they are written"),
+    ("longer-prefixes", "the prefix and those inside it"),
+    ("monitor", "prints what happens until interrupted"),
+    ("mrt", "MRT archive"),
+    ("multipath", "the paths in use only"),
+    ("neighbors", "everything about neighbors"),
+    ("out", "export again"),
+    ("pcap", "captured packets, pcap or pcapng"),
+    ("peer-group", "the neighbors of a group"),
+    ("pool", "addresses of pools"),
+    ("received-routes", "what it sent, before policy"),
+    ("route", "routes"),
+    ("routes", "routes"),
+    ("show", "looks at something"),
+    ("soft", "without resetting the session"),
+    ("text", "for people"),
+    ("to", "explain the export to a neighbor too"),
+    ("undo", "takes the drain back"),
+    ("unicast", "unicast"),
+];
+
+fn one(request: Request) -> Result<Command, String> {
+    Ok(Command::Ask(vec![request]))
+}
+
+/// The family that was named; `show ip bgp` names IPv4.
+fn family(line: &Line) -> Option<Family> {
+    if line.has("ipv6") {
+        Some(Family::Ipv6Unicast)
+    } else if line.has("ipv4") || line.has("ip") {
+        Some(Family::Ipv4Unicast)
+    } else {
+        None
+    }
+}
+
+fn families(line: &Line) -> Vec<Family> {
+    family(line).map_or_else(
+        || vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
+        |one| vec![one],
+    )
+}
+
+fn address(line: &Line) -> Option<std::net::IpAddr> {
+    line.value(Slot::Address)?.parse().ok()
+}
+
+/// A prefix with `true`, or an address as a host prefix with `false`.
+fn target(line: &Line) -> Option<(IpNet, bool)> {
+    if let Some(prefix) = line.value(Slot::Prefix) {
+        return prefix
+            .parse::<IpNet>()
+            .ok()
+            .map(|prefix| (prefix.trunc(), true));
+    }
+    address(line).map(|address| (IpNet::from(address), false))
+}
+
+fn fits(prefix: IpNet, family: Family) -> Result<(), String> {
+    match (prefix, family) {
+        (IpNet::V4(_), Family::Ipv4Unicast) | (IpNet::V6(_), Family::Ipv6Unicast) => Ok(()),
+        (IpNet::V4(_), _) => Err("an IPv6 prefix or address is expected after `ipv6`".to_owned()),
+        (IpNet::V6(_), _) => Err("an IPv4 prefix or address is expected after `ip`".to_owned()),
+    }
+}
+
+fn show_bgp(line: &Line) -> Result<Command, String> {
+    let Some((prefix, exact)) = target(line) else {
+        let table = |family| Request::ShowBgpTable {
+            family,
+            filter: TableFilter::default(),
+        };
+        return Ok(Command::Ask(
+            families(line).into_iter().map(table).collect(),
+        ));
+    };
+    let named = family(line);
+    let own = if prefix.addr().is_ipv4() {
+        Family::Ipv4Unicast
+    } else {
+        Family::Ipv6Unicast
+    };
+    fits(prefix, named.unwrap_or(own))?;
+    if line.has("longer-prefixes") {
+        let filter = TableFilter {
+            within: Some(prefix),
+        };
+        return one(Request::ShowBgpTable {
+            family: own,
+            filter,
+        });
+    }
+    let paths = if line.has("bestpath") {
+        PathFilter::Best
+    } else if line.has("multipath") {
+        PathFilter::Multipath
+    } else {
+        PathFilter::All
+    };
+    one(Request::ShowBgpPrefix {
+        prefix,
+        exact,
+        paths,
+    })
+}
+
+fn neighbor_routes(line: &Line) -> Result<Command, String> {
+    let address = address(line).ok_or("an address is expected")?;
+    let kind = if line.has("received-routes") {
+        AdjKind::Received
+    } else if line.has("advertised-routes") {
+        AdjKind::Advertised
+    } else {
+        AdjKind::Accepted
+    };
+    let request = |family| Request::ShowNeighborRoutes {
+        address,
+        kind,
+        family,
+    };
+    Ok(Command::Ask(
+        families(line).into_iter().map(request).collect(),
+    ))
+}
+
+fn show_route(line: &Line) -> Result<Command, String> {
+    let family = if line.has("ipv6") {
+        Family::Ipv6Unicast
+    } else {
+        Family::Ipv4Unicast
+    };
+    let prefix = target(line).map(|found| found.0);
+    if let Some(prefix) = prefix {
+        fits(prefix, family)?;
+    }
+    one(Request::ShowIpRoute {
+        family,
+        bgp_only: line.has("bgp"),
+        prefix,
+    })
+}
+
+fn explain(line: &Line) -> Result<Command, String> {
+    let (prefix, _) = target(line).ok_or("a prefix or an address is expected")?;
+    let to = line
+        .has("to")
+        .then(|| line.last(Slot::Address)?.parse().ok())
+        .flatten();
+    one(Request::ExplainRoute { prefix, to })
+}
+
+fn clear(line: &Line) -> Result<Command, String> {
+    let target = if line.value(Slot::Star).is_some() {
+        ClearTarget::All
+    } else if let Some(name) = line.value(Slot::Name) {
+        ClearTarget::PeerGroup(name.to_owned())
+    } else {
+        ClearTarget::Neighbor(address(line).ok_or("an address is expected")?)
+    };
+    let soft = line.has("soft").then(|| {
+        if line.has("in") {
+            SoftDirection::In
+        } else if line.has("out") {
+            SoftDirection::Out
+        } else {
+            SoftDirection::Both
+        }
+    });
+    one(Request::ClearBgp { target, soft })
+}
+
+fn decode(line: &Line) -> Result<Command, String> {
+    let kind = if line.has("mrt") {
+        DecodeKind::Mrt
+    } else if line.has("pcap") {
+        DecodeKind::Pcap
+    } else {
+        DecodeKind::Hex
+    };
+    let format = if line.has("bgpdump") {
+        Format::Bgpdump
+    } else if line.has("json") {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let file = line.value(Slot::File).unwrap_or_default().to_owned();
+    Ok(Command::Decode { kind, file, format })
+}
