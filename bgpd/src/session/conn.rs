@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use proto_codec::bgp::{KEEPALIVE, Negotiated, Open};
 
 use super::api::ConnId;
-use super::collide::Direction;
+use super::collide::{Direction, Identity, survivor};
 use super::state::State;
 use super::timers::TimerTable;
 
@@ -33,6 +33,17 @@ pub(super) struct Handshake {
     pub negotiated: Negotiated,
 }
 
+impl Handshake {
+    /// Which connection survives a collision between these two speakers.
+    pub fn survivor(&self) -> Direction {
+        let identity = |open: &Open| Identity {
+            router_id: open.router_id,
+            asn: open.asn,
+        };
+        survivor(identity(&self.local_open), identity(&self.remote_open))
+    }
+}
+
 /// How far a connection has come.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
@@ -41,10 +52,8 @@ pub(super) enum Stage {
     /// The peer's OPEN is accepted.
     OpenConfirm {
         handshake: Box<Handshake>,
-        /// The connection loses the collision by the identifiers, but the winner has not shown an
-        /// OPEN yet: do not go to Established before it does, or ends, or time is up.
-        waits: bool,
-        /// The peer's KEEPALIVE has come.
+        /// The peer's KEEPALIVE has come too, but a rival that would win the collision has not
+        /// shown its OPEN yet: Established has to wait for it.
         confirmed: bool,
     },
     /// Routes may flow.

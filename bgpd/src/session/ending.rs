@@ -40,7 +40,10 @@ impl Peer {
             self.fall_back(now, reached, &cause);
         }
         self.note(now, from, cause);
-        self.promote_confirmed(now);
+        // With the rival gone a connection that waited for it need not wait any longer.
+        if let [only] = self.conns.as_slice() {
+            self.settle_waiting(now, only.id);
+        }
     }
 
     /// Ends a connection with a NOTIFICATION of ours.

@@ -89,7 +89,9 @@ impl Peer {
                 }
                 self.restart_keepalive(now, id);
             }
-            Timer::CollisionWait => self.stop_waiting(now, id),
+            Timer::CollisionWait => {
+                self.settle_waiting(now, id);
+            }
             Timer::ConnectRetry | Timer::IdleHold | Timer::Stable => {}
         }
     }

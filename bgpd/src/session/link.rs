@@ -2,15 +2,16 @@
 //!
 //! An accepted connection is taken in Connect, Active and later states, refused in Idle. With a
 //! session Established it is refused too, unless graceful restart says that the peer has come back
-//! before we noticed that it was gone (RFC 4724 §4.2). A second accepted connection replaces the
-//! first: one peer does not dial twice unless it has given the first up.
+//! before we noticed that it was gone (RFC 4724 §4.2); not within [`COLLISION_TAIL`] though, when
+//! it is the tail of a collision: FRR and BIRD tear the young session down then. A second accepted
+//! connection replaces the first: nobody dials twice without having given the first up.
 //!
 //! Collisions (RFC 4271 §6.8) are decided when an OPEN has been accepted and the other connection
 //! is in OpenConfirm. The RFC leaves a race: we see the loser's KEEPALIVE, go to Established and
-//! then refuse the winner, while the peer has already closed the loser; both are gone. So a loser
-//! whose rival is still in OpenSent *waits* in OpenConfirm, for at most
+//! refuse the winner, while the peer sees the winner's OPEN and closes the loser; both are gone.
+//! So a loser whose rival is still in OpenSent *waits* in OpenConfirm, for at most
 //! [`COLLISION_WAIT`], until the rival shows an OPEN or ends. A peer that does not wait sends
-//! UPDATEs on the loser, which settles the matter at once ([`Peer::settle_by_update`]).
+//! UPDATEs on the loser, which settles the matter at once ([`Peer::settle_waiting`]).
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,13 +21,13 @@ use proto_codec::bgp::Notification;
 use proto_codec::bgp::notification::CeaseSubcode;
 
 use super::api::{Action, ConnEvent, ConnId, Established};
-use super::collide::{Direction, Identity, survivor};
+use super::collide::Direction;
 use super::config::EstablishedCollision;
 use super::conn::{Conn, Handshake, Stage};
 use super::open;
 use super::peer::{Mode, Peer};
 use super::state::{Cause, DownReason, Event, State};
-use super::timers::{COLLISION_WAIT, OPEN_SENT_HOLD, Timer};
+use super::timers::{COLLISION_TAIL, COLLISION_WAIT, OPEN_SENT_HOLD, Timer};
 
 impl Peer {
     /// Takes what happened to a connection or a dial. Events of connections that the machine has
@@ -79,8 +80,8 @@ impl Peer {
             .clone()
             .find(|conn| conn.state() == State::Established)
         {
-            if !self.replaceable(session) {
-                return self.turn_away(now, id, CeaseSubcode::ConnectionCollision);
+            if !self.replaceable(now, session) {
+                return self.refuse_rival(now, id, session.id);
             }
             let cause = Cause::ended(Event::TcpConnectionConfirmed, DownReason::Reconnected);
             let (old, from) = (session.id, self.state());
@@ -100,11 +101,27 @@ impl Peer {
     }
 
     /// Whether a new connection may take the place of this session.
-    fn replaceable(&self, session: &Conn) -> bool {
+    fn replaceable(&self, now: Instant, session: &Conn) -> bool {
+        let young = self
+            .stats
+            .up_since
+            .is_none_or(|up| now < up + COLLISION_TAIL);
         let graceful = session
             .handshake()
             .is_some_and(|h| h.negotiated.graceful_restart.is_some());
-        graceful && self.config.established_collision == EstablishedCollision::ReplaceIfGraceful
+        let wanted = self.config.established_collision == EstablishedCollision::ReplaceIfGraceful;
+        wanted && graceful && !young
+    }
+
+    /// Refuses a new connection beside an Established session, and asks that session for a sign
+    /// of life: if the peer has crashed and come back, its kernel answers the KEEPALIVE with a
+    /// reset and the next connection finds the way free. Without this a session with hold time
+    /// zero would stand in the way for ever, and any other until its hold timer expires.
+    fn refuse_rival(&mut self, now: Instant, id: ConnId, session: ConnId) {
+        if let Some(session) = self.conn_mut(session) {
+            session.push_keepalive();
+        }
+        self.turn_away(now, id, CeaseSubcode::ConnectionCollision);
     }
 
     /// Closes a connection that never became one of ours (event 15).
@@ -150,10 +167,6 @@ impl Peer {
 
     /// The peer's OPEN on `id` is accepted: decide a collision, then confirm (event 19).
     pub(super) fn confirm(&mut self, now: Instant, id: ConnId, handshake: Handshake) {
-        let best = survivor(
-            identity(&handshake.local_open),
-            identity(&handshake.remote_open),
-        );
         self.abandon_dial();
         self.timers.stop(Timer::ConnectRetry);
         let Some(direction) = self.conn(id).map(|conn| conn.direction) else {
@@ -161,7 +174,7 @@ impl Peer {
         };
         let rival = self.conns.iter().find(|conn| conn.id != id);
         let rival = rival.map(|conn| (conn.id, conn.state()));
-        let loses = direction != best;
+        let loses = direction != handshake.survivor();
         let cease = || Notification::cease(CeaseSubcode::ConnectionCollision);
         match rival {
             Some((_, State::Established)) => {
@@ -176,25 +189,19 @@ impl Peer {
             _ => {}
         }
         let from = self.state();
-        let waits = loses && rival.is_some_and(|(_, state)| state == State::OpenSent);
-        self.enter_open_confirm(now, id, handshake, waits);
+        self.enter_open_confirm(now, id, handshake);
         self.note(now, from, Cause::of(Event::BgpOpen));
     }
 
-    fn enter_open_confirm(&mut self, now: Instant, id: ConnId, handshake: Handshake, waits: bool) {
+    fn enter_open_confirm(&mut self, now: Instant, id: ConnId, handshake: Handshake) {
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
-        let handshake = Box::new(handshake);
         conn.stage = Stage::OpenConfirm {
-            handshake,
-            waits,
+            handshake: Box::new(handshake),
             confirmed: false,
         };
         conn.push_keepalive();
-        if waits {
-            conn.timers.set(Timer::CollisionWait, now + COLLISION_WAIT);
-        }
         let hold_time = conn.hold_time();
         match hold_time {
             Some(hold_time) => conn.timers.set(Timer::Hold, now + hold_time),
@@ -205,55 +212,49 @@ impl Peer {
 
     /// The peer's KEEPALIVE in OpenConfirm (event 26): Established, unless a rival may win.
     pub(super) fn confirmed(&mut self, now: Instant, id: ConnId) {
-        let from = self.state();
+        if !self.must_wait(id) {
+            return self.establish(now, id);
+        }
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
-        if let Stage::OpenConfirm {
-            waits, confirmed, ..
-        } = &mut conn.stage
+        if let Stage::OpenConfirm { confirmed, .. } = &mut conn.stage
+            && !*confirmed
         {
             *confirmed = true;
-            if *waits {
-                return self.note(now, from, Cause::of(Event::KeepAliveMsg));
-            }
+            conn.timers.set(Timer::CollisionWait, now + COLLISION_WAIT);
+            self.note(now, self.state(), Cause::of(Event::KeepAliveMsg));
         }
-        self.establish(now, id);
     }
 
-    /// The peer sends routes on a connection that we keep waiting: it has chosen this one.
-    pub(super) fn settle_by_update(&mut self, now: Instant, id: ConnId) -> bool {
+    /// Whether this connection loses the collision with one that has not shown its OPEN yet.
+    fn must_wait(&self, id: ConnId) -> bool {
+        let Some(conn) = self.conn(id) else {
+            return false;
+        };
+        let rival = self.conns.iter().find(|rival| rival.id != id);
+        let open = rival.is_some_and(|rival| rival.state() == State::OpenSent);
+        open && conn
+            .handshake()
+            .is_some_and(|handshake| handshake.survivor() != conn.direction)
+    }
+
+    /// Ends the waiting of a connection that has everything but the permission to go on: its
+    /// rival is gone, time is up, or the peer sends routes on it and has thus made its choice.
+    /// Returns whether it was waiting; it is Established then.
+    pub(super) fn settle_waiting(&mut self, now: Instant, id: ConnId) -> bool {
         let stage = self.conn(id).map(|conn| &conn.stage);
-        let settled = matches!(
+        let waits = matches!(
             stage,
             Some(Stage::OpenConfirm {
                 confirmed: true,
                 ..
             })
         );
-        if settled {
+        if waits {
             self.establish(now, id);
         }
-        settled
-    }
-
-    /// The collision wait is over: the rival has not shown an OPEN, so it does not win.
-    pub(super) fn stop_waiting(&mut self, now: Instant, id: ConnId) {
-        if let Some(Stage::OpenConfirm { waits, .. }) = self.conn_mut(id).map(|c| &mut c.stage) {
-            *waits = false;
-        }
-        self.settle_by_update(now, id);
-    }
-
-    /// With the rival gone a waiting connection need not wait any longer.
-    pub(super) fn promote_confirmed(&mut self, now: Instant) {
-        if let [only] = self.conns.as_mut_slice() {
-            let id = only.id;
-            if matches!(only.stage, Stage::OpenConfirm { waits: true, .. }) {
-                only.timers.stop(Timer::CollisionWait);
-                self.stop_waiting(now, id);
-            }
-        }
+        waits
     }
 
     fn establish(&mut self, now: Instant, id: ConnId) {
@@ -297,12 +298,5 @@ impl Peer {
         self.stats.up_since = Some(now);
         self.note(now, from, Cause::of(Event::KeepAliveMsg));
         self.actions.push_back(Action::Up(Box::new(established)));
-    }
-}
-
-fn identity(open: &proto_codec::bgp::Open) -> Identity {
-    Identity {
-        router_id: open.router_id,
-        asn: open.asn,
     }
 }

@@ -66,7 +66,7 @@ impl Peer {
                 return self.received_refresh(now, id, body);
             }
             (State::OpenConfirm, MessageType::Update | MessageType::RouteRefresh)
-                if self.settle_by_update(now, id) =>
+                if self.settle_waiting(now, id) =>
             {
                 self.restart_hold(now, id);
                 return match message {

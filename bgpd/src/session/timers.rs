@@ -29,6 +29,10 @@ pub const SEND_HOLD_MIN: Duration = Duration::from_secs(480);
 /// peer whose other connection is dead comes up before anyone looks.
 pub const COLLISION_WAIT: Duration = Duration::from_secs(3);
 
+/// How long after reaching Established a new connection still counts as a late collision and not
+/// as the peer's restart: longer than any SYN under way when the session came up.
+pub const COLLISION_TAIL: Duration = Duration::from_secs(10);
+
 /// Shortest time between two dials, whatever the configuration says.
 pub const CONNECT_RETRY_MIN: Duration = Duration::from_millis(100);
 

@@ -123,13 +123,35 @@ fn waiting_loser_without_keepalive_still_refuses_routes() {
 }
 
 #[test]
-fn time_up_before_the_keepalive_only_ends_the_waiting() {
-    let (mut bench, ours, theirs) = both_open();
-    bench.frame(theirs, &open_from(low_id()));
-    bench.pass(Duration::from_secs(3));
+fn loser_waits_for_a_winner_that_arrives_after_its_open_too() {
+    let (mut bench, ours) = Bench::dialled(config(), State::OpenSent);
+    bench.frame(ours, &open_from(high_id()));
+    let theirs = bench.accept();
+    bench.frame(ours, &KEEPALIVE);
     assert_eq!(bench.peer.state(), State::OpenConfirm);
-    assert!(!bench.closed(ours));
+    bench.frame(theirs, &open_from(high_id()));
+    assert!(bench.closed(ours));
     bench.frame(theirs, &KEEPALIVE);
+    assert_eq!(bench.ups()[0].conn, theirs);
+}
+
+#[test]
+fn winner_waits_for_nobody() {
+    let (mut bench, ours, theirs) = both_open();
+    bench.frame(theirs, &open_from(high_id()));
+    bench.frame(theirs, &KEEPALIVE);
+    assert_eq!(bench.ups()[0].conn, theirs);
+    assert!(bench.closed(ours));
+}
+
+#[test]
+fn keepalives_while_waiting_do_not_prolong_the_wait() {
+    let (mut bench, _, theirs) = loser_confirmed();
+    for _ in 0..2 {
+        bench.pass(Duration::from_secs(1));
+        bench.frame(theirs, &KEEPALIVE);
+    }
+    bench.pass(Duration::from_secs(1));
     assert_eq!(bench.ups()[0].conn, theirs);
 }
 

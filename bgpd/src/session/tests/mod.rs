@@ -9,7 +9,7 @@ mod collision;
 mod fuzz;
 mod judge;
 mod restart;
-// mod sim;
+mod sim;
 mod table;
 mod time;
 
