@@ -4,9 +4,17 @@
 //! evaluated per attribute set and prefix, with the result remembered where the prefix does not
 //! matter, so that a policy costs per attribute set and not per route.
 
+mod as_path;
 pub mod ast;
+pub(crate) mod community;
+mod compile;
+mod eval;
+mod prefix_set;
 
 pub use ast::{
     ACCEPT_ALL, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState, RuleDef,
     SetDef, Then,
 };
+pub use compile::{Policy, PolicyError};
+pub use eval::RuleTrace;
+pub(crate) use eval::{Subject, Verdict};

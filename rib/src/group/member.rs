@@ -1,0 +1,456 @@
+//! Where each member of a group is, and how one that is behind catches up.
+//!
+//! A member is *attached*: at some segment of the log, like everybody else; or *scanning*: it
+//! walks the Adj-RIB-Out itself and is sent whatever it may not know. A first dump, a peer that was too slow for
+//! the log and a route refresh are the same walk with different bounds:
+//!
+//! | | announce entries told after | withdraw entries forgotten after |
+//! |---|---|---|
+//! | first dump | (all) | (none: the peer knows nothing) |
+//! | fell behind at segment s | s - 1 | s - 1 |
+//! | route refresh at segment s | (all) | s - 1 |
+//!
+//! Dirty entries are left out: they will be in a later segment, which the member reads after it
+//! has attached. A walk remembers the newest segment at its start; at its end the member
+//! attaches behind that one, or, if the log has moved on, walks again for the difference only.
+//! Either way it holds a position and nothing else, however slow it is.
+//!
+//! End-of-RIB (RFC 4724 §2) and the end marker of a refresh (RFC 7313 §4) follow when the
+//! member has caught up with everything that was pending, so a peer that then drops stale routes
+//! drops none that are just about to be sent again.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use proto_codec::afi::AddressFamily;
+use proto_codec::prefix::PrefixKey;
+
+use super::encode::Item;
+use super::log::{LOG_SEGMENTS_MAX, SEGMENT_OCTETS, Segment};
+use super::{Env, Group, OutEntry, OutId};
+use crate::attr::OutAttr;
+use crate::peer::PeerSlot;
+use crate::table::DestId;
+
+/// Entries a walk sorts and encodes at a time: 64 to 100 KiB of messages.
+const WALK_ENTRIES: usize = 16 << 10;
+
+/// A walk over the Adj-RIB-Out.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    at: OutId,
+    /// Announce what was told after this segment; `None`: everything.
+    announce_after: Option<u32>,
+    /// Withdraw what was forgotten after this segment; `None`: nothing.
+    withdraw_after: Option<u32>,
+    /// The newest segment when the walk began.
+    target: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Next to read: segment and range within.
+    Attached { seq: u32, range: usize },
+    Walking(Walk),
+}
+
+/// A peer in a group.
+#[derive(Debug)]
+pub(super) struct Member {
+    state: State,
+    /// Messages for this peer alone, sent first.
+    private: VecDeque<Bytes>,
+    /// Sent when the member has caught up, or has read this segment.
+    marker: Option<(Bytes, Option<u32>)>,
+}
+
+impl Member {
+    /// The last segment it is known to have read whole.
+    fn passed(&self) -> u32 {
+        match self.state {
+            State::Attached { seq, .. } => seq.saturating_sub(1),
+            State::Walking(walk) => walk.withdraw_after.unwrap_or(walk.target).min(walk.target),
+        }
+    }
+}
+
+/// A route a peer was, or may have been, told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub dest: DestId,
+    pub path_id: u32,
+}
+
+impl Group {
+    /// Adds a peer that knows nothing. `marker` is sent when it has been told everything.
+    pub fn join<A: AddressFamily>(&mut self, slot: PeerSlot, marker: Bytes, env: &Env<'_, A>) {
+        self.flush(env);
+        let walk = Walk {
+            at: 0,
+            announce_after: None,
+            withdraw_after: None,
+            target: self.log.newest(),
+        };
+        let member = Member {
+            state: State::Walking(walk),
+            private: VecDeque::new(),
+            marker: Some((marker, None)),
+        };
+        self.members.insert(slot, member);
+        self.walkers.insert(slot, walk.target);
+    }
+
+    /// Moves a member, keeping the count of readers of each segment and the list of walkers.
+    fn set_state(&mut self, slot: PeerSlot, state: State) {
+        let Some(member) = self.members.get_mut(&slot) else {
+            return;
+        };
+        if let State::Attached { seq, .. } = member.state {
+            self.log.count_reader(seq, false);
+        }
+        member.state = state;
+        match state {
+            State::Attached { seq, .. } => {
+                self.walkers.remove(&slot);
+                self.log.count_reader(seq, true);
+            }
+            State::Walking(walk) => {
+                self.walkers.insert(slot, walk.target);
+            }
+        }
+    }
+
+    /// Removes a peer.
+    pub fn leave(&mut self, slot: PeerSlot) {
+        if let Some(member) = self.members.remove(&slot)
+            && let State::Attached { seq, .. } = member.state
+        {
+            self.log.count_reader(seq, false);
+        }
+        self.walkers.remove(&slot);
+        self.trim();
+    }
+
+    /// Whether `slot` is one of the members.
+    pub(super) fn has_member(&self, slot: PeerSlot) -> bool {
+        self.members.contains_key(&slot)
+    }
+
+    /// Sends everything again (RFC 2918), with markers around it if given (RFC 7313).
+    pub fn refresh<A: AddressFamily>(
+        &mut self,
+        slot: PeerSlot,
+        markers: Option<(Bytes, Bytes)>,
+        env: &Env<'_, A>,
+    ) {
+        self.flush(env);
+        let target = self.log.newest();
+        let Some(member) = self.members.get_mut(&slot) else {
+            return;
+        };
+        let withdraw_after = match member.state {
+            State::Attached { seq, .. } => Some(seq.saturating_sub(1)),
+            State::Walking(walk) => walk.withdraw_after,
+        };
+        let walk = Walk {
+            at: 0,
+            announce_after: None,
+            withdraw_after,
+            target,
+        };
+        if let Some((begin, end)) = markers {
+            member.private.push_back(begin);
+            // An End-of-RIB still owed is owed no longer: the refresh ends with its own marker.
+            member.marker = Some((end, None));
+        }
+        self.set_state(slot, State::Walking(walk));
+        self.trim();
+    }
+
+    /// The next messages for a member; `None` when it has caught up.
+    pub fn poll<A: AddressFamily>(&mut self, slot: PeerSlot, env: &Env<'_, A>) -> Option<Bytes> {
+        loop {
+            let pending = self.has_pending();
+            let member = self.members.get_mut(&slot)?;
+            if let Some(bytes) = member.private.pop_front() {
+                return Some(bytes);
+            }
+            let newest = self.log.newest();
+            match member.state {
+                State::Walking(walk) => {
+                    if let Some(bytes) = self.walk(slot, walk, env) {
+                        return Some(bytes);
+                    }
+                }
+                State::Attached { seq, range } if seq <= newest => {
+                    if let Some(bytes) = self.read_log(slot, seq, range) {
+                        return Some(bytes);
+                    }
+                }
+                State::Attached { .. } if pending => self.encode_segment(env),
+                State::Attached { .. } => {
+                    let (marker, _) = member.marker.take()?;
+                    return Some(marker);
+                }
+            }
+        }
+    }
+
+    /// Reads on in the log; `None` when what is left of the segment is not for this member.
+    fn read_log(&mut self, slot: PeerSlot, seq: u32, range: usize) -> Option<Bytes> {
+        let member = self.members.get_mut(&slot)?;
+        if let Some((_, Some(due))) = member.marker
+            && seq > due
+        {
+            return member.marker.take().map(|(marker, _)| marker);
+        }
+        let (bytes, next) = match self.log.get(seq) {
+            Some(segment) => {
+                let (bytes, next) = segment.visible_from(range, slot);
+                (bytes, (next < segment.ranges.len()).then_some(next))
+            }
+            None => (None, None),
+        };
+        match next {
+            Some(range) => member.state = State::Attached { seq, range },
+            None => {
+                member.state = State::Attached {
+                    seq: seq + 1,
+                    range: 0,
+                };
+                self.log.finished(seq);
+                self.trim();
+            }
+        }
+        bytes
+    }
+
+    /// Walks on; `None` when the walk is over (or another one has begun).
+    fn walk<A: AddressFamily>(
+        &mut self,
+        slot: PeerSlot,
+        mut walk: Walk,
+        env: &Env<'_, A>,
+    ) -> Option<Bytes> {
+        let mut items = Vec::new();
+        while walk.at < self.adj.len() && items.len() < WALK_ENTRIES {
+            let id = walk.at;
+            walk.at += 1;
+            let send = self.adj.get(id).and_then(|entry| owed(entry, slot, &walk));
+            items.extend(send.map(|(attr, source)| Item { attr, source, id }));
+        }
+        let over = walk.at >= self.adj.len();
+        let member = self.members.get_mut(&slot)?;
+        member.state = State::Walking(walk);
+        if over {
+            self.end_walk(slot, walk);
+        }
+        if items.is_empty() {
+            return None;
+        }
+        items.sort_unstable();
+        let mut out = BytesMut::with_capacity(SEGMENT_OCTETS);
+        for run in items.chunk_by(|a, b| a.attr == b.attr && a.source == b.source) {
+            match run.first().map(|item| item.attr) {
+                Some(OutAttr::NONE) => self.withdraw(run, env, &mut out),
+                _ => {
+                    self.announce(run, env, &mut out);
+                }
+            }
+        }
+        Some(out.freeze()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Attaches a member that has walked to the end, or lets it walk for what came since.
+    fn end_walk(&mut self, slot: PeerSlot, walk: Walk) {
+        let newest = self.log.newest();
+        let Some(member) = self.members.get_mut(&slot) else {
+            return;
+        };
+        let next = walk.target + 1;
+        let state = if next >= self.log.oldest() {
+            let patience = u32::try_from(LOG_SEGMENTS_MAX).unwrap_or(u32::MAX);
+            if let Some((_, due)) = &mut member.marker {
+                due.get_or_insert(newest.saturating_add(patience));
+            }
+            State::Attached {
+                seq: next,
+                range: 0,
+            }
+        } else {
+            State::Walking(Walk {
+                at: 0,
+                announce_after: Some(walk.target),
+                withdraw_after: Some(walk.target),
+                target: newest,
+            })
+        };
+        self.set_state(slot, state);
+        self.trim();
+    }
+
+    /// Encodes everything that is pending. Needed before a peer joins or is refreshed, so that
+    /// what its markers promise is true.
+    fn flush<A: AddressFamily>(&mut self, env: &Env<'_, A>) {
+        while self.has_pending() {
+            self.encode_segment(env);
+        }
+    }
+
+    /// Appends a segment for all attached members.
+    pub(super) fn push_segment(&mut self, mut segment: Segment) {
+        segment.readers = self.members.len().saturating_sub(self.walkers.len());
+        self.log.push(segment);
+        self.trim();
+    }
+
+    pub(super) fn log_is_full(&self) -> bool {
+        self.log.is_full()
+    }
+
+    pub(super) fn log_newest(&self) -> u32 {
+        self.log.newest()
+    }
+
+    /// Makes room: members that have not read the oldest segment must walk instead.
+    pub(super) fn drop_oldest_segment(&mut self) {
+        let (oldest, newest) = (self.log.oldest(), self.log.newest());
+        let unread = |(slot, member): (&PeerSlot, &Member)| match member.state {
+            State::Attached { seq, .. } if seq <= oldest => Some((*slot, seq.saturating_sub(1))),
+            _ => None,
+        };
+        let behind: Vec<_> = match self.log.oldest_is_read() {
+            true => Vec::new(),
+            false => self.members.iter().filter_map(unread).collect(),
+        };
+        for (slot, passed) in behind {
+            let walk = Walk {
+                at: 0,
+                announce_after: Some(passed),
+                withdraw_after: Some(passed),
+                target: newest,
+            };
+            self.set_state(slot, State::Walking(walk));
+            let member = self.members.get_mut(&slot);
+            if let Some((_, due)) = member.and_then(|member| member.marker.as_mut()) {
+                *due = None;
+            }
+            self.stats.detached += 1;
+        }
+        self.log.drop_oldest();
+        self.bury();
+    }
+
+    /// Drops segments that nobody will read.
+    fn trim(&mut self) {
+        if !self.log.oldest_is_read() && !self.log.is_empty() {
+            return;
+        }
+        // A walking member attaches behind its target, so what comes after is kept for it while
+        // the bounds of the log allow.
+        let needed_after = self.walkers.values().copied().min().unwrap_or(u32::MAX);
+        let mut dropped = false;
+        while self.log.oldest_is_read() && self.log.oldest() <= needed_after {
+            self.log.drop_oldest();
+            dropped = true;
+        }
+        if dropped || self.log.is_empty() {
+            self.bury();
+        }
+    }
+
+    /// The last segment every member has passed.
+    pub(super) fn passed_by_all(&self) -> u32 {
+        self.members
+            .values()
+            .map(Member::passed)
+            .min()
+            .unwrap_or(u32::MAX)
+    }
+
+    /// Every route the peer may have been told, for taking it to another group.
+    pub fn known_to(&self, slot: PeerSlot) -> Vec<Announced> {
+        let Some(member) = self.members.get(&slot) else {
+            return Vec::new();
+        };
+        let passed = member.passed();
+        let knows = |entry: &OutEntry| {
+            entry.told().is_some_and(|told| told != slot) || entry.seq > passed
+        };
+        let of = |id: OutId| {
+            self.adj.get(id).filter(|entry| knows(entry))?;
+            self.adj.was_used(id).then(|| Announced {
+                dest: self.adj.dest(id),
+                path_id: self.adj.tx_path_id(id),
+            })
+        };
+        (0..self.adj.len()).filter_map(of).collect()
+    }
+
+    /// Adds a peer that was told `known` as a member of another group: it forgets what this group
+    /// does not tell, and is told the rest.
+    pub fn move_in<A: AddressFamily>(
+        &mut self,
+        slot: PeerSlot,
+        marker: Option<Bytes>,
+        known: &[Announced],
+        env: &Env<'_, A>,
+    ) {
+        self.join(slot, Bytes::new(), env);
+        let add_path = self.key.add_path != crate::peer::AddPathTx::Off;
+        let stays = |known: &&Announced| {
+            let entry = self.adj.get(known.dest).and_then(|entry| entry.told());
+            !add_path && entry.is_some_and(|told| told != slot)
+        };
+        let mut gone = known
+            .iter()
+            .filter(|known| !stays(known))
+            .filter_map(|known| Some((known.path_id, env.table.key(known.dest)?)))
+            .peekable();
+        let mut out = BytesMut::new();
+        while gone.peek().is_some() {
+            if proto_codec::bgp::encode_withdraw::<A>(&self.key.encode, &mut gone, &mut out) == 0 {
+                break;
+            }
+        }
+        if let Some(member) = self.members.get_mut(&slot) {
+            member.marker = marker.map(|marker| (marker, None));
+            if !out.is_empty() {
+                member.private.push_back(out.freeze());
+            }
+        }
+    }
+
+    /// Takes the marker a member is still owed, to hand it to another group.
+    pub fn owed_marker(&self, slot: PeerSlot) -> Option<Bytes> {
+        let (marker, _) = self.members.get(&slot)?.marker.as_ref()?;
+        Some(marker.clone())
+    }
+
+    /// What a member has been told about one destination: attributes and path identifier.
+    pub fn told_about(&self, dest: DestId, slot: PeerSlot) -> Vec<(OutId, OutEntry)> {
+        let told = |id: OutId| {
+            let entry = self.adj.get(id)?;
+            let told = entry.told().is_some_and(|told| told != slot);
+            (told && entry.attr != OutAttr::NONE).then_some((id, *entry))
+        };
+        self.adj.of_dest(dest).into_iter().filter_map(told).collect()
+    }
+}
+
+/// What a walk owes a member of one entry: attributes and source to announce, or a withdrawal.
+fn owed(entry: &OutEntry, member: PeerSlot, walk: &Walk) -> Option<(OutAttr, PeerSlot)> {
+    if entry.is_dirty() {
+        return None;
+    }
+    match entry.told().filter(|source| *source != member) {
+        Some(source) => {
+            let news = walk.announce_after.is_none_or(|after| entry.seq > after);
+            news.then_some((entry.attr, source))
+        }
+        None => {
+            let forgotten = walk.withdraw_after.is_some_and(|after| entry.seq > after);
+            forgotten.then_some((OutAttr::NONE, PeerSlot::NONE))
+        }
+    }
+}

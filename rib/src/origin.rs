@@ -1,0 +1,238 @@
+//! Routes that start here: named sources, each a snapshot.
+//!
+//! A source (`pod-cidr`, `pool:my-ip-space`) publishes all of its routes at once; the difference to
+//! its last snapshot is found here, so a source that lost its connection keeps its last word and
+//! one that repeats itself costs nothing. Inside the RIB such a route is a path of
+//! [`PeerSlot::LOCAL`](crate::peer::PeerSlot::LOCAL) whose path identifier is a [`LocalTag`]: the
+//! source, and the set of neighbors that may have the route. Two sources may name one prefix.
+//!
+//! Sets of neighbors are remembered for good, each once: there are as many as pools with a
+//! `neighbors` key in all configurations loaded so far.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use proto_codec::bgp::{AttrEdit, AttrSet, NextHop, Origin};
+
+/// A route that starts here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginRoute {
+    /// The prefix; host bits are dropped.
+    pub prefix: IpNet,
+    /// Its attributes. An unspecified next hop means this router, whatever the peer.
+    pub attrs: Arc<AttrSet>,
+    /// Ask the kernel to discard what nothing more specific takes (RFC 4632 §5.1).
+    pub discard: bool,
+    /// Tell these neighbors only; `None`: all.
+    pub neighbors: Option<Vec<IpAddr>>,
+}
+
+impl OriginRoute {
+    /// Attributes to start from: ORIGIN IGP, empty AS_PATH, this router as next hop.
+    pub fn base_attrs(prefix: &IpNet) -> AttrEdit {
+        let addr: IpAddr = match prefix {
+            IpNet::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            IpNet::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        AttrEdit::new(Origin::Igp, NextHop::from(addr))
+    }
+
+    /// A plain route for `prefix`.
+    pub fn new(prefix: IpNet) -> Self {
+        Self {
+            prefix,
+            attrs: Arc::new(Self::base_attrs(&prefix).finish()),
+            discard: false,
+            neighbors: None,
+        }
+    }
+}
+
+/// A set of neighbors that some routes are restricted to; 0 is no restriction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RestrictId(u16);
+
+/// What the path identifier of a local path says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LocalTag {
+    source: u16,
+    restrict: RestrictId,
+}
+
+impl LocalTag {
+    /// From the path identifier of a local path.
+    pub fn from_path_id(path_id: u32) -> Self {
+        let [r0, r1, s0, s1] = path_id.to_be_bytes();
+        Self {
+            source: u16::from_be_bytes([s0, s1]),
+            restrict: RestrictId(u16::from_be_bytes([r0, r1])),
+        }
+    }
+
+    /// As the path identifier of a local path.
+    pub fn path_id(self) -> u32 {
+        u32::from(self.restrict.0) << 16 | u32::from(self.source)
+    }
+
+    /// The set of neighbors that may have the route; `None`: all.
+    pub fn restrict(self) -> Option<RestrictId> {
+        (self.restrict.0 != 0).then_some(self.restrict)
+    }
+}
+
+/// One change to the table.
+#[derive(Clone, Debug)]
+pub(crate) enum OriginChange {
+    Announce { route: OriginRoute, path_id: u32 },
+    Withdraw { prefix: IpNet, path_id: u32 },
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    id: u16,
+    /// Path identifier by prefix, as published last.
+    routes: BTreeMap<IpNet, u32>,
+}
+
+/// All sources.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    sources: BTreeMap<String, Source>,
+    names: Vec<String>,
+    restricts: Vec<Vec<IpAddr>>,
+}
+
+/// Outcome of publishing a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// Announcements first, so that a route that moves between sets leaves no gap.
+    pub changes: Vec<OriginChange>,
+    /// Some set of neighbors was not known before: peers may have to change groups.
+    pub new_restrict: bool,
+}
+
+impl Origins {
+    /// Replaces the snapshot of `name`.
+    pub fn publish(&mut self, name: &str, routes: Vec<OriginRoute>) -> Published {
+        let mut published = Published::default();
+        let id = self.source_id(name);
+        let mut next = BTreeMap::new();
+        for mut route in routes {
+            route.prefix = route.prefix.trunc();
+            let (restrict, is_new) = self.restrict_id(route.neighbors.take());
+            published.new_restrict |= is_new;
+            let tag = LocalTag {
+                source: id,
+                restrict,
+            };
+            let path_id = tag.path_id();
+            // The last one wins when a snapshot names a prefix twice.
+            next.insert(route.prefix, path_id);
+            published
+                .changes
+                .push(OriginChange::Announce { route, path_id });
+        }
+        let changed = |(prefix, path_id): &(&IpNet, &u32)| next.get(prefix) != Some(path_id);
+        let source = self.sources.entry(name.to_owned()).or_default();
+        source.id = id;
+        let gone = source.routes.iter().filter(changed);
+        published
+            .changes
+            .extend(gone.map(|(prefix, path_id)| OriginChange::Withdraw {
+                prefix: *prefix,
+                path_id: *path_id,
+            }));
+        source.routes = next;
+        published
+    }
+
+    fn source_id(&mut self, name: &str) -> u16 {
+        let at = self.names.iter().position(|known| known == name);
+        let at = at.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    fn restrict_id(&mut self, neighbors: Option<Vec<IpAddr>>) -> (RestrictId, bool) {
+        let Some(mut neighbors) = neighbors else {
+            return (RestrictId(0), false);
+        };
+        neighbors.sort_unstable();
+        neighbors.dedup();
+        let known = self.restricts.iter().position(|have| *have == neighbors);
+        let at = known.unwrap_or_else(|| {
+            self.restricts.push(neighbors);
+            self.restricts.len() - 1
+        });
+        // Past 65,534 sets a route is told to nobody rather than to everybody.
+        let id = u16::try_from(at + 1).unwrap_or(u16::MAX);
+        (RestrictId(id), known.is_none())
+    }
+
+    /// The sets a neighbor is in.
+    pub fn restricts_of(&self, neighbor: IpAddr) -> Vec<RestrictId> {
+        (1u16..u16::MAX)
+            .zip(&self.restricts)
+            .filter(|(_, set)| set.contains(&neighbor))
+            .map(|(id, _)| RestrictId(id))
+            .collect()
+    }
+
+    /// Name of the source a local path came from.
+    pub fn name(&self, path_id: u32) -> Option<&str> {
+        let source = usize::from(LocalTag::from_path_id(path_id).source);
+        self.names.get(source).map(String::as_str)
+    }
+
+    /// Sources with the number of their routes.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.sources
+            .iter()
+            .map(|(name, source)| (name.as_str(), source.routes.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(prefix: &str, neighbors: Option<&str>) -> OriginRoute {
+        let neighbors = neighbors.map(|addr| vec![addr.parse().unwrap()]);
+        OriginRoute {
+            neighbors,
+            ..OriginRoute::new(prefix.parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn a_snapshot_withdraws_what_it_no_longer_names() {
+        let mut origins = Origins::default();
+        let first = origins.publish("a", vec![route("10.0.0.0/8", None), route("11.0.0.0/8", None)]);
+        assert_eq!((first.changes.len(), first.new_restrict), (2, false));
+        let second = origins.publish("a", vec![route("10.0.0.0/8", Some("192.0.2.1"))]);
+        assert!(second.new_restrict);
+        let gone: Vec<_> = second
+            .changes
+            .iter()
+            .filter(|change| matches!(change, OriginChange::Withdraw { .. }))
+            .collect();
+        assert_eq!(gone.len(), 2, "the restricted route is another path: {gone:?}");
+        assert_eq!(origins.restricts_of("192.0.2.1".parse().unwrap()).len(), 1);
+        assert!(origins.restricts_of("192.0.2.2".parse().unwrap()).is_empty());
+        assert_eq!(origins.publish("a", vec![]).changes.len(), 1);
+    }
+
+    #[test]
+    fn a_tag_goes_through_the_path_identifier() {
+        let tag = LocalTag {
+            source: 7,
+            restrict: RestrictId(9),
+        };
+        assert_eq!(LocalTag::from_path_id(tag.path_id()), tag);
+        assert_eq!(tag.restrict(), Some(RestrictId(9)));
+    }
+}
