@@ -118,7 +118,10 @@ mod tests {
         }
         assert_eq!(array.get(9_999), Some(&9_999));
         assert_eq!(array.get(10_000), None);
-        assert_eq!(array.iter().map(|(index, value)| index ^ value).max(), Some(0));
+        assert_eq!(
+            array.iter().map(|(index, value)| index ^ value).max(),
+            Some(0)
+        );
         *array.entry(20_000).unwrap() = 7;
         assert_eq!(array.len(), 20_001);
         assert_eq!(array.get(15_000), Some(&0));

@@ -160,7 +160,11 @@ impl Facts<'_> {
 
 /// Decides among `paths`. `current` is the index of the best path so far, if it is still there.
 /// `None` when no path is usable.
-pub(crate) fn select(paths: &[Path], current: Option<usize>, facts: Facts<'_>) -> Option<Selection> {
+pub(crate) fn select(
+    paths: &[Path],
+    current: Option<usize>,
+    facts: Facts<'_>,
+) -> Option<Selection> {
     let (ties, reason) = preferred(paths)?;
     if let [best] = ties.as_slice() {
         return Some(Selection {
@@ -176,13 +180,19 @@ pub(crate) fn select(paths: &[Path], current: Option<usize>, facts: Facts<'_>) -
         reason,
     };
     race.lowest_med();
-    race.keep(Reason::PeerType, |path, _| u8::from(path.kind != PathKind::External));
+    race.keep(Reason::PeerType, |path, _| {
+        u8::from(path.kind != PathKind::External)
+    });
     race.keep(Reason::IgpMetric, |path, facts| facts.igp_metric(path));
     let equal = race.ties.clone();
     race.keep_current(current);
     race.keep(Reason::RouterId, |path, facts| facts.router_id(path));
-    race.keep(Reason::ClusterLength, |path, facts| facts.cluster_length(path.attrs));
-    race.keep(Reason::NeighborAddress, |path, facts| facts.source(path.source).address);
+    race.keep(Reason::ClusterLength, |path, facts| {
+        facts.cluster_length(path.attrs)
+    });
+    race.keep(Reason::NeighborAddress, |path, facts| {
+        facts.source(path.source).address
+    });
     race.keep(Reason::PathId, |path, _| (path.path_id, path.source));
     Some(Selection {
         best: *race.ties.first()?,

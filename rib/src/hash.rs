@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 pub(crate) type SeededMap<K, V> = hashbrown::HashMap<K, V, FixedState>;
 
 /// Makes hashes from one seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seed(FixedState);
 
 impl Seed {
@@ -22,14 +22,14 @@ impl Seed {
     }
 
     /// An empty map.
-    pub fn map<K, V>(self) -> SeededMap<K, V> {
-        SeededMap::with_hasher(self.0)
+    pub fn map<K, V>(&self) -> SeededMap<K, V> {
+        SeededMap::with_hasher(self.0.clone())
     }
 
     /// 32 bits of the hash of `value`: enough to find a bucket and to tell most others apart,
     /// and small enough to be kept beside an index, so that growing a table touches no entry.
     #[inline]
-    pub fn short<T: Hash + ?Sized>(self, value: &T) -> u32 {
+    pub fn short<T: Hash + ?Sized>(&self, value: &T) -> u32 {
         let hash = self.0.hash_one(value);
         let [_, _, _, _, a, b, c, d] = (hash ^ (hash >> 32)).to_be_bytes();
         u32::from_be_bytes([a, b, c, d])

@@ -25,8 +25,27 @@
     )
 )]
 
+mod attr;
+mod chunked;
+mod decision;
+mod dest;
+mod engine;
 pub mod fib;
+mod group;
+mod hash;
 #[cfg(feature = "netlink")]
 pub mod netlink;
+mod nexthop;
+mod origin;
+mod path;
+pub mod peer;
 pub mod policy;
 pub mod route;
+mod table;
+
+pub use decision::Reason;
+pub use engine::{Reject, Rejects, Rib, UpdateOutcome, Withheld};
+pub use origin::OriginRoute;
+pub use path::PathKind;
+pub use peer::{AddPathTx, PeerKind, PeerSession, PeerSlot, RibConfig, Role};
+pub use policy::Policy;

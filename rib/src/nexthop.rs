@@ -50,7 +50,7 @@ pub(crate) struct NextHops {
 
 impl NextHops {
     /// `track`: whether states will be reported at all.
-    pub fn new(track: bool, seed: Seed) -> Self {
+    pub fn new(track: bool, seed: &Seed) -> Self {
         Self {
             by_addr: seed.map(),
             entries: Vec::new(),
@@ -69,7 +69,9 @@ impl NextHops {
     /// Notes one more user of `addr`.
     pub fn acquire(&mut self, addr: IpAddr) -> NextHopId {
         if let Some(index) = self.by_addr.get(&addr).copied() {
-            if let Some(entry) = usize::try_from(index).ok().and_then(|at| self.entries.get_mut(at))
+            if let Some(entry) = usize::try_from(index)
+                .ok()
+                .and_then(|at| self.entries.get_mut(at))
             {
                 entry.refs += 1;
             }
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
 
     fn hops(track: bool) -> NextHops {
-        NextHops::new(track, Seed::new(1))
+        NextHops::new(track, &Seed::new(1))
     }
 
     const ADDR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -235,7 +237,11 @@ mod tests {
         assert_eq!(hops.poll_interest(), None);
         hops.release(id);
         hops.acquire(ADDR);
-        assert_eq!(hops.poll_interest(), None, "it ended and began again in between");
+        assert_eq!(
+            hops.poll_interest(),
+            None,
+            "it ended and began again in between"
+        );
         hops.release(id);
         assert_eq!(hops.poll_interest(), Some((ADDR, false)));
         assert_eq!(hops.len(), 0);

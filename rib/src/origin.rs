@@ -211,7 +211,10 @@ mod tests {
     #[test]
     fn a_snapshot_withdraws_what_it_no_longer_names() {
         let mut origins = Origins::default();
-        let first = origins.publish("a", vec![route("10.0.0.0/8", None), route("11.0.0.0/8", None)]);
+        let first = origins.publish(
+            "a",
+            vec![route("10.0.0.0/8", None), route("11.0.0.0/8", None)],
+        );
         assert_eq!((first.changes.len(), first.new_restrict), (2, false));
         let second = origins.publish("a", vec![route("10.0.0.0/8", Some("192.0.2.1"))]);
         assert!(second.new_restrict);
@@ -220,9 +223,17 @@ mod tests {
             .iter()
             .filter(|change| matches!(change, OriginChange::Withdraw { .. }))
             .collect();
-        assert_eq!(gone.len(), 2, "the restricted route is another path: {gone:?}");
+        assert_eq!(
+            gone.len(),
+            2,
+            "the restricted route is another path: {gone:?}"
+        );
         assert_eq!(origins.restricts_of("192.0.2.1".parse().unwrap()).len(), 1);
-        assert!(origins.restricts_of("192.0.2.2".parse().unwrap()).is_empty());
+        assert!(
+            origins
+                .restricts_of("192.0.2.2".parse().unwrap())
+                .is_empty()
+        );
         assert_eq!(origins.publish("a", vec![]).changes.len(), 1);
     }
 

@@ -48,6 +48,16 @@ impl PathFlags {
         }
     }
 
+    /// Takes the mark STALE over from `before`.
+    pub fn keep_stale(&mut self, before: PathFlags) {
+        self.set(Self::STALE, before.any(Self::STALE));
+    }
+
+    /// `self` with `other` cleared.
+    const fn without(self, other: PathFlags) -> PathFlags {
+        PathFlags(self.0 & !other.0)
+    }
+
     /// Whether any of `other` is set.
     #[inline]
     pub const fn any(self, other: PathFlags) -> bool {
@@ -139,6 +149,18 @@ impl Path {
         !self.flags.any(PathFlags::INVALID)
     }
 
+    /// Whether import policy refused it.
+    pub fn is_filtered(&self) -> bool {
+        self.flags.any(PathFlags::FILTERED)
+    }
+
+    /// Whether nothing but the time of its arrival differs.
+    #[inline]
+    pub fn says_the_same(&self, other: &Path) -> bool {
+        (self.received, self.attrs, self.key) == (other.received, other.attrs, other.key)
+            && self.flags.without(PathFlags::STALE) == other.flags.without(PathFlags::STALE)
+    }
+
     /// Whether it is the same entry of the Adj-RIB-In.
     #[inline]
     pub fn is_from(&self, source: PeerSlot, path_id: u32) -> bool {
@@ -163,7 +185,10 @@ mod tests {
             assert_eq!(better.differs_at(base), Some(step));
         }
         assert!(base > DecisionKey::new(100, 3, 1));
-        assert_eq!(base.differs_at(DecisionKey::new(100, 3, 2)), Some(KeyStep::Origin));
+        assert_eq!(
+            base.differs_at(DecisionKey::new(100, 3, 2)),
+            Some(KeyStep::Origin)
+        );
         assert_eq!(base.differs_at(base), None);
         assert!(DecisionKey::new(u32::MAX, 0, 0) < DecisionKey::new(0, 70_000, 2).local());
     }

@@ -212,7 +212,11 @@ mod tests {
         assert_eq!(table.find(key("10.0.0.0/8")), Some(id));
         table.release(id);
         assert_eq!(table.find(key("10.0.0.0/8")), None);
-        assert_eq!(table.find_or_insert(key("192.0.2.0/24")), id, "indices are reused");
+        assert_eq!(
+            table.find_or_insert(key("192.0.2.0/24")),
+            id,
+            "indices are reused"
+        );
         table.drop_unused(id);
         table.drop_unused(other);
         assert_eq!((table.len(), table.ids().len()), (0, 0));

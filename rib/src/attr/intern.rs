@@ -29,7 +29,9 @@ impl AttrId {
     const MAX: u32 = (1 << 30) - 1;
 
     fn from_index(index: u32) -> Option<Self> {
-        NonZeroU32::new(index.checked_add(1)?).filter(|id| id.get() <= Self::MAX).map(Self)
+        NonZeroU32::new(index.checked_add(1)?)
+            .filter(|id| id.get() <= Self::MAX)
+            .map(Self)
     }
 
     fn index(self) -> u32 {
@@ -55,7 +57,11 @@ impl OutAttr {
 
     /// `keep_next_hop`: policy chose the next hop. `keep_med`: policy set the MED.
     pub fn new(id: AttrId, keep_next_hop: bool, keep_med: bool) -> Self {
-        let next_hop = if keep_next_hop { Self::KEEP_NEXT_HOP } else { 0 };
+        let next_hop = if keep_next_hop {
+            Self::KEEP_NEXT_HOP
+        } else {
+            0
+        };
         let med = if keep_med { Self::KEEP_MED } else { 0 };
         Self(id.0.get() | next_hop | med)
     }
@@ -110,7 +116,7 @@ impl Hot {
         let local_pref = set.local_pref().unwrap_or(default_local_pref);
         let mut marks = if set.otc().is_some() { Self::OTC } else { 0 };
         for one in set.communities() {
-            marks |= match one.0 {
+            marks |= match one {
                 community::NO_EXPORT => Self::NO_EXPORT,
                 community::NO_ADVERTISE => Self::NO_ADVERTISE,
                 community::NO_EXPORT_SUBCONFED => Self::NO_EXPORT_SUBCONFED,
@@ -181,9 +187,7 @@ impl Interner {
 
     /// Octets allocated, the sets included.
     pub fn memory(&self) -> usize {
-        self.slots.memory()
-            + self.index.capacity() * (size_of::<Hashed>() + 1)
-            + self.set_octets
+        self.slots.memory() + self.index.capacity() * (size_of::<Hashed>() + 1) + self.set_octets
     }
 
     /// The identifier of `set`, with one reference for the caller. `None` when there are a billion

@@ -38,7 +38,7 @@ impl Core {
         let seed = Seed::new(config.seed);
         Self {
             attrs: Interner::new(config.default_local_pref),
-            next_hops: NextHops::new(config.track_next_hops, seed),
+            next_hops: NextHops::new(config.track_next_hops, &seed),
             peers: Peers::default(),
             origins: Origins::default(),
             now_s: 0,

@@ -122,7 +122,7 @@ fn leaked(attrs: &AttrSet, session: &PeerSession) -> Result<(), Reject> {
         // The peer is our customer or our client: it must not send what only goes down.
         Role::Provider | Role::RouteServer => true,
         Role::Peer => otc != session.asn,
-        Role::Customer | Role::RouteServerClient => false,
+        Role::Customer | Role::RouteServerClient | Role::Unknown(_) => false,
     };
     if leak { Err(Reject::RouteLeak) } else { Ok(()) }
 }

@@ -134,7 +134,7 @@ pub(crate) struct AdjOut {
 
 impl AdjOut {
     /// Empty. `add_path`: whether a destination may have several entries.
-    pub fn new(family: Family, add_path: bool, seed: Seed) -> Self {
+    pub fn new(family: Family, add_path: bool, seed: &Seed) -> Self {
         let index = || PathIndex {
             slots: Chunked::default(),
             by_dest: seed.map(),
@@ -356,8 +356,11 @@ mod tests {
 
     #[test]
     fn an_entry_is_pending_once_and_remembers_what_was_told() {
-        let mut adj = AdjOut::new(Family::Ipv4Unicast, false, Seed::new(1));
-        assert_eq!(adj.set(5, attr(1), PeerSlot(2)), Some((OutAttr::NONE, true)));
+        let mut adj = AdjOut::new(Family::Ipv4Unicast, false, &Seed::new(1));
+        assert_eq!(
+            adj.set(5, attr(1), PeerSlot(2)),
+            Some((OutAttr::NONE, true))
+        );
         assert_eq!(adj.set(5, attr(2), PeerSlot(2)), Some((attr(1), false)));
         assert_eq!(adj.set(5, attr(2), PeerSlot(2)), None);
         assert_eq!(adj.pending, [5]);
@@ -365,16 +368,22 @@ mod tests {
         assert!(!adj.tell(5, 1, true));
         assert_eq!((adj.told_to(PeerSlot(2)), adj.told_to(PeerSlot(3))), (0, 1));
         adj.set(5, OutAttr::NONE, PeerSlot(0));
-        assert!(adj.get(5).is_some_and(|entry| entry.told() == Some(PeerSlot(2))));
+        assert!(
+            adj.get(5)
+                .is_some_and(|entry| entry.told() == Some(PeerSlot(2)))
+        );
         adj.pending.clear();
         assert!(adj.tell(5, 2, true), "leaves a tombstone");
         assert_eq!(adj.free(5), Some(5));
-        assert_eq!((adj.len(), adj.in_use(), adj.told_to(PeerSlot(3))), (0, 0, 0));
+        assert_eq!(
+            (adj.len(), adj.in_use(), adj.told_to(PeerSlot(3))),
+            (0, 0, 0)
+        );
     }
 
     #[test]
     fn with_add_path_every_path_has_its_own_entry() {
-        let mut adj = AdjOut::new(Family::Ipv4Unicast, true, Seed::new(1));
+        let mut adj = AdjOut::new(Family::Ipv4Unicast, true, &Seed::new(1));
         let wish = |source: u16, path_id| Wish {
             attr: attr(1),
             source: PeerSlot(source),

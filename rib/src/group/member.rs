@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use proto_codec::afi::AddressFamily;
-use proto_codec::prefix::PrefixKey;
 
 use super::encode::Item;
 use super::log::{LOG_SEGMENTS_MAX, SEGMENT_OCTETS, Segment};
@@ -50,7 +49,10 @@ struct Walk {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Next to read: segment and range within.
-    Attached { seq: u32, range: usize },
+    Attached {
+        seq: u32,
+        range: usize,
+    },
     Walking(Walk),
 }
 
@@ -374,9 +376,8 @@ impl Group {
             return Vec::new();
         };
         let passed = member.passed();
-        let knows = |entry: &OutEntry| {
-            entry.told().is_some_and(|told| told != slot) || entry.seq > passed
-        };
+        let knows =
+            |entry: &OutEntry| entry.told().is_some_and(|told| told != slot) || entry.seq > passed;
         let of = |id: OutId| {
             self.adj.get(id).filter(|entry| knows(entry))?;
             self.adj.was_used(id).then(|| Announced {
@@ -434,7 +435,11 @@ impl Group {
             let told = entry.told().is_some_and(|told| told != slot);
             (told && entry.attr != OutAttr::NONE).then_some((id, *entry))
         };
-        self.adj.of_dest(dest).into_iter().filter_map(told).collect()
+        self.adj
+            .of_dest(dest)
+            .into_iter()
+            .filter_map(told)
+            .collect()
     }
 }
 

@@ -25,7 +25,6 @@ use proto_codec::afi::{AddressFamily, Family};
 
 pub(crate) use adjout::{AdjOut, OutEntry, OutId, Wish};
 pub(crate) use key::GroupKey;
-pub(crate) use member::Announced;
 
 use crate::attr::{Interner, OutAttr, SourceOfPath};
 use crate::hash::Seed;
@@ -79,7 +78,7 @@ pub(crate) struct Group {
 impl Group {
     /// A group without members; the engine offers it every destination and then calls
     /// [`Group::built`].
-    pub fn new(key: Arc<GroupKey>, seed: Seed) -> Self {
+    pub fn new(key: Arc<GroupKey>, seed: &Seed) -> Self {
         let add_path = key.add_path != AddPathTx::Off;
         Self {
             adj: AdjOut::new(key.family(), add_path, seed),
@@ -178,7 +177,7 @@ impl Group {
                 dests.push(self.adj.dest(id));
             }
         }
-        self.adj = AdjOut::new(self.family(), false, Seed::new(0));
+        self.adj = AdjOut::new(self.family(), false, &Seed::new(0));
         dests
     }
 

@@ -174,10 +174,19 @@ mod tests {
         assert_eq!(parse_large("1:2:3:4"), None);
         assert!(LargePattern::parse("1:*:3").unwrap().matches([1, 77, 3]));
         assert!(!LargePattern::parse("1:*:3").unwrap().matches([1, 77, 4]));
-        assert_eq!(parse_extended("rt:64500:100"), Some([0, 2, 0xfb, 0xf4, 0, 0, 0, 100]));
-        assert_eq!(parse_extended("soo:10.0.0.1:7"), Some([1, 3, 10, 0, 0, 1, 0, 7]));
+        assert_eq!(
+            parse_extended("rt:64500:100"),
+            Some([0, 2, 0xfb, 0xf4, 0, 0, 0, 100])
+        );
+        assert_eq!(
+            parse_extended("soo:10.0.0.1:7"),
+            Some([1, 3, 10, 0, 0, 1, 0, 7])
+        );
         assert_eq!(parse_extended("rt:65536:7"), Some([2, 2, 0, 1, 0, 0, 0, 7]));
-        assert_eq!(parse_extended("0002fbf400000064"), parse_extended("rt:64500:100"));
+        assert_eq!(
+            parse_extended("0002fbf400000064"),
+            parse_extended("rt:64500:100")
+        );
         assert_eq!(parse_extended("rt:1"), None);
         assert_eq!(parse_extended("+002fbf400000064"), None);
     }

@@ -229,7 +229,12 @@ impl Place<'_> {
         Ok(Rule {
             prefix: PrefixSet::compile(prefix).map_err(|bad| self.bad_prefix(bad))?,
             community: self.each("community", community, CommunityPattern::parse, COMMUNITY)?,
-            large: self.each("large-community", large_community, LargePattern::parse, LARGE)?,
+            large: self.each(
+                "large-community",
+                large_community,
+                LargePattern::parse,
+                LARGE,
+            )?,
             extended: self.each("ext-community", ext_community, parse_extended, EXTENDED)?,
             as_path: as_path
                 .iter()
@@ -341,8 +346,15 @@ mod tests {
             ..RuleDef::default()
         };
         let error = Policy::compile(&one_rule(rule)).err().unwrap();
-        assert_eq!((error.rule, error.key, error.value.as_str()), (2, "community", "65536:1"));
-        assert!(error.to_string().starts_with("policy p, rule 2: community \"65536:1\""));
+        assert_eq!(
+            (error.rule, error.key, error.value.as_str()),
+            (2, "community", "65536:1")
+        );
+        assert!(
+            error
+                .to_string()
+                .starts_with("policy p, rule 2: community \"65536:1\"")
+        );
         let rule = RuleDef {
             matches: MatchDef {
                 as_path: vec!["(1".into()],
@@ -350,13 +362,19 @@ mod tests {
             },
             ..RuleDef::default()
         };
-        assert_eq!(Policy::compile(&one_rule(rule)).err().unwrap().key, "as-path");
+        assert_eq!(
+            Policy::compile(&one_rule(rule)).err().unwrap().key,
+            "as-path"
+        );
     }
 
     #[test]
     fn equal_text_is_an_equal_policy() {
         let def = one_rule(RuleDef::default());
-        let (one, two) = (Policy::compile(&def).unwrap(), Policy::compile(&def).unwrap());
+        let (one, two) = (
+            Policy::compile(&def).unwrap(),
+            Policy::compile(&def).unwrap(),
+        );
         assert_eq!(one, two);
         assert_ne!(one, *Policy::reject_all());
         assert!(!one.uses_prefix && !one.uses_neighbor);

@@ -82,9 +82,8 @@ impl Policy {
             return None;
         }
         let mut path_text = None;
-        let mut applies = |rule: &Rule| {
-            rule.then != Then::Next && rule.fails(subject, &mut path_text).is_none()
-        };
+        let mut applies =
+            |rule: &Rule| rule.then != Then::Next && rule.fails(subject, &mut path_text).is_none();
         let index = self.rules.iter().position(&mut applies);
         Some(index.and_then(|index| u16::try_from(index).ok()))
     }
@@ -109,7 +108,8 @@ impl Policy {
             listen(&|| RuleTrace {
                 rule: index + 1,
                 matched: failed.is_none(),
-                detail: failed.map_or_else(|| describe(rule), |key| format!("{key} does not match")),
+                detail: failed
+                    .map_or_else(|| describe(rule), |key| format!("{key} does not match")),
             });
             if failed.is_some() {
                 continue;
@@ -144,7 +144,9 @@ impl Rule {
             return Some("prefix");
         }
         if !self.neighbor.is_empty()
-            && !subject.neighbor.is_some_and(|addr| self.neighbor.contains(&addr))
+            && !subject
+                .neighbor
+                .is_some_and(|addr| self.neighbor.contains(&addr))
         {
             return Some("neighbor");
         }
@@ -216,7 +218,9 @@ impl Set {
             edit.prepend(subject.prepend_asn, usize::from(self.prepend));
         }
         match self.next_hop {
-            Some(NextHopAction::Addr(addr)) => edit.set_next_hop(NextHop::from(addr)),
+            Some(NextHopAction::Addr(addr)) => {
+                edit.set_next_hop(addr);
+            }
             Some(NextHopAction::SelfAddr) => {
                 if let Some(own) = subject.own_next_hop {
                     edit.set_next_hop(own);
@@ -286,7 +290,10 @@ fn describe(rule: &Rule) -> String {
     };
     number("local-pref", set.local_pref);
     number("med", set.med);
-    number("prepend", Some(u32::from(set.prepend)).filter(|times| *times > 0));
+    number(
+        "prepend",
+        Some(u32::from(set.prepend)).filter(|times| *times > 0),
+    );
     match set.next_hop {
         Some(NextHopAction::SelfAddr) => parts.push("set next-hop self".into()),
         Some(NextHopAction::Addr(addr)) => parts.push(format!("set next-hop {addr}")),

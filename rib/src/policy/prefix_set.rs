@@ -103,11 +103,19 @@ mod tests {
             (entry("10.0.0.0/8", Some(16), None), "11.1.2.3/32", false),
             (entry("0.0.0.0/0", None, Some(32)), "192.0.2.0/24", true),
             (entry("0.0.0.0/0", None, Some(32)), "2001:db8::/32", false),
-            (entry("2001:db8::/32", None, Some(48)), "2001:db8:1::/48", true),
+            (
+                entry("2001:db8::/32", None, Some(48)),
+                "2001:db8:1::/48",
+                true,
+            ),
         ];
         for (entry, prefix, expected) in cases {
             let set = PrefixSet::compile(&[entry]).unwrap();
-            assert_eq!(set.contains(prefix.parse().unwrap()), expected, "{entry:?} {prefix}");
+            assert_eq!(
+                set.contains(prefix.parse().unwrap()),
+                expected,
+                "{entry:?} {prefix}"
+            );
         }
     }
 

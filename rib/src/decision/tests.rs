@@ -1,0 +1,3 @@
+//! Table tests of the module above.
+//!
+//! One case per step.

@@ -1,0 +1,86 @@
+//! Routes that start here, into the table.
+//!
+//! A local route is a path like any other, of [`PeerSlot::LOCAL`]: it takes part in the decision
+//! (and wins, as with FRR's weight 32768), goes through export policy, and may be restricted to
+//! some neighbors. It needs no next hop to be valid.
+
+use ipnet::IpNet;
+use proto_codec::afi::Family;
+use proto_codec::prefix::PrefixKey;
+
+use super::Rib;
+use super::plane::{Installed, RibFamily, for_family};
+use crate::origin::{OriginChange, OriginRoute};
+use crate::path::{Path, PathFlags, PathKind};
+use crate::peer::PeerSlot;
+
+impl Rib {
+    /// Replaces all routes of the source `name`; an empty list withdraws them.
+    pub fn originate(&mut self, name: &str, routes: Vec<OriginRoute>) {
+        let published = self.core.origins.publish(name, routes);
+        if published.new_restrict {
+            let slots: Vec<PeerSlot> = self
+                .core
+                .peers
+                .iter()
+                .filter(|peer| !peer.restarting)
+                .map(|peer| peer.session.slot)
+                .collect();
+            for slot in slots {
+                self.regroup(slot);
+            }
+        }
+        for change in published.changes {
+            match change {
+                OriginChange::Announce { route, path_id } => {
+                    for_family!(Family::of(&route.prefix), A => {
+                        self.announce_local::<A>(&route, path_id);
+                    });
+                }
+                OriginChange::Withdraw { prefix, path_id } => {
+                    for_family!(Family::of(&prefix), A => {
+                        self.withdraw_local::<A>(prefix, path_id);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sources and how many routes each has.
+    pub fn origins(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.core.origins.sources()
+    }
+
+    fn announce_local<A: RibFamily>(&mut self, route: &OriginRoute, path_id: u32) {
+        let core = &mut self.core;
+        let key = A::Prefix::from_net(route.prefix);
+        let id = core.attrs.intern(&route.attrs, &mut core.next_hops);
+        let (Some(key), Some(id)) = (key, id) else {
+            return;
+        };
+        core.attrs.retain(id, 1);
+        let mut flags = PathFlags::default();
+        flags.set(PathFlags::DISCARD, route.discard);
+        let path = Path {
+            key: core.attrs.hot(id).key.local(),
+            received: id,
+            attrs: id,
+            path_id,
+            stamp: core.now_s,
+            source: PeerSlot::LOCAL,
+            kind: PathKind::Local,
+            flags,
+        };
+        match A::plane_mut(&mut self.planes).install(key, path, core) {
+            Installed::New | Installed::Replaced => {}
+            Installed::Unchanged | Installed::Full => core.release_path(&path),
+        }
+    }
+
+    fn withdraw_local<A: RibFamily>(&mut self, prefix: IpNet, path_id: u32) {
+        if let Some(key) = A::Prefix::from_net(prefix) {
+            let plane = A::plane_mut(&mut self.planes);
+            plane.withdraw(key, (PeerSlot::LOCAL, path_id), &mut self.core);
+        }
+    }
+}

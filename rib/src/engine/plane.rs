@@ -1,0 +1,285 @@
+//! The table of one family and the work that waits on it.
+//!
+//! Everything here is generic over the family; the two instances live in [`Planes`], and
+//! [`RibFamily`] finds the right one. A destination whose best path changed stands in `changed`
+//! until `settle` has offered it to the groups, and in `fib` until the kernel side has taken it;
+//! both hold it at most once.
+
+use std::collections::VecDeque;
+
+use proto_codec::afi::{AddressFamily, V4, V6};
+
+use super::core::Core;
+use crate::decision::select;
+use crate::dest::DestFlags;
+use crate::hash::Seed;
+use crate::path::Path;
+use crate::table::{DestId, Table};
+
+/// The state of one family.
+#[derive(Debug)]
+pub(crate) struct Plane<A: AddressFamily> {
+    pub table: Table<A>,
+    /// Destinations to offer to the groups.
+    pub changed: Vec<DestId>,
+    /// Destinations to hand to the kernel side, each with a reference.
+    pub fib: VecDeque<DestId>,
+    /// Counts changes of best paths.
+    pub version: u64,
+}
+
+/// Both families.
+#[derive(Debug)]
+pub(crate) struct Planes {
+    v4: Plane<V4>,
+    v6: Plane<V6>,
+}
+
+/// A family the RIB has a table for.
+pub(crate) trait RibFamily: AddressFamily {
+    fn plane(planes: &Planes) -> &Plane<Self>;
+    fn plane_mut(planes: &mut Planes) -> &mut Plane<Self>;
+}
+
+impl RibFamily for V4 {
+    fn plane(planes: &Planes) -> &Plane<V4> {
+        &planes.v4
+    }
+
+    fn plane_mut(planes: &mut Planes) -> &mut Plane<V4> {
+        &mut planes.v4
+    }
+}
+
+impl RibFamily for V6 {
+    fn plane(planes: &Planes) -> &Plane<V6> {
+        &planes.v6
+    }
+
+    fn plane_mut(planes: &mut Planes) -> &mut Plane<V6> {
+        &mut planes.v6
+    }
+}
+
+/// Runs `$body` with `$family` bound to the type of a family known at run time.
+macro_rules! for_family {
+    ($value:expr, $family:ident => $body:expr) => {
+        match $value {
+            proto_codec::afi::Family::Ipv4Unicast => {
+                type $family = proto_codec::afi::V4;
+                $body
+            }
+            proto_codec::afi::Family::Ipv6Unicast => {
+                type $family = proto_codec::afi::V6;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use for_family;
+
+impl Planes {
+    pub fn new(seed: &Seed) -> Self {
+        Self {
+            v4: Plane::new(seed.clone()),
+            v6: Plane::new(seed.clone()),
+        }
+    }
+}
+
+/// How a path entered the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Installed {
+    /// A path of this source was not there before.
+    New,
+    /// It replaced the one that was there.
+    Replaced,
+    /// It was there, just like this.
+    Unchanged,
+    /// There is no room.
+    Full,
+}
+
+impl<A: AddressFamily> Plane<A> {
+    fn new(seed: Seed) -> Self {
+        Self {
+            table: Table::new(seed),
+            changed: Vec::new(),
+            fib: VecDeque::new(),
+            version: 0,
+        }
+    }
+
+    /// Puts a path into the table and decides anew. The references to attributes that `path`
+    /// holds become the table's, unless it is `Unchanged` or `Full`.
+    #[inline]
+    pub fn install(&mut self, key: A::Prefix, path: Path, core: &mut Core) -> Installed {
+        let id = self.table.find_or_insert(key);
+        let Some(dest) = self.table.get_mut(id) else {
+            return Installed::Full;
+        };
+        let from = |have: &Path| have.is_from(path.source, path.path_id);
+        let index = dest.paths().iter().position(from);
+        let Some(index) = index else {
+            if !dest.push(path) {
+                return Installed::Full;
+            }
+            let index = dest.paths().len().saturating_sub(1);
+            core.peers
+                .count(path.source, A::FAMILY, true, path.is_filtered());
+            self.decide(id, Some(index), core);
+            return Installed::New;
+        };
+        let Some(have) = dest.paths_mut().get_mut(index) else {
+            return Installed::Full;
+        };
+        let before = *have;
+        *have = path;
+        if before.says_the_same(&path) {
+            have.stamp = before.stamp;
+            return Installed::Unchanged;
+        }
+        core.peers
+            .count(path.source, A::FAMILY, false, before.is_filtered());
+        core.peers
+            .count(path.source, A::FAMILY, true, path.is_filtered());
+        self.decide(id, Some(index), core);
+        core.release_path(&before);
+        Installed::Replaced
+    }
+
+    /// Takes a path out of the table; whether it was there.
+    pub fn withdraw(
+        &mut self,
+        key: A::Prefix,
+        path: (crate::peer::PeerSlot, u32),
+        core: &mut Core,
+    ) -> bool {
+        let Some(id) = self.table.find(key) else {
+            return false;
+        };
+        let (source, path_id) = path;
+        let from = |have: &Path| have.is_from(source, path_id);
+        let dest = self.table.get(id);
+        let Some(index) = dest.and_then(|dest| dest.paths().iter().position(from)) else {
+            return false;
+        };
+        self.remove(id, index, core);
+        true
+    }
+
+    /// Takes the path at `index` out of a destination and decides anew.
+    pub fn remove(&mut self, id: DestId, index: usize, core: &mut Core) {
+        let Some(dest) = self.table.get_mut(id) else {
+            return;
+        };
+        let was_best = dest.best_index() == Some(index);
+        let Some(path) = dest.remove(index) else {
+            return;
+        };
+        core.peers
+            .count(path.source, A::FAMILY, false, path.is_filtered());
+        if was_best || core.all_paths_matter(A::FAMILY) {
+            self.decide(id, None, core);
+            self.mark_changed(id);
+        } else {
+            self.table.drop_unused(id);
+        }
+        core.release_path(&path);
+    }
+
+    /// Runs the decision process after the path at `touched` changed.
+    #[inline]
+    pub fn decide(&mut self, id: DestId, touched: Option<usize>, core: &Core) {
+        let Some(dest) = self.table.get_mut(id) else {
+            return;
+        };
+        let before = dest.best_index();
+        let after = match dest.paths() {
+            [] => None,
+            [only] => only.is_valid().then_some(0),
+            paths => match loses_at_once(paths, before, touched) {
+                true => before,
+                false => select(paths, before, core.facts()).map(|selection| selection.best),
+            },
+        };
+        dest.set_best(after);
+        let best_changed = before != after || (touched.is_some() && touched == after);
+        if best_changed || (dest.paths().len() > 1 && core.all_paths_matter(A::FAMILY)) {
+            self.mark_changed(id);
+        }
+    }
+
+    /// Puts a destination on the list of those to export.
+    #[inline]
+    pub fn mark_changed(&mut self, id: DestId) {
+        if let Some(dest) = self.table.get_mut(id)
+            && !dest.mark(DestFlags::CHANGED, true)
+        {
+            self.changed.push(id);
+        }
+    }
+
+    /// Puts a destination into the queue towards the kernel.
+    pub fn queue_fib(&mut self, id: DestId) {
+        let Some(dest) = self.table.get_mut(id) else {
+            return;
+        };
+        let matters = dest.best().is_some() || dest.has(DestFlags::FIB_TOLD);
+        if matters && !dest.mark(DestFlags::FIB_PENDING, true) {
+            self.table.retain(id);
+            self.fib.push_back(id);
+        }
+    }
+
+    /// Changes every path that `change` says so of, deciding anew for each destination touched.
+    /// `change` returns whether it changed anything the decision depends on.
+    pub fn for_each_path(
+        &mut self,
+        core: &mut Core,
+        mut change: impl FnMut(A::Prefix, &mut Path, &mut Core) -> bool,
+    ) {
+        for id in self.table.ids() {
+            let Some(dest) = self.table.get_mut(id) else {
+                continue;
+            };
+            let key = dest.key;
+            let best = dest.best_index();
+            let (mut any, mut best_touched) = (false, false);
+            for (index, path) in dest.paths_mut().iter_mut().enumerate() {
+                if change(key, path, core) {
+                    any = true;
+                    best_touched |= best == Some(index);
+                }
+            }
+            if any {
+                self.decide(id, best.filter(|_| best_touched), core);
+                if best_touched {
+                    self.mark_changed(id);
+                }
+            }
+        }
+    }
+
+    /// Takes out every path that `doomed` says so of.
+    pub fn remove_where(&mut self, core: &mut Core, doomed: impl Fn(&Path) -> bool) {
+        for id in self.table.ids() {
+            let next = |plane: &Self| plane.table.get(id)?.paths().iter().position(&doomed);
+            while let Some(index) = next(self) {
+                self.remove(id, index, core);
+            }
+        }
+    }
+}
+
+/// Whether the path at `touched` is so much worse than the best path, which is another, that
+/// nothing can change. The usual case where many peers send the same prefix.
+fn loses_at_once(paths: &[Path], best: Option<usize>, touched: Option<usize>) -> bool {
+    let (Some(best), Some(touched)) = (best, touched) else {
+        return false;
+    };
+    let (Some(best_path), Some(path)) = (paths.get(best), paths.get(touched)) else {
+        return false;
+    };
+    best != touched && (!path.is_valid() || path.key < best_path.key)
+}
