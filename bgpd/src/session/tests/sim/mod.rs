@@ -58,7 +58,7 @@ fn configs(seed: u64) -> [PeerConfig; 2] {
             config.offer.graceful_restart = Some(GracefulRestartOffer {
                 restart_time_s: 120,
                 restarting: false,
-                notification: seed % 2 == 0,
+                notification: seed.is_multiple_of(2),
                 families: [Some(true), None],
             });
         }
