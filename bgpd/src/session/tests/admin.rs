@@ -1,4 +1,8 @@
 //! Commands, configuration changes, counters.
+//!
+//! Starting, stopping and starting again are judged by what the neighbor sees (the NOTIFICATION)
+//! and by the state after; a configuration change by what it says it does to the session, and by
+//! the session still being there.
 
 use std::io::ErrorKind;
 

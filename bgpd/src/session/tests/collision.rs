@@ -1,4 +1,8 @@
 //! Two connections at once: RFC 4271 §6.8, RFC 6286 §2.3, and the loser that waits.
+//!
+//! Every order of the messages on the two connections is played by hand here, one side only; that
+//! both sides come to the same answer is what `sim` shows. Our identifier lies between
+//! [`low_id`] (our dial survives) and [`high_id`] (the neighbor's does).
 
 use super::*;
 

@@ -1,4 +1,8 @@
 //! The judgement on the peer's OPEN: RFC 4271 §6.2, RFC 5492 §5, RFC 6286 §2.2, RFC 9234 §4.2.
+//!
+//! Each test sends an OPEN to a machine in OpenSent and looks at the answer, so that decoder,
+//! judgement and state machine are tested as the neighbor meets them: together. What the OPEN we
+//! send ourselves contains is tested at the end.
 
 use proto_codec::bgp::capability::Role;
 

@@ -1,4 +1,8 @@
 //! Graceful restart as the session sees it: which routes may stay (RFC 4724 §4.2, RFC 8538 §4).
+//!
+//! Sessions of all four combinations of the N bit are ended in every way there is; the `Down` that
+//! follows must keep exactly what the neighbor listed, or nothing. Then the other half: a peer that
+//! comes back while its old session still stands.
 
 use proto_codec::bgp::capability::{GracefulRestart, GracefulRestartFamily};
 

@@ -1,4 +1,7 @@
 //! Timers: RFC 4271 §4.4, §8.1.1, §8.1.3 and §10, RFC 9687 §4, and the congestion rule.
+//!
+//! Nothing waits here: the bench jumps from deadline to deadline, so a day of a quiet session takes
+//! no longer than a second of it. Intervals with jitter are checked against both of their bounds.
 
 use std::io::ErrorKind;
 
