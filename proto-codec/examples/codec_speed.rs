@@ -1,9 +1,9 @@
 //! How fast the hot paths are: `cargo run --release -p proto-codec --example codec_speed`.
 //!
-//! Four figures, each the best of several rounds: nanoseconds per prefix for validating and reading
-//! NLRI, per message for decoding an UPDATE of one prefix with its attributes cached and not cached,
-//! and per prefix for packing. The attributes are those of an ordinary Internet route: path of five,
-//! MED, six communities, two large ones.
+//! Four figures, each the best of several rounds: nanoseconds per prefix for validating and
+//! reading NLRI, per message for decoding an UPDATE of one prefix with its attributes cached and
+//! not cached, and per prefix for packing. The attributes are those of an ordinary Internet route:
+//! path of five, MED, six communities, two large ones.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;

@@ -18,7 +18,8 @@ use crate::prefix::{Prefix4, Prefix6, PrefixKey};
 pub struct AfiSafi {
     /// Address Family Identifier: 1 IPv4, 2 IPv6, 25 L2VPN, 16388 BGP-LS, …
     pub afi: u16,
-    /// Subsequent Address Family Identifier: 1 unicast, 2 multicast, 4 labelled, 128 VPN, 133 flow, …
+    /// Subsequent Address Family Identifier: 1 unicast, 2 multicast, 4 labelled, 128 VPN, 133
+    /// flow, …
     pub safi: u8,
 }
 

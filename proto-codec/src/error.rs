@@ -1,10 +1,11 @@
 //! What was wrong, where, and what the RFC says to do about it.
 //!
-//! A decoder that cannot go on returns [`DecodeError`]; its reaction is always [`Reaction::Reset`]: the
-//! caller sends the NOTIFICATION it carries and closes. Errors inside path attributes that RFC 7606
-//! lets the session survive are collected as [`AttrError`] beside the decoded UPDATE, which already is
-//! what the reaction demands (routes moved to the withdrawn ones, attributes left out), so the caller
-//! only counts and logs. Offsets count from the first octet of the message header.
+//! A decoder that cannot go on returns [`DecodeError`]; its reaction is always
+//! [`Reaction::Reset`]: the caller sends the NOTIFICATION it carries and closes. Errors inside
+//! path attributes that RFC 7606 lets the session survive are collected as [`AttrError`] beside
+//! the decoded UPDATE, which already is what the reaction demands (routes moved to the withdrawn
+//! ones, attributes left out), so the caller only counts and logs. Offsets count from the first
+//! octet of the message header.
 
 use std::fmt;
 

@@ -1,9 +1,10 @@
 //! Input of the structured decoders: nom over a slice that still knows where it stands.
 //!
-//! nom's own error says which slice was left when a parser gave up; [`Stop`] keeps only its length. As
-//! every parser works on a tail of the message, the absolute offset is the message's length minus what
-//! was left, and no position needs to be carried along. Frames are cut by length before any parser
-//! runs, therefore only nom's `complete` parsers are used: "incomplete" means malformed here.
+//! nom's own error says which slice was left when a parser gave up; [`Stop`] keeps only its
+//! length. As every parser works on a tail of the message, the absolute offset is the message's
+//! length minus what was left, and no position needs to be carried along. Frames are cut by length
+//! before any parser runs, therefore only nom's `complete` parsers are used: "incomplete" means
+//! malformed here.
 
 use nom::error::{ErrorKind, ParseError};
 

@@ -1,9 +1,10 @@
 //! Wire codecs of the Wayfare suite: bytes to types and back.
 //!
-//! The crate does no I/O, keeps no clock and starts nothing. Every decoder takes a borrowed slice and
-//! answers with a value or a [`DecodeError`] that names the octet (absolute in the message) and the
-//! reaction the RFC demands, so the caller obeys instead of guessing. Any bytes may come in: no decoder
-//! panics, indexes, narrows with `as`, or allocates more than a small multiple of its input.
+//! The crate does no I/O, keeps no clock and starts nothing. Every decoder takes a borrowed slice
+//! and answers with a value or a [`DecodeError`] that names the octet (absolute in the message)
+//! and the reaction the RFC demands, so the caller obeys instead of guessing. Any bytes may come
+//! in: no decoder panics, indexes, narrows with `as`, or allocates more than a small multiple of
+//! its input.
 //!
 //! RFCs implemented: 1997, 2545, 2918, 4271, 4360, 4456, 4486, 4724, 4760, 5492, 5701, 6286, 6608,
 //! 6793, 7311, 7313, 7606, 7607, 7911, 8092, 8203, 8538, 8654, 8950, 9003, 9072, 9234, 9494, 9687,

@@ -2,11 +2,12 @@
 //!
 //! [`Prefix4`] is one word (address in the high part, length in the low octet) and [`Prefix6`] two
 //! words and an octet. Both are always truncated: bits behind the length are zero, so equality is
-//! equality of routes and the derived order is address first, then length. That holds because the only
-//! constructors mask. `ipnet` types appear at the edges (configuration, kernel, display) only.
+//! equality of routes and the derived order is address first, then length. That holds because the
+//! only constructors mask. `ipnet` types appear at the edges (configuration, kernel, display)
+//! only.
 //!
-//! The wire form of a prefix is RFC 4271 §4.3: one octet of length in bits, then as many octets as the
-//! length needs; bits behind the length are of no significance and are dropped on reading.
+//! The wire form of a prefix is RFC 4271 §4.3: one octet of length in bits, then as many octets as
+//! the length needs; bits behind the length are of no significance and are dropped on reading.
 
 use std::fmt;
 use std::fmt::{Debug, Display};
@@ -34,8 +35,9 @@ pub trait PrefixKey:
     fn contains(self, other: Self) -> bool;
     /// The covering prefix of `len` bits; itself when `len` is not shorter.
     fn truncate(self, len: u8) -> Self;
-    /// From wire octets; missing ones count as zero and surplus ones are not looked at. `len` beyond
-    /// the family's maximum is taken as the maximum: the NLRI validator has refused it before.
+    /// From wire octets; missing ones count as zero and surplus ones are not looked at. `len`
+    /// beyond the family's maximum is taken as the maximum: the NLRI validator has refused it
+    /// before.
     fn from_wire(len: u8, octets: &[u8]) -> Self;
     /// The wire form and how many octets of it count: the length octet first.
     fn to_wire(self) -> ([u8; 17], usize);

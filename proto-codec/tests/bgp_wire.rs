@@ -1,11 +1,12 @@
-//! Real messages with their meaning beside them: ExaBGP's own test files, read from the shared data.
+//! Real messages with their meaning beside them: ExaBGP's own test files, read from the shared
+//! data.
 //!
 //! A `.ci` file is a list of messages in hex, many followed by what they say in JSON; a file under
-//! `decoding` is one message and its JSON. Each message must decode without an error, and for what the
-//! suite carries (IPv4 and IPv6 unicast, every attribute it reads) the decoded values must be those of
-//! the JSON. Messages of other families must be recognised as such and skipped; their attributes are
-//! compared all the same. Next hops no route can use (255.255.255.255, ::1) must be refused, and only
-//! they. Every announcement is written again and must decode to itself.
+//! `decoding` is one message and its JSON. Each message must decode without an error, and for what
+//! the suite carries (IPv4 and IPv6 unicast, every attribute it reads) the decoded values must be
+//! those of the JSON. Messages of other families must be recognised as such and skipped; their
+//! attributes are compared all the same. Next hops no route can use (255.255.255.255, ::1) must be
+//! refused, and only they. Every announcement is written again and must decode to itself.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
 //! Malformed messages with the right reaction: the cases of the shared data, one message each.
 //!
-//! Every case goes through the same path as in a session: header check, then the decoder of its type,
-//! in the context of the peer it is about (external, internal, two-octet). What comes out is reduced to
-//! the words the cases use and compared. Nothing that is kept may be malformed when written again, and
-//! no Partial bit may get lost (RFC 4271 §5, RFC 7606 §3).
-//! Cases whose verdict needs more than the codec are listed below with who decides them.
+//! Every case goes through the same path as in a session: header check, then the decoder of its
+//! type, in the context of the peer it is about (external, internal, two-octet). What comes out is
+//! reduced to the words the cases use and compared. Nothing that is kept may be malformed when
+//! written again, and no Partial bit may get lost (RFC 4271 §5, RFC 7606 §3). Cases whose verdict
+//! needs more than the codec are listed below with who decides them.
 
 use std::path::PathBuf;
 

@@ -2,10 +2,10 @@
 //!
 //! [`Framer`] owns what has been read and not yet taken. A frame leaves as `Bytes` split off the
 //! buffer: nothing is copied. The marker, the type and the length are checked as soon as they are
-//! there, so a peer that announces an impossible length is refused before it is waited for. The buffer
-//! never holds more than what was pushed; the caller reads only when [`Framer::next_frame`] has said
-//! `None`, which bounds it by one message plus one read.
-//! The limit is 4096 octets until RFC 8654 is negotiated; OPEN and KEEPALIVE keep it even then (§4).
+//! there, so a peer that announces an impossible length is refused before it is waited for. The
+//! buffer never holds more than what was pushed; the caller reads only when [`Framer::next_frame`]
+//! has said `None`, which bounds it by one message plus one read. The limit is 4096 octets until
+//! RFC 8654 is negotiated; OPEN and KEEPALIVE keep it even then (§4).
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -85,8 +85,8 @@ impl Framer {
     }
 }
 
-/// Checks a header and returns the type and the length of the whole message. Used by [`Framer`] and by
-/// whoever has messages cut already (MRT files, captures).
+/// Checks a header and returns the type and the length of the whole message. Used by [`Framer`]
+/// and by whoever has messages cut already (MRT files, captures).
 pub fn check_header(
     header: &[u8; HEADER_LEN],
     max_len: usize,
@@ -103,8 +103,8 @@ pub fn check_header(
     let known = MessageType::from_code(*kind);
     let (min, max) = length_range(known, max_len);
     if len < min || len > max {
-        // An unknown type with a plausible length is a type error; with an implausible one, a length
-        // error: RFC 4271 §6.1 lists them in this order.
+        // An unknown type with a plausible length is a type error; with an implausible one, a
+        // length error: RFC 4271 §6.1 lists them in this order.
         let notification = Notification::with_data(code::HEADER, 2, &len.to_be_bytes());
         return Err(DecodeError::reset(
             ErrorKind::MessageLength {
@@ -135,8 +135,8 @@ fn length_range(kind: Option<MessageType>, max_len: usize) -> (u16, u16) {
         Some(MessageType::Keepalive) => (min, min),
         // RFC 8654 §4: OPEN and KEEPALIVE stay within 4096 octets.
         Some(MessageType::Open) => (min, max.min(standard)),
-        // A ROUTE-REFRESH of the wrong length is the refresh decoder's to refuse (7/1, RFC 7313 §5),
-        // as long as the stream can be cut at all.
+        // A ROUTE-REFRESH of the wrong length is the refresh decoder's to refuse (7/1, RFC 7313
+        // §5), as long as the stream can be cut at all.
         Some(MessageType::RouteRefresh) => (19, max),
         _ => (min, max),
     }

@@ -1,10 +1,10 @@
 //! BGP-4 on the wire: header, message types, sizes.
 //!
-//! A message is a 19-octet header and a body (RFC 4271 §4.1). [`frame::Framer`] cuts the stream into
-//! messages and checks the header; each body has its own decoder: [`open::Open`],
-//! [`update::decode_update`], [`notification::Notification`], [`refresh::RouteRefresh`]. KEEPALIVE is
-//! the header alone. Decoders of bodies take the octets behind the header; offsets in errors count
-//! from the header's first octet all the same.
+//! A message is a 19-octet header and a body (RFC 4271 §4.1). [`frame::Framer`] cuts the stream
+//! into messages and checks the header; each body has its own decoder: [`open::Open`],
+//! [`update::decode_update`], [`notification::Notification`], [`refresh::RouteRefresh`]. KEEPALIVE
+//! is the header alone. Decoders of bodies take the octets behind the header; offsets in errors
+//! count from the header's first octet all the same.
 //!
 //! ```text
 //!  0                   1                   2                   3

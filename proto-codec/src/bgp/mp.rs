@@ -1,9 +1,10 @@
 //! MP_REACH_NLRI and the heads of both MP attributes (RFC 4760, RFC 2545, RFC 8950).
 //!
-//! An MP attribute carries prefixes, so an error in its structure leaves no way to know which routes it
-//! was about: the session is reset with 3/9 (RFC 7606 §7.11), with 3/10 when the prefixes are at fault
-//! (§5.3). A next hop that is readable but no host's address costs only the routes of the attribute.
-//! Families that were not negotiated are checked for structure and skipped.
+//! An MP attribute carries prefixes, so an error in its structure leaves no way to know which
+//! routes it was about: the session is reset with 3/9 (RFC 7606 §7.11), with 3/10 when the
+//! prefixes are at fault (§5.3). A next hop that is readable but no host's address costs only the
+//! routes of the attribute. Families that were not negotiated are checked for structure and
+//! skipped.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -23,8 +24,8 @@ pub(crate) struct Routes<'a> {
 pub(crate) enum HopSource<'a> {
     /// NEXT_HOP.
     Attribute,
-    /// MP_REACH_NLRI: its octets, what they mean, and where they stand. `None`: no unicast address, or
-    /// not to be used on this session.
+    /// MP_REACH_NLRI: its octets, what they mean, and where they stand. `None`: no unicast
+    /// address, or not to be used on this session.
     Mp(&'a [u8], Option<NextHop>, usize),
 }
 
@@ -94,8 +95,8 @@ fn mp_hop4(octets: [u8; 4]) -> Option<NextHop> {
         .map(NextHop::V4)
 }
 
-/// RFC 2545 §3: a global address, or one and a link-local one. Peers without a global address send the
-/// link-local one alone, twice, or behind `::`.
+/// RFC 2545 §3: a global address, or one and a link-local one. Peers without a global address send
+/// the link-local one alone, twice, or behind `::`.
 fn mp_hop6(octets: &[u8]) -> Option<NextHop> {
     let (first, rest) = octets.split_first_chunk::<16>()?;
     let first = Ipv6Addr::from(*first);

@@ -1,10 +1,10 @@
 //! What two OPENs agree on: the one source of the decode and encode contexts.
 //!
-//! [`Negotiated::between`] is a pure function of the OPEN sent and the OPEN received, so the session,
-//! the tests and a capture decoder come to the same answer. A feature is on when both sides offered it;
-//! for ADD-PATH each direction is apart (RFC 7911 §4), for graceful restart the peer's own offer is
-//! kept, because it says what the peer will do. Without any multiprotocol capability a speaker means
-//! IPv4 unicast (RFC 4760 §8 read with RFC 4271).
+//! [`Negotiated::between`] is a pure function of the OPEN sent and the OPEN received, so the
+//! session, the tests and a capture decoder come to the same answer. A feature is on when both
+//! sides offered it; for ADD-PATH each direction is apart (RFC 7911 §4), for graceful restart the
+//! peer's own offer is kept, because it says what the peer will do. Without any multiprotocol
+//! capability a speaker means IPv4 unicast (RFC 4760 §8 read with RFC 4271).
 
 use std::net::Ipv4Addr;
 

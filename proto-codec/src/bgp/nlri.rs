@@ -1,10 +1,11 @@
 //! NLRI: runs of prefixes, validated once and then read without questions.
 //!
-//! [`Nlri`] borrows the octets of the message. Its constructor walks them once and checks what RFC 4271
-//! §6.3 and RFC 7606 §5.3 ask: no length over 32 or 128, no prefix cut off. After that, iterating
-//! cannot fail. Both loops are written by hand: they run for every prefix of a full table, and a
-//! combinator's error plumbing would be most of their cost. With ADD-PATH (RFC 7911 §3) each prefix has
-//! four octets of path identifier in front; without, the identifier reads as 0.
+//! [`Nlri`] borrows the octets of the message. Its constructor walks them once and checks what RFC
+//! 4271 §6.3 and RFC 7606 §5.3 ask: no length over 32 or 128, no prefix cut off. After that,
+//! iterating cannot fail. Both loops are written by hand: they run for every prefix of a full
+//! table, and a combinator's error plumbing would be most of their cost. With ADD-PATH (RFC 7911
+//! §3) each prefix has four octets of path identifier in front; without, the identifier reads as
+//! 0.
 
 use std::marker::PhantomData;
 
@@ -131,7 +132,8 @@ impl<A: AddressFamily> Iterator for NlriIter<'_, A> {
             (path_id, octets) = (u32::from_be_bytes(*id), rest);
         }
         let (&len, octets) = octets.split_first()?;
-        // What follows the prefix in the message is read along and masked off: one load, no copy loop.
+        // What follows the prefix in the message is read along and masked off: one load, no copy
+        // loop.
         let prefix = A::Prefix::from_wire(len, octets);
         self.octets = octets.get(usize::from(len.div_ceil(8))..)?;
         self.left = self.left.saturating_sub(1);

@@ -1,10 +1,10 @@
 //! NOTIFICATION: why a session ends (RFC 4271 §4.5 and §6, RFC 4486, 6608, 8538, 9003, 9384, 9687).
 //!
-//! [`Notification`] is code, subcode and data, nothing interpreted, because data is diagnostic and any
-//! octets are legal in it. What has meaning is offered by methods: the shutdown communication of
-//! RFC 9003 §2 (UTF-8, bounded by its own length octet *and* by the data, control characters shown
-//! harmlessly) and the Hard Reset of RFC 8538 §3.1, which carries another NOTIFICATION inside.
-//! Names of codes and subcodes follow the IANA registry, as FRR and BIRD print them.
+//! [`Notification`] is code, subcode and data, nothing interpreted, because data is diagnostic and
+//! any octets are legal in it. What has meaning is offered by methods: the shutdown communication
+//! of RFC 9003 §2 (UTF-8, bounded by its own length octet *and* by the data, control characters
+//! shown harmlessly) and the Hard Reset of RFC 8538 §3.1, which carries another NOTIFICATION
+//! inside. Names of codes and subcodes follow the IANA registry, as FRR and BIRD print them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -92,8 +92,9 @@ impl Notification {
         Self::new(code::CEASE, subcode.value())
     }
 
-    /// CEASE with a shutdown communication, RFC 9003 §2. Cut at 255 octets, on a character boundary.
-    /// For subcodes other than administrative shutdown and reset the message is left out.
+    /// CEASE with a shutdown communication, RFC 9003 §2. Cut at 255 octets, on a character
+    /// boundary. For subcodes other than administrative shutdown and reset the message is left
+    /// out.
     pub fn cease_with_message(subcode: CeaseSubcode, message: &str) -> Self {
         let carries = matches!(
             subcode,
@@ -149,8 +150,9 @@ impl Notification {
         })
     }
 
-    /// The shutdown communication of RFC 9003 §2: what fits the data even when its length octet claims
-    /// more, invalid UTF-8 and control characters replaced, so that it can go to a log or terminal.
+    /// The shutdown communication of RFC 9003 §2: what fits the data even when its length octet
+    /// claims more, invalid UTF-8 and control characters replaced, so that it can go to a log or
+    /// terminal.
     pub fn shutdown_message(&self) -> Option<String> {
         if self.code != code::CEASE || !matches!(self.subcode, 2 | 4) {
             return None;
@@ -163,8 +165,8 @@ impl Notification {
         Some(printable(text).into_owned())
     }
 
-    /// Decodes the body. Too short a body is Bad Message Length (RFC 4271 §6.1); there is no answer to
-    /// a NOTIFICATION (§6.4), so the caller closes in either case.
+    /// Decodes the body. Too short a body is Bad Message Length (RFC 4271 §6.1); there is no
+    /// answer to a NOTIFICATION (§6.4), so the caller closes in either case.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let Some((&[code, subcode], data)) = body.split_first_chunk::<2>() else {
             let kind = ErrorKind::Truncated("NOTIFICATION");

@@ -1,14 +1,14 @@
 //! OPEN (RFC 4271 §4.2 and §6.2), with the extended parameters of RFC 9072.
 //!
 //! ```text
-//! | Version (8) | My Autonomous System (16) | Hold Time (16) | BGP Identifier (32) | Opt Len (8) | …
+//! | Version (8) | My AS (16) | Hold Time (16) | BGP Identifier (32) | Opt Len (8) | …
 //! ```
-//! Decoding checks what the message alone can tell: version, AS numbers (0, and a two-octet number that
-//! contradicts the four-octet one), hold time 1 or 2, identifier 0 (RFC 6286 §2.1), parameters and
-//! capabilities. Whether the AS and the identifier are the expected ones is the session's to check. The
-//! AS number of [`Open`] is the four-octet one when the peer sent it (RFC 6793 §3).
-//! OPEN is decoded before a peer is authenticated by anything but TCP, so nothing here allocates more
-//! than the message's size.
+//! Decoding checks what the message alone can tell: version, AS numbers (0, and a two-octet number
+//! that contradicts the four-octet one), hold time 1 or 2, identifier 0 (RFC 6286 §2.1),
+//! parameters and capabilities. Whether the AS and the identifier are the expected ones is the
+//! session's to check. The AS number of [`Open`] is the four-octet one when the peer sent it (RFC
+//! 6793 §3). OPEN is decoded before a peer is authenticated by anything but TCP, so nothing here
+//! allocates more than the message's size.
 
 use std::net::Ipv4Addr;
 

@@ -1,9 +1,9 @@
 //! Filling UPDATEs: as many prefixes of one attribute set as the peer's message size allows.
 //!
-//! The encoders append one whole message to `out` per call and take prefixes from a peekable iterator,
-//! so a prefix that does not fit stays for the next call. IPv4 routes with an IPv4 next hop go in the
-//! message's own NLRI field; all others in MP_REACH_NLRI, which comes first (RFC 7606 §5.1), alone with
-//! the attributes. Withdrawals never share a message with announcements.
+//! The encoders append one whole message to `out` per call and take prefixes from a peekable
+//! iterator, so a prefix that does not fit stays for the next call. IPv4 routes with an IPv4 next
+//! hop go in the message's own NLRI field; all others in MP_REACH_NLRI, which comes first (RFC
+//! 7606 §5.1), alone with the attributes. Withdrawals never share a message with announcements.
 //! When the attributes leave no room for one prefix the route cannot be told to this peer, and the
 //! caller must withdraw it there: dropping it silently would leave a stale route behind.
 
@@ -91,8 +91,8 @@ fn mp_next_hop(
     }
 }
 
-/// Appends one UPDATE with as many of the prefixes as fit and returns how many; 0 and nothing appended
-/// when there is none. On an error nothing is appended and no prefix taken.
+/// Appends one UPDATE with as many of the prefixes as fit and returns how many; 0 and nothing
+/// appended when there is none. On an error nothing is appended and no prefix taken.
 pub fn encode_announce<A: AddressFamily>(
     ctx: &EncodeContext,
     attrs: &AttrSet,
@@ -146,8 +146,8 @@ pub fn encode_announce<A: AddressFamily>(
     Ok(count)
 }
 
-/// NEXT_HOP has no place beside MP_REACH_NLRI alone (RFC 4760 §3); it is there when an IPv6 route has
-/// an IPv4 next hop.
+/// NEXT_HOP has no place beside MP_REACH_NLRI alone (RFC 4760 §3); it is there when an IPv6 route
+/// has an IPv4 next hop.
 fn put_block_without_next_hop(attrs: &AttrSet, block: &[u8], out: &mut BytesMut) {
     if !matches!(attrs.next_hop(), NextHop::V4(_)) {
         out.extend_from_slice(block);
@@ -162,8 +162,8 @@ fn put_block_without_next_hop(attrs: &AttrSet, block: &[u8], out: &mut BytesMut)
     out.extend_from_slice(&kept);
 }
 
-/// Appends one UPDATE that withdraws as many of the prefixes as fit and returns how many; 0 and nothing
-/// appended when there is none.
+/// Appends one UPDATE that withdraws as many of the prefixes as fit and returns how many; 0 and
+/// nothing appended when there is none.
 pub fn encode_withdraw<A: AddressFamily>(
     ctx: &EncodeContext,
     nlri: &mut Peekable<impl Iterator<Item = (u32, A::Prefix)>>,

@@ -3,9 +3,10 @@
 //! ```text
 //! |        AFI (16)               |  Subtype (8)  |   SAFI (8)    |
 //! ```
-//! A body of four octets is the message; more of it is only legal for a plain request, where it is the
-//! ORF of RFC 5291 §4, which this suite never offers: it is left unread. A demarcation of another
-//! length is refused with 7/1 (RFC 7313 §5). Unknown subtypes are ignored by the caller (same place).
+//! A body of four octets is the message; more of it is only legal for a plain request, where it is
+//! the ORF of RFC 5291 §4, which this suite never offers: it is left unread. A demarcation of
+//! another length is refused with 7/1 (RFC 7313 §5). Unknown subtypes are ignored by the caller
+//! (same place).
 
 use bytes::{Bytes, BytesMut};
 

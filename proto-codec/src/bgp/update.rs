@@ -3,14 +3,15 @@
 //! ```text
 //! | Withdrawn Len (16) | Withdrawn … | Attributes Len (16) | Attributes … | NLRI … |
 //! ```
-//! [`decode_update`] returns what the caller has to do and nothing else: which prefixes are announced
-//! with which attributes, which are withdrawn, whether a family's End-of-RIB was reached. RFC 7606 is
-//! applied before it returns: routes to be treated as withdrawn are among the withdrawn ones, discarded
-//! attributes are gone, and `errors` only reports. An error return means the session must be reset, and
-//! happens only where prefixes cannot be found or trusted (RFC 7606 §3 j, §5.2, §5.3, §7.11).
+//! [`decode_update`] returns what the caller has to do and nothing else: which prefixes are
+//! announced with which attributes, which are withdrawn, whether a family's End-of-RIB was
+//! reached. RFC 7606 is applied before it returns: routes to be treated as withdrawn are among the
+//! withdrawn ones, discarded attributes are gone, and `errors` only reports. An error return means
+//! the session must be reset, and happens only where prefixes cannot be found or trusted (RFC 7606
+//! §3 j, §5.2, §5.3, §7.11).
 //!
-//! Families that were not negotiated are skipped (RFC 4760 §7 lets us), with a report.
-//! Policy is not here: loops, our own address as next hop and roles are checked by who knows the router.
+//! Families that were not negotiated are skipped (RFC 4760 §7 lets us), with a report. Policy is
+//! not here: loops, our own address as next hop and roles are checked by who knows the router.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use super::notification::{Notification, code};
 use crate::afi::{AfiSafi, Family};
 use crate::error::{AttrError, DecodeError, ErrorKind, Reaction};
 
-/// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last three
-/// fields are configuration.
+/// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last
+/// three fields are configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecodeContext {
     /// AS numbers in AS_PATH and AGGREGATOR have four octets.
@@ -49,8 +50,8 @@ pub struct DecodeContext {
     pub aigp: bool,
     /// AS_SET makes the routes count as withdrawn, RFC 9774 §3.
     pub reject_as_sets: bool,
-    /// The leftmost AS must be the peer's, RFC 4271 §6.3. For external peers only; a `peer_asn` of 0
-    /// turns it off as well.
+    /// The leftmost AS must be the peer's, RFC 4271 §6.3. For external peers only; a `peer_asn` of
+    /// 0 turns it off as well.
     pub enforce_first_as: bool,
 }
 
@@ -141,8 +142,8 @@ pub(crate) fn prefixes<'a>(
         .map_err(|(kind, inside)| update_error(10, kind, at + inside))
 }
 
-/// Decodes the body of an UPDATE. An error means reset the session with the NOTIFICATION it carries.
-/// `cache` must have been used with this context alone.
+/// Decodes the body of an UPDATE. An error means reset the session with the NOTIFICATION it
+/// carries. `cache` must have been used with this context alone.
 pub fn decode_update<'a>(
     body: &'a [u8],
     ctx: &DecodeContext,
@@ -294,8 +295,8 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
-    /// The next hop of each run of routes; what is missing or wrong is noted in `parsed`. A bad next
-    /// hop in MP_REACH_NLRI concerns the routes of that attribute alone.
+    /// The next hop of each run of routes; what is missing or wrong is noted in `parsed`. A bad
+    /// next hop in MP_REACH_NLRI concerns the routes of that attribute alone.
     fn next_hops(
         &mut self,
         parsed: &mut Parsed<'a>,
@@ -350,10 +351,10 @@ impl<'a> Update<'a> {
     }
 }
 
-/// Decodes path attributes that stand apart from routes, as in files and monitoring messages, and those
-/// of routes of families not carried. The MP attributes are passed over; without NEXT_HOP the next hop
-/// is 0.0.0.0. Malformed attributes are left out, whatever their reaction would be, and reported with
-/// offsets that count from the first octet of `block`.
+/// Decodes path attributes that stand apart from routes, as in files and monitoring messages, and
+/// those of routes of families not carried. The MP attributes are passed over; without NEXT_HOP
+/// the next hop is 0.0.0.0. Malformed attributes are left out, whatever their reaction would be,
+/// and reported with offsets that count from the first octet of `block`.
 pub fn decode_attributes(block: &[u8], ctx: &DecodeContext) -> (AttrSet, Vec<AttrError>) {
     let parsed = block::parse(block, 0, ctx);
     let hop = NextHop::V4(

@@ -1,10 +1,11 @@
 //! Two-octet peers (RFC 6793): AS_TRANS, AS4_PATH and AS4_AGGREGATOR, in and out.
 //!
-//! Inside the suite every AS number has four octets. From an old peer, AS_PATH is widened and, when
-//! AS4_PATH came along and counts no more hops than AS_PATH, the tail of the path is replaced by it
-//! (§4.2.3); when AGGREGATOR names an AS other than AS_TRANS, both AS4 attributes are ignored. To an
-//! old peer, numbers that do not fit become AS_TRANS and the true values go along in AS4_PATH and
-//! AS4_AGGREGATOR (§4.2.2). AS4_PATH never carries confederation segments (§3).
+//! Inside the suite every AS number has four octets. From an old peer, AS_PATH is widened and,
+//! when AS4_PATH came along and counts no more hops than AS_PATH, the tail of the path is replaced
+//! by it (§4.2.3). When AGGREGATOR and AS4_AGGREGATOR both came and the former names an AS other
+//! than AS_TRANS, both AS4 attributes are ignored. To an old peer, numbers that do not fit become
+//! AS_TRANS and the true values go along in AS4_PATH and AS4_AGGREGATOR (§4.2.2). AS4_PATH never
+//! carries confederation segments (§3).
 
 use super::as_path::{AsPath, SegmentKind};
 use super::check::segment;
@@ -58,8 +59,8 @@ pub(crate) fn merge(path: &[u8], as4_path: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-// Joins a sequence to a sequence before it while the count fits, so that a merged path reads the same
-// as the original: two segments where there was one would not be equal to it.
+// Joins a sequence to a sequence before it while the count fits, so that a merged path reads the
+// same as the original: two segments where there was one would not be equal to it.
 fn append_joined(out: &mut Vec<u8>, tail: &[u8]) {
     let last = AsPath::from_wire(out).segments().last();
     let last = last.map(|segment| (segment.kind, segment.asns().len()));
@@ -83,7 +84,8 @@ fn append_joined(out: &mut Vec<u8>, tail: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-/// Whether AGGREGATOR (two-octet form) forbids the use of the AS4 attributes, RFC 6793 §4.2.3.
+/// Whether AGGREGATOR (two-octet form), beside an AS4_AGGREGATOR, forbids the use of the AS4
+/// attributes, RFC 6793 §4.2.3.
 pub(crate) fn aggregator_overrides(aggregator: &[u8]) -> bool {
     aggregator
         .first_chunk::<2>()
@@ -155,8 +157,6 @@ fn as4_attributes(set: &AttrSet) -> Vec<(u8, Vec<u8>)> {
     let mut attrs = Vec::new();
     let wide = |asn: u32| u16::try_from(asn).is_err();
     let wide_aggregator = set.aggregator().is_some_and(|(asn, _)| wide(asn));
-    // An AS_TRANS aggregator without AS4_AGGREGATOR would make the receiver take AS4_PATH for real;
-    // that is what §4.2.3 wants as well, so the two are independent here.
     if set.as_path().asns().any(wide) {
         let mut value = Vec::new();
         for segment in set

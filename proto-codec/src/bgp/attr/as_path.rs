@@ -2,8 +2,8 @@
 //!
 //! [`AsPath`] is a view over validated octets, never a copy. A segment is a type, a count and that
 //! many numbers. Length counting follows RFC 4271 §9.1.2.2 (a): an AS_SET counts one, and RFC 5065
-//! §5.3: confederation segments count nothing. The text form is FRR's: sequences as numbers, sets in
-//! braces with commas, confederation sequences in parentheses, confederation sets in brackets.
+//! §5.3: confederation segments count nothing. The text form is FRR's: sequences as numbers, sets
+//! in braces with commas, confederation sequences in parentheses, confederation sets in brackets.
 
 use std::fmt;
 
@@ -195,8 +195,8 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// Prepends `asn` `times` times in front of `path`, RFC 4271 §5.1.2 (b): into the leading AS_SEQUENCE
-/// while it has room (255 numbers), else into new segments in front.
+/// Prepends `asn` `times` times in front of `path`, RFC 4271 §5.1.2 (b): into the leading
+/// AS_SEQUENCE while it has room (255 numbers), else into new segments in front.
 pub(crate) fn prepend(path: &[u8], asn: u32, times: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len() + times * 4 + 4);
     let (leading, rest) = match AsPath::from_wire(path).segments().next() {

@@ -1,10 +1,11 @@
 //! A message's path attributes: found, validated against the table, made canonical.
 //!
-//! Two passes. [`scan`] only walks the headers: it finds the MP attributes (whose prefixes are decoded
-//! elsewhere), the pieces around them (the cache key) and whether the last attribute runs over the end.
-//! When the block is not in the cache, [`parse`] looks up each attribute's row and obeys it. The result
-//! borrows from the message; only what must be rewritten (two-octet paths, duplicate large
-//! communities) is owned. Duplicates of an attribute are dropped but the first (RFC 7606 §3 g).
+//! Two passes. [`scan`] only walks the headers: it finds the MP attributes (whose prefixes are
+//! decoded elsewhere), the pieces around them (the cache key) and whether the last attribute runs
+//! over the end. When the block is not in the cache, [`parse`] looks up each attribute's row and
+//! obeys it. The result borrows from the message; only what must be rewritten (two-octet paths,
+//! duplicate large communities) is owned. Duplicates of an attribute are dropped but the first
+//! (RFC 7606 §3 g).
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -184,8 +185,8 @@ impl<'a> Parsed<'a> {
             32 => distinct_large(attr.value),
             _ => Cow::Borrowed(attr.value),
         };
-        // Tunnel encapsulation and Prefix-SID are checked but not used: like an unknown attribute they
-        // are passed on as partial (RFC 4271 §5).
+        // Tunnel encapsulation and Prefix-SID are checked but not used: like an unknown attribute
+        // they are passed on as partial (RFC 4271 §5).
         let partial = if table::is_known(attr.type_code) || matches!(attr.type_code, 17 | 18) {
             0
         } else {
@@ -235,7 +236,9 @@ impl<'a> Parsed<'a> {
     fn merge_as4(&mut self) {
         let (as4_path, as4_aggregator) = (self.remove(17), self.remove(18));
         let aggregator = self.value(7);
-        let ignore = aggregator.is_some_and(as4::aggregator_overrides);
+        // Only an AS4_AGGREGATOR beside an AGGREGATOR that needs none tells of an old speaker that
+        // aggregated behind the new ones.
+        let ignore = as4_aggregator.is_some() && aggregator.is_some_and(as4::aggregator_overrides);
         let mut wide = aggregator.and_then(as4::widen_aggregator);
         if let (false, Some(value)) = (ignore, as4_aggregator) {
             wide = wide.and(value.first_chunk::<8>().copied());

@@ -1,9 +1,9 @@
 //! Length and value of an attribute against its row.
 //!
-//! [`check_value`] is what the table's [`Length`] and [`Check`] columns mean. Each check sees the value
-//! alone, so a length inside it can never reach beyond, and answers with the place in the value where
-//! it failed. The TLV walkers look at structure only: what the TLVs say is nobody's business here, but
-//! a structure that does not add up must not be passed on to the next router.
+//! [`check_value`] is what the table's [`Length`] and [`Check`] columns mean. Each check sees the
+//! value alone, so a length inside it can never reach beyond, and answers with the place in the
+//! value where it failed. The TLV walkers look at structure only: what the TLVs say is nobody's
+//! business here, but a structure that does not add up must not be passed on to the next router.
 
 use super::table::{Check, Length, Row};
 use crate::error::ErrorKind;

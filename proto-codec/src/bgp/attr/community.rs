@@ -2,9 +2,9 @@
 //!
 //! RFC 1997 communities read `65001:100` or by their well-known names (RFC 1997, 3765, 7611, 7999,
 //! 8326, 9494); extended ones (RFC 4360, 5668) as FRR prints them, `RT:65001:1`, `SoO:10.0.0.1:5`,
-//! `LB:65001:1250000`; large ones (RFC 8092 §4) `65001:1:2`. What has no name is shown in hex, so that
-//! printing never fails and never hides an octet. Parsing accepts what printing gives for RFC 1997 and
-//! RFC 8092 and for route targets and sites of origin.
+//! `LB:65001:1250000`; large ones (RFC 8092 §4) `65001:1:2`. What has no name is shown in hex, so
+//! that printing never fails and never hides an octet. Parsing accepts what printing gives for RFC
+//! 1997 and RFC 8092 and for route targets and sites of origin.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -1,10 +1,10 @@
 //! Changing an attribute set: what policy, export rules and route origination do to a path.
 //!
-//! [`AttrEdit`] takes a set apart into parts, lets the caller change some and builds a new set; the old
-//! one is untouched, as others may hold it. Adding what is there and removing what is not change
-//! nothing, so an edit can be applied twice. The flags of parts that are not touched stay as they came:
-//! the Partial bit is never cleared (RFC 4271 §5). Lists that become empty are removed whole, because a
-//! list attribute of length zero is malformed (RFC 7606 §7.8).
+//! [`AttrEdit`] takes a set apart into parts, lets the caller change some and builds a new set;
+//! the old one is untouched, as others may hold it. Adding what is there and removing what is not
+//! change nothing, so an edit can be applied twice. The flags of parts that are not touched stay
+//! as they came: the Partial bit is never cleared (RFC 4271 §5). Lists that become empty are
+//! removed whole, because a list attribute of length zero is malformed (RFC 7606 §7.8).
 
 use std::net::Ipv4Addr;
 

@@ -1,15 +1,16 @@
 //! A path's attributes as one value: canonical octets plus the fields decisions need.
 //!
-//! [`AttrSet`] holds one boxed slice: the attributes in ascending type order, in the form a four-octet
-//! peer gets them (RFC 4271 §5, Appendix F.4), followed by the octets of an IPv6 next hop if there is
-//! one. Two sets are equal when their octets are; the hash is computed once. The fields the decision
-//! process reads on every comparison are beside it, so that it never parses. Encoding for a peer that
-//! needs no rewrite is a copy of the slice.
+//! [`AttrSet`] holds one boxed slice: the attributes in ascending type order, in the form a
+//! four-octet peer gets them (RFC 4271 §5, Appendix F.4), followed by the octets of an IPv6 next
+//! hop if there is one. Two sets are equal when their octets are; the hash is computed once. The
+//! fields the decision process reads on every comparison are beside it, so that it never parses.
+//! Encoding for a peer that needs no rewrite is a copy of the slice.
 //!
-//! A set is always well-formed: it is made by the decoder, which has validated every attribute against
-//! [`table`], or by [`edit::AttrEdit`]. MP_REACH_NLRI and MP_UNREACH_NLRI are never part of it (they
-//! carry prefixes), nor are AS4_PATH and AS4_AGGREGATOR (they are merged), nor unknown non-transitive
-//! attributes (they must not go on). Unknown transitive ones are kept with the Partial bit set.
+//! A set is always well-formed: it is made by the decoder, which has validated every attribute
+//! against [`table`], or by [`edit::AttrEdit`]. MP_REACH_NLRI and MP_UNREACH_NLRI are never part
+//! of it (they carry prefixes), nor are AS4_PATH and AS4_AGGREGATOR (they are merged), nor unknown
+//! non-transitive attributes (they must not go on). Unknown transitive ones are kept with the
+//! Partial bit set.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};

@@ -1,8 +1,8 @@
 //! Reading an attribute set: one accessor per attribute.
 //!
-//! The hot ones (origin, path length, MED, local preference, neighbor AS) are fields; the others walk
-//! the canonical octets, a handful of headers, guarded by the presence bits so that asking for what is
-//! not there costs nothing. Lists are iterators over the octets: nothing is allocated.
+//! The hot ones (origin, path length, MED, local preference, neighbor AS) are fields; the others
+//! walk the canonical octets, a handful of headers, guarded by the presence bits so that asking
+//! for what is not there costs nothing. Lists are iterators over the octets: nothing is allocated.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -1,14 +1,17 @@
 //! RFC 7606 as a table: one row per attribute with its flags, length rule, scope and reaction.
 //!
-//! The decoder is a loop over attributes that looks up the row and obeys it; there is no other place
-//! where "what if it is malformed" is decided. A row answers, in this order:
-//! 1. *scope*: may this peer send it at all? If not, the attribute is discarded unread (RFC 7606 §7.5,
-//!    §7.9, §7.10; RFC 6793 §6; RFC 7311 §3.4; RFC 8669 §4; RFC 9552 §8.2.2).
+//! The decoder is a loop over attributes that looks up the row and obeys it; there is no other
+//! place where "what if it is malformed" is decided. A row answers, in this order:
+//! 1. *scope*: may this peer send it at all? If not, the attribute is discarded unread (RFC 7606
+//!    §7.5, §7.9, §7.10; RFC 6793 §6; RFC 7311 §3.4; RFC 8669 §4; RFC 9552 §8.2.2).
 //! 2. *flags*: Optional and Transitive as the RFC defines them; Partial only where it is legal
-//!    (RFC 4271 §4.3, RFC 7606 §3 c). Mismatch: the row's flag reaction, normally treat-as-withdraw.
+//!    (RFC 4271 §4.3, RFC 7606 §3 c). Mismatch: the row's flag reaction, normally
+//!    treat-as-withdraw.
 //! 3. *length* and *value*: the row's reaction.
 //!
 //! Attributes without a row are unknown: RFC 4271 §9 says what happens by their flags.
+
+use std::sync::LazyLock;
 
 use super::check::{PathRules, check_value};
 use super::flag;
@@ -147,7 +150,7 @@ impl Row {
 use Length::{Exact, MultipleOf};
 
 /// The table. Comments name the section that gives the reaction.
-pub const ROWS: [Row; 23] = [
+pub static ROWS: [Row; 23] = [
     row(1, "ORIGIN", WELL_KNOWN, Exact(1), Check::Origin), // RFC 7606 §7.1
     row(2, "AS_PATH", WELL_KNOWN, Length::Any, Check::AsPath), // §7.2
     row(3, "NEXT_HOP", WELL_KNOWN, Exact(4), Check::None), // §7.3; the address: see update.rs
@@ -253,25 +256,21 @@ pub const ROWS: [Row; 23] = [
     .discard(),
 ];
 
-// Row numbers by type code, so that the decoder's lookup is one load; 0 is "none". Evaluated at compile
-// time, where a wrong index would not build.
-#[allow(clippy::indexing_slicing)]
-const INDEX: [u8; 64] = {
-    let mut index = [0u8; 64];
-    let (mut n, mut number) = (0, 1u8);
-    while n < ROWS.len() {
-        index[ROWS[n].code as usize] = number;
-        n += 1;
-        number += 1;
+// Rows by type code, so that the decoder's lookup is one load.
+static INDEX: LazyLock<[Option<&'static Row>; 64]> = LazyLock::new(|| {
+    let mut index = [None; 64];
+    for row in &ROWS {
+        if let Some(place) = index.get_mut(usize::from(row.code)) {
+            *place = Some(row);
+        }
     }
     index
-};
+});
 
 /// The row of a type code.
 #[inline]
 pub fn find(code: u8) -> Option<&'static Row> {
-    let number = INDEX.get(usize::from(code))?;
-    ROWS.get(usize::from(*number).checked_sub(1)?)
+    *INDEX.get(usize::from(code))?
 }
 
 /// Name of an attribute, for those with a row and a few that are only passed through.
@@ -307,7 +306,8 @@ pub(crate) fn check_flags(row: &Row, flags: u8) -> Result<(), ErrorKind> {
     Ok(())
 }
 
-/// Whether every attribute in `block` is well-formed for a four-octet peer. What re-encoding must hold.
+/// Whether every attribute in `block` is well-formed for a four-octet peer. What re-encoding must
+/// hold.
 pub fn block_is_well_formed(block: &[u8]) -> bool {
     let rules = PathRules {
         four_octet: true,

@@ -1,10 +1,10 @@
 //! The wire form of capabilities (RFC 5492 §4): code, length, value, any number in a row.
 //!
-//! A value is parsed by a parser that sees only its own octets, so a wrong length can never reach into
-//! the next capability. A length a capability's RFC does not allow refuses the OPEN (2/0), because what
-//! the peer meant is not known and guessing would negotiate something. Two exceptions: FQDN is only
-//! for display, and an ADD-PATH tuple with an undefined mode makes that capability count as not
-//! understood (RFC 7911 §4); both are then kept as unknown.
+//! A value is parsed by a parser that sees only its own octets, so a wrong length can never reach
+//! into the next capability. A length a capability's RFC does not allow refuses the OPEN (2/0),
+//! because what the peer meant is not known and guessing would negotiate something. Two
+//! exceptions: FQDN is only for display, and an ADD-PATH tuple with an undefined mode makes that
+//! capability count as not understood (RFC 7911 §4); both are then kept as unknown.
 
 use bytes::{BufMut, BytesMut};
 use nom::bytes::complete::take;
@@ -66,7 +66,8 @@ fn capability_value(code: u8, value: &[u8]) -> Parsed<'_, Capability> {
         ))
         .parse(value),
         73 => Ok(fqdn(value).unwrap_or_else(|_| (&[], unknown(code, value)))),
-        // draft-ietf-idr-bgp-software-version §2: a length octet and the text; what follows is ignored.
+        // draft-ietf-idr-bgp-software-version §2: a length octet and the text; what follows is
+        // ignored.
         75 => map(
             (length_data(be_u8), rest),
             |(version, _): (&[u8], &[u8])| Capability::SoftwareVersion(version.to_vec()),
@@ -155,7 +156,8 @@ fn fqdn(value: &[u8]) -> Parsed<'_, Capability> {
     .parse(value)
 }
 
-// RFC 5291 §5: checked so that a malformed one is refused, then kept as unknown: ORF is not offered.
+// RFC 5291 §5: checked so that a malformed one is refused, then kept as unknown: ORF is not
+// offered.
 fn orf(value: &[u8]) -> Parsed<'_, Capability> {
     let entry = preceded(
         (be_u16, be_u8, be_u8),

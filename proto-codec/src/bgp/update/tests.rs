@@ -1,4 +1,7 @@
-//! RFC 7606 row by row, and what an UPDATE can be besides: End-of-RIB, mixed families, cached blocks.
+//! RFC 7606 row by row, and what an UPDATE can be besides.
+//!
+//! Each test builds a message from attributes in wire form, breaks one thing and compares the
+//! reaction with the section its name cites: routes withdrawn, attribute gone, session reset.
 
 use std::net::Ipv6Addr;
 
