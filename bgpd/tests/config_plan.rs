@@ -302,6 +302,11 @@ fn who_this_router_is_takes_a_restart_and_says_so() {
         ),
         (
             "[kernel]",
+            "",
+            "kernel: table 254 metric 20 multipath 64 protocol 186 -> nothing written",
+        ),
+        (
+            "[kernel]",
             "default-local-pref = 50\n[kernel]",
             "default-local-pref 100 -> 50",
         ),
@@ -364,9 +369,9 @@ fn pools_kernel_and_listeners_change_without_a_session_noticing() {
         ("name = \"web\"", "name = \"shop\"", "pool shop added"),
         (
             "[kernel]",
-            "[kernel]\nmultipath = 8",
+            "[kernel]\ntable = 100",
             "kernel: table 254 metric 20 multipath 64 protocol 186 -> \
-             table 254 metric 20 multipath 8 protocol 186",
+             table 100 metric 20 multipath 64 protocol 186",
         ),
         ("[kernel]", "[metrics]\n[kernel]", "metrics changed"),
     ] {

@@ -109,8 +109,3 @@ pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics>
         }),
     }
 }
-
-pub(crate) fn policy_tmp(def: &rib::policy::PolicyDef) -> Result<(), String> {
-    let _ = def;
-    Ok(())
-}

@@ -8,12 +8,13 @@
 use std::net::IpAddr;
 
 use rib::policy::{
-    ACCEPT_ALL, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState, RuleDef,
-    SetDef, Then,
+    ACCEPT_ALL, MatchDef, NextHopAction, Policy, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState,
+    RuleDef, SetDef, Then,
 };
 
+use super::nearest::did_you_mean;
 use super::read::{At, Field, Many, Table, Value};
-use super::values::{decimal, parse_net};
+use super::values::{community_names, decimal, parse_net};
 
 /// A policy and the places of what it refers to.
 pub(super) struct RawPolicy {
@@ -188,10 +189,16 @@ fn compiled(
             name: String::new(),
             rules: vec![probe(&one.value)],
         };
-        if let Err(error) = super::policy_tmp(&def) {
-            table
-                .sink()
-                .error(&one.span, format!("`{key}`: {error}"), cure_of(key));
+        if let Err(error) = Policy::compile(&def) {
+            // The regex crate draws a picture over several lines; ours has a caret already.
+            let reason = error.reason.lines().last().unwrap_or_default().trim();
+            let reason = reason.trim_start_matches("error: ");
+            let message = format!("`{key}` does not take \"{}\": {reason}", one.value);
+            let cure = match key.starts_with("community") {
+                true => did_you_mean(&one.value, community_names(), || cure_of(key).to_owned()),
+                false => cure_of(key).to_owned(),
+            };
+            table.sink().error(&one.span, message, &cure);
         }
     }
     Some(list.into_iter().map(|at| at.value).collect())

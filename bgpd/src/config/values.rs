@@ -208,15 +208,19 @@ impl Value for Community {
                 "write it under the `large-community` key",
             ),
             None => {
-                let names = WELL_KNOWN.iter().map(|(name, _)| *name);
-                let cure = did_you_mean(text, names, || cure.to_owned());
+                let cure = did_you_mean(text, community_names(), || cure.to_owned());
                 field.fault(format!("\"{text}\" is no community"), &cure)
             }
         }
     }
 }
 
-/// `64512:100` or a well-known name.
+/// The names of well-known communities.
+pub(super) fn community_names() -> impl Iterator<Item = &'static str> {
+    WELL_KNOWN.iter().map(|(name, _)| *name)
+}
+
+/// `64512:100`, a number or a well-known name.
 pub(super) fn parse_community(text: &str) -> Option<u32> {
     if let Some((_, value)) = WELL_KNOWN.iter().find(|(name, _)| *name == text) {
         return Some(*value);

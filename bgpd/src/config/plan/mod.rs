@@ -165,7 +165,13 @@ impl Plan {
                 k.table, k.metric, k.multipath, k.protocol
             ),
         };
-        self.daemon(old != new, Impact::Hitless, || {
+        // The decision process is made for a number of next hops, and for writing routes or not.
+        let made_for = |kernel: Option<&Kernel>| kernel.map(|kernel| kernel.multipath);
+        let impact = match made_for(old) == made_for(new) {
+            true => Impact::Hitless,
+            false => Impact::Restart,
+        };
+        self.daemon(old != new, impact, || {
             format!("kernel: {} -> {}", show(old), show(new))
         });
     }
