@@ -4,10 +4,12 @@
 //! reported by `Down` (with what graceful restart says about its routes), the driver gets `Close`
 //! with whatever must still be written, and if nothing else is open the peer goes to Idle or
 //! Active. RFC 4271 §8.2.2 sends most errors to Idle; there the damping of §8.1.1 holds the peer
-//! for a while. Three endings go to Active instead, where connections are still accepted:
+//! for a while. Four endings go to Active instead, where connections are still accepted:
 //!
 //! - TCP failing in OpenSent (event 18, as the RFC has it);
 //! - losing a collision, because the winner may not have arrived yet;
+//! - a dial that the peer rejects (6/5) because it holds *us* down after a common misfortune: two
+//!   peers that refuse each other in turn, each time for longer, would never meet;
 //! - any ending of a passive peer, which cannot hammer the other side and would only refuse it.
 //!   This is ours; BIRD and FRR hold a passive peer down too.
 
@@ -120,9 +122,12 @@ impl Peer {
             cause.reason,
             Some(DownReason::Closed | DownReason::Failed(_))
         );
-        let collided = cause.event == Event::OpenCollisionDump
-            || matches!(&cause.reason, Some(DownReason::Received(n)) if is_collision(n));
-        let stay = collided || self.config.passive || (tcp_failed && reached == State::OpenSent);
+        let told =
+            |subcode| matches!(&cause.reason, Some(DownReason::Received(n)) if is(n, subcode));
+        let collided =
+            cause.event == Event::OpenCollisionDump || told(CeaseSubcode::ConnectionCollision);
+        let turned_away = tcp_failed || told(CeaseSubcode::ConnectionRejected);
+        let stay = collided || self.config.passive || (turned_away && reached == State::OpenSent);
         if !collided {
             self.stats.connect_retry_counter += 1;
         }
@@ -157,7 +162,7 @@ impl Peer {
     }
 }
 
-/// The peer closed this connection as the loser of a collision (RFC 4486 §4, subcode 7).
-fn is_collision(n: &Notification) -> bool {
-    n.code == code::CEASE && n.subcode == CeaseSubcode::ConnectionCollision.value()
+/// Whether this is the Cease with this subcode.
+fn is(n: &Notification, subcode: CeaseSubcode) -> bool {
+    n.code == code::CEASE && n.subcode == subcode.value()
 }

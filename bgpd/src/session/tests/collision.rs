@@ -200,6 +200,18 @@ fn peer_that_closes_our_loser_leaves_us_listening_for_its_winner() {
 }
 
 #[test]
+fn peer_that_turns_our_dial_away_finds_us_listening() {
+    let (mut bench, ours) = Bench::dialled(config(), State::OpenSent);
+    let cease = Notification::cease(CeaseSubcode::ConnectionRejected);
+    bench.frame(ours, &cease.to_bytes());
+    assert_eq!(bench.peer.state(), State::Active);
+    // An established session that ends like this is damped as any other.
+    let (mut bench, conn) = Bench::established();
+    bench.frame(conn, &cease.to_bytes());
+    assert_eq!(bench.peer.state(), State::Idle);
+}
+
+#[test]
 fn events_of_a_forgotten_connection_are_ignored() {
     let (mut bench, ours, theirs) = both_open();
     bench.frame(ours, &open_from(low_id()));

@@ -21,6 +21,8 @@ const SEEDS: u64 = 300;
 /// The longest anything may be stuck once the network is well: a lost OPEN (4 min), then the
 /// longest idle hold and dial backoff (1 min each), rounded up.
 const SETTLE: Duration = Duration::from_secs(420);
+/// The longest a session may be away that both sides lost to a reset.
+const RECOVERY: Duration = Duration::from_secs(3);
 /// How long the session must then last.
 const CALM: Duration = Duration::from_secs(600);
 
@@ -102,6 +104,16 @@ fn both_dial_at_once_and_one_session_remains() {
         collisions > 50 || seeds().len() == 1,
         "{collisions} collisions"
     );
+}
+
+#[test]
+fn lost_session_is_back_within_seconds() {
+    for seed in seeds() {
+        let mut world = run(seed, Troubles::NONE);
+        world.break_a_link(2);
+        world.run_for(RECOVERY);
+        world.check_one_session(&format!("seed {seed} after a reset"));
+    }
 }
 
 #[test]

@@ -401,7 +401,10 @@ impl World {
         let admin = |subcode| Notification::cease(subcode);
         use proto_codec::bgp::notification::CeaseSubcode as Cease;
         match self.below(6) {
-            0 | 1 => self.break_a_link(),
+            0 | 1 => {
+                let sides = self.below(3);
+                self.break_a_link(sides);
+            }
             2 => self.crash(side),
             3 => {
                 let stop = Command::Stop(admin(Cease::AdministrativeShutdown));
@@ -420,8 +423,8 @@ impl World {
         self.after(Duration::from_millis(wait), Event::Disturb);
     }
 
-    /// A reset that the two sides see at different times, or one side only.
-    fn break_a_link(&mut self) {
+    /// A reset that this side sees; with 2, both do, at different times.
+    pub fn break_a_link(&mut self, sides: u64) {
         let open: Vec<usize> = (0..self.links.len())
             .filter(|&link| self.links[link].ends.iter().any(|end| end.open))
             .collect();
@@ -429,7 +432,6 @@ impl World {
             return;
         }
         let link = open[self.below(open.len() as u64) as usize];
-        let sides = self.below(3);
         for side in 0..2 {
             if sides == 2 || sides == side as u64 {
                 self.end(link, side, true);
