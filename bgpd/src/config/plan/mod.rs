@@ -124,8 +124,8 @@ impl Plan {
 
     fn router(&mut self, old: &Config, new: &Config) {
         let (old, new) = (&old.router, &new.router);
-        // Every session and every route of ours is built on these three, so they do not change under
-        // a running daemon: half of the neighbors would be internal that were external before.
+        // Every session and every route of ours is built on these three, so they do not change
+        // under a running daemon: neighbors would be internal that were external before.
         self.daemon(old.asn != new.asn, Impact::Restart, || {
             format!("router asn {} -> {}", old.asn, new.asn)
         });
