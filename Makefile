@@ -1,0 +1,40 @@
+# Wayfare: the two commands of the README are `make demo` and `make test`.
+#
+# Each does all of its own set-up through .ci/setup (packages, Rust, the peers to test against),
+# says what it installs and may be repeated. Neither needs root where the kernel allows user
+# namespaces. HEADLESS=1 plays the demo as a pass/fail check.
+SHELL = /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fuzz peers setup clean-peers
+
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+FUZZ_SECONDS ?= 300
+
+help:
+	@echo "make demo            two routers and three nodes, live in this terminal (q quits)"
+	@echo "make demo HEADLESS=1 the same as pass/fail with the measured figures"
+	@echo "make test            formatting, lints, every test, against real routers too"
+	@echo "make lint            formatting and lints alone"
+	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (nightly Rust)"
+	@echo "make peers           build the peers' root directory"
+
+setup:
+	@.ci/setup
+
+demo:
+	@.ci/setup --no-nextest
+	@.ci/with cargo build --quiet --bins -p bgpd -p cli -p interop
+	@target/debug/wayfare-demo $(if $(HEADLESS),--headless)
+
+test: setup
+	@.ci/test
+
+lint:
+	@.ci/with cargo fmt --all --check
+	@.ci/with cargo clippy --workspace --all-targets -- -D warnings
+
+fuzz:
+	@.ci/fuzz $(FUZZ_SECONDS)
+
+peers:
+	@interop/images/mkpeers.sh
