@@ -15,6 +15,7 @@
 //! full speed, and a strict reader of what comes back.
 
 pub mod capture;
+pub mod demo;
 pub mod lab;
 pub mod node;
 pub mod peers;

@@ -147,6 +147,15 @@ impl Node {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// A file of the node's own `/proc` (`net/netstat`), which a process of its namespaces reads.
+    ///
+    /// # Errors
+    /// When the node is gone.
+    pub fn read_proc(&self, name: &str) -> Result<String, String> {
+        let path = format!("/proc/{}/{name}", self.0.pid);
+        fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))
+    }
+
     /// A command inside the node, to be started by the caller.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -35,7 +35,10 @@ fn feeder(lab: &Lab, number: u8) -> Player {
 }
 
 fn gateways(numbers: &[u8]) -> Vec<IpAddr> {
-    numbers.iter().map(|number| IpAddr::V4(Lab::address(*number))).collect()
+    numbers
+        .iter()
+        .map(|number| IpAddr::V4(Lab::address(*number)))
+        .collect()
 }
 
 #[test]
@@ -52,7 +55,10 @@ fn ecmp_group_of_three_loses_a_member() {
         drop(feeders.remove(1));
         dut.wait_kernel(PREFIX, &gateways(&[201, 203]));
         let took = started.elapsed();
-        eprintln!("MEASURED ECMP member lost: group of 3 to 2 in {} ms", took.as_millis());
+        eprintln!(
+            "MEASURED ECMP member lost: group of 3 to 2 in {} ms",
+            took.as_millis()
+        );
         assert!(took < Duration::from_secs(2), "{took:?}");
         feeders.clear();
         dut.wait_kernel(PREFIX, &[]);
@@ -71,7 +77,11 @@ fn foreign_delete_is_healed() {
         let expected = gateways(&[201, 202]);
         dut.wait_kernel(PREFIX, &expected);
         heal(&dut, "a deleted route", &format!("ip route del {PREFIX}"));
-        heal(&dut, "a changed route", &format!("ip route replace {PREFIX} via 10.99.0.254"));
+        heal(
+            &dut,
+            "a changed route",
+            &format!("ip route replace {PREFIX} via 10.99.0.254"),
+        );
         heal(&dut, "deleted next-hop objects", "ip nexthop flush");
     });
 }
@@ -81,12 +91,17 @@ fn heal(dut: &Router, what: &str, command: &str) {
     let expected = gateways(&[201, 202]).into_iter().collect();
     let started = Instant::now();
     dut.node.sh(command);
-    wait::until(&format!("{what} healed"), 5, || match dut.kernel_gateways(PREFIX)? {
-        found if found == expected => Ok(()),
-        found => Err(format!("{found:?}")),
+    wait::until(&format!("{what} healed"), 5, || {
+        match dut.kernel_gateways(PREFIX)? {
+            found if found == expected => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
     });
     let took = started.elapsed();
-    eprintln!("MEASURED {what} by a stranger: healed in {} ms", took.as_millis());
+    eprintln!(
+        "MEASURED {what} by a stranger: healed in {} ms",
+        took.as_millis()
+    );
     assert!(took < Duration::from_secs(1), "{what}: {took:?}");
 }
 
@@ -121,7 +136,10 @@ fn hundred_thousand_routes() {
             0 => Ok(()),
             other => Err(format!("{other} routes")),
         });
-        eprintln!("MEASURED 100,000 routes out of the kernel again: {:.2?}", started.elapsed());
+        eprintln!(
+            "MEASURED 100,000 routes out of the kernel again: {:.2?}",
+            started.elapsed()
+        );
     });
 }
 
@@ -131,7 +149,10 @@ fn packed(prefixes: &[IpNet], next_hop: Ipv4Addr) -> Vec<u8> {
     attributes.extend(wire::attribute(0x40, 2, &wire::as_sequence(&[FEEDER_ASN])));
     attributes.extend(wire::attribute(0x40, 3, &next_hop.octets()));
     let chunks = prefixes.chunks(900).map(|chunk| {
-        let nlri: Vec<u8> = chunk.iter().flat_map(|prefix| wire::nlri(*prefix)).collect();
+        let nlri: Vec<u8> = chunk
+            .iter()
+            .flat_map(|prefix| wire::nlri(*prefix))
+            .collect();
         wire::update(&[], &attributes, &nlri)
     });
     chunks.flatten().collect()
@@ -144,14 +165,22 @@ fn restart_under_pings_loses_nothing() {
         let target = "203.0.113.1";
         dut.wait_kernel(PREFIX, &gateways(&[2]));
         for (what, signal) in [("SIGTERM", "TERM"), ("SIGKILL", "KILL")] {
-            let pings = client.spawn("ping.log", "ping", &[
-                "-n", "-i", "0.01", "-W", "1", "-c", "600", target,
-            ]);
+            let pings = client.spawn(
+                "ping.log",
+                "ping",
+                &["-n", "-i", "0.01", "-W", "1", "-c", "600", target],
+            );
             wait::until_true("pings flow", 10, || {
-                client.read("/run/node/ping.log").matches("bytes from").count() > 20
+                client
+                    .read("/run/node/ping.log")
+                    .matches("bytes from")
+                    .count()
+                    > 20
             });
             dut.node.signal(signal, "wayfare-bgpd");
-            wait::until_true("the daemon's end", 10, || !dut.node.has_process("wayfare-bgpd"));
+            wait::until_true("the daemon's end", 10, || {
+                !dut.node.has_process("wayfare-bgpd")
+            });
             dut.start_again();
             dut.wait_established(Lab::address(2));
             dut.wait_kernel(PREFIX, &gateways(&[2]));
@@ -178,17 +207,26 @@ fn restart_removes_what_is_gone() {
         dut.wait_kernel(PREFIX, &gateways(&[FIRST]));
         dut.wait_kernel(gone, &gateways(&[FIRST]));
         dut.kill();
-        wait::until_true("the daemon's end", 10, || !dut.node.has_process("wayfare-bgpd"));
+        wait::until_true("the daemon's end", 10, || {
+            !dut.node.has_process("wayfare-bgpd")
+        });
         drop(first);
         dut.start_again();
-        assert_eq!(dut.kernel_gateways(gone), Ok(gateways(&[FIRST]).into_iter().collect()));
+        assert_eq!(
+            dut.kernel_gateways(gone),
+            Ok(gateways(&[FIRST]).into_iter().collect())
+        );
         lab.ip(&format!("addr del {}/24 dev br0", Lab::address(FIRST)));
         let mut again = feeder(lab, FIRST);
         let update = plain_update(PREFIX, &[FEEDER_ASN], Lab::address(FIRST), &[]);
         again.send(&update).expect("the daemon reads");
-        again.send(&wire::update(&[], &[], &[])).expect("the daemon reads");
+        again
+            .send(&wire::update(&[], &[], &[]))
+            .expect("the daemon reads");
         let end6 = wire::attribute(0x80, 15, &[0, 2, 1]);
-        again.send(&wire::update(&[], &end6, &[])).expect("the daemon reads");
+        again
+            .send(&wire::update(&[], &end6, &[]))
+            .expect("the daemon reads");
         dut.wait_kernel(gone, &[]);
         dut.wait_kernel(PREFIX, &gateways(&[FIRST]));
     });
@@ -222,7 +260,9 @@ fn three_in_a_row(lab: &mut Lab) -> (Router, Router, Node) {
 fn lost(client: &Node, mut pings: std::process::Child) -> u32 {
     pings.wait().expect("ping ends by itself");
     let text = client.read("/run/node/ping.log");
-    let summary = text.lines().find(|line| line.contains("packets transmitted"));
+    let summary = text
+        .lines()
+        .find(|line| line.contains("packets transmitted"));
     let summary = summary.unwrap_or_else(|| panic!("no summary: {text}"));
     let counts = interop::speaker::numbers(summary);
     counts[0] - counts[1]

@@ -44,7 +44,12 @@ prefixes = ["198.51.100.0/24"]
 
 /// A change: its name, the line of the file it replaces, what stands there afterwards, and the
 /// impact the plan must name for the neighbor (or for the daemon).
-type Change = (&'static str, &'static str, &'static str, &'static [&'static str]);
+type Change = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
 
 const CHANGES: [Change; 11] = [
     (
@@ -53,15 +58,30 @@ const CHANGES: [Change; 11] = [
         "asn = 65002\ndescription = \"top of rack\"\n",
         &["hitless"],
     ),
-    ("hold time", "hold-time = \"90s\"", "hold-time = \"60s\"", &["nextSession", "hitless"]),
+    (
+        "hold time",
+        "hold-time = \"90s\"",
+        "hold-time = \"60s\"",
+        &["nextSession", "hitless"],
+    ),
     (
         "prefix limit",
         "connect-retry = \"1s\"\n",
         "connect-retry = \"1s\"\nmax-prefixes = 5000\n",
         &["hitless"],
     ),
-    ("import policy", "import = \"accept-all\"", "import = \"prefer\"", &["softIn"]),
-    ("export policy", "export = \"accept-all\"", "export = \"tagged\"", &["softOut"]),
+    (
+        "import policy",
+        "import = \"accept-all\"",
+        "import = \"prefer\"",
+        &["softIn"],
+    ),
+    (
+        "export policy",
+        "export = \"accept-all\"",
+        "export = \"tagged\"",
+        &["softOut"],
+    ),
     (
         "new network",
         "prefixes = [\"198.51.100.0/24\"]",
@@ -138,10 +158,21 @@ fn eleven_changes_reset_nothing() {
                 named.iter().any(|impact| impacts.contains(impact)),
                 "{name}: the plan says {named:?}, expected one of {impacts:?}"
             );
-            assert!(!named.contains(&"sessionReset"), "{name}: the plan announces a reset");
+            assert!(
+                !named.contains(&"sessionReset"),
+                "{name}: the plan announces a reset"
+            );
             wayfare::wayfare(&dut, "reload").unwrap_or_else(|why| panic!("{name}: {why}"));
-            assert_eq!(wayfare::wayfare(&dut, "show bgp summary").map(|_| ()), Ok(()), "{name}");
-            assert_eq!(peer.is_established(Lab::address(1)), Ok(true), "{name}: session lost");
+            assert_eq!(
+                wayfare::wayfare(&dut, "show bgp summary").map(|_| ()),
+                Ok(()),
+                "{name}"
+            );
+            assert_eq!(
+                peer.is_established(Lab::address(1)),
+                Ok(true),
+                "{name}: session lost"
+            );
             assert_eq!(sessions(&capture), before, "{name}: the session was reset");
         }
         check_effects(&dut, &peer);
@@ -154,7 +185,10 @@ fn eleven_changes_reset_nothing() {
         peer.wait_established(Lab::address(1));
         let hold = "ip.src == 10.99.0.1 && bgp.open.holdtime == 60";
         wait::until_true("the new hold time", 10, || capture.count(hold) > 0);
-        assert_eq!(capture.complaints("10.99.0.1".parse().expect("an address")), [""; 0]);
+        assert_eq!(
+            capture.complaints("10.99.0.1".parse().expect("an address")),
+            [""; 0]
+        );
     });
 }
 
@@ -163,7 +197,11 @@ fn check_effects(dut: &Node, peer: &Router) {
     peer.wait_route("192.0.2.0/24");
     wait::until("the export policy", 10, || {
         let path = peer.wait_route("198.51.100.0/24");
-        if path.communities.contains("65001:77") { Ok(()) } else { Err(format!("{path:?}")) }
+        if path.communities.contains("65001:77") {
+            Ok(())
+        } else {
+            Err(format!("{path:?}"))
+        }
     });
     wait::until("the import policy", 10, || {
         let shown = wayfare::show(dut, "show bgp ipv4 unicast 203.0.113.0/24")?;
@@ -173,7 +211,11 @@ fn check_effects(dut: &Node, peer: &Router) {
         } else {
             preference
         };
-        if preference == 250 { Ok(()) } else { Err(shown.to_string()) }
+        if preference == 250 {
+            Ok(())
+        } else {
+            Err(shown.to_string())
+        }
     });
 }
 
@@ -191,11 +233,17 @@ fn resets_are_named_beforehand() {
         );
         dut.write(wayfare::CONFIG, config);
         let plan = plan(&dut);
-        let reset = plan.iter().find(|change| change["impact"] == "sessionReset");
+        let reset = plan
+            .iter()
+            .find(|change| change["impact"] == "sessionReset");
         let reset = reset.unwrap_or_else(|| panic!("no reset in the plan: {plan:?}"));
         assert_eq!(reset["neighbor"], PEER, "the plan names the neighbor");
         assert_eq!(sessions(&capture), before, "--check changes nothing");
-        assert_eq!(peer.is_established(Lab::address(1)), Ok(true), "--check changes nothing");
+        assert_eq!(
+            peer.is_established(Lab::address(1)),
+            Ok(true),
+            "--check changes nothing"
+        );
         wayfare::wayfare(&dut, "reload").expect("a valid file");
         peer.wait_down(Lab::address(1), 10);
     });
@@ -211,15 +259,27 @@ fn a_bad_file_changes_nothing() {
             .replacen("asn = 65002", "asn = 65002\nhold-tme = \"9s\"", 1);
         dut.write(wayfare::CONFIG, bad);
         let why = wayfare::wayfare(&dut, "reload").expect_err("a typo is an error");
-        assert!(why.contains("hold-tme") && why.contains("hold-time"), "no cure in: {why}");
+        assert!(
+            why.contains("hold-tme") && why.contains("hold-time"),
+            "no cure in: {why}"
+        );
         dut.signal("HUP", "wayfare-bgpd");
-        wait::until_true("the log says so", 10, || dut.read("/run/node/bgpd.log").contains("hold-tme"));
+        wait::until_true("the log says so", 10, || {
+            dut.read("/run/node/bgpd.log").contains("hold-tme")
+        });
         assert_eq!(sessions(&capture), before);
-        assert!(peer.paths("192.0.2.0/24").expect("birdc answers").is_empty());
+        assert!(
+            peer.paths("192.0.2.0/24")
+                .expect("birdc answers")
+                .is_empty()
+        );
         peer.wait_route("198.51.100.0/24");
 
         // A good file by signal alone.
-        dut.write(wayfare::CONFIG, BASE.replacen("198.51.100.0/24", "192.0.2.0/24", 1));
+        dut.write(
+            wayfare::CONFIG,
+            BASE.replacen("198.51.100.0/24", "192.0.2.0/24", 1),
+        );
         dut.signal("HUP", "wayfare-bgpd");
         peer.wait_route("192.0.2.0/24");
         peer.wait_no_route("198.51.100.0/24", 10);

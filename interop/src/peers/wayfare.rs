@@ -23,13 +23,7 @@ pub const CONFIG: &str = "/run/node/bgpd.conf";
 
 impl Implementation for Wayfare {
     fn configure(&self, node: &Node, speaker: &Speaker) {
-        node.write(CONFIG, config(speaker));
-        for (index, neighbor) in speaker.neighbors.iter().enumerate() {
-            if let Some(key) = &neighbor.password {
-                node.write(&key_file(index), key);
-                node.sh(&format!("chmod 600 {}", key_file(index)));
-            }
-        }
+        write(node, speaker, &config(speaker));
     }
 
     fn start(&self, node: &Node, _speaker: &Speaker) {
@@ -96,6 +90,17 @@ impl Implementation for Wayfare {
     ) -> Result<String, String> {
         let shown = wayfare(node, &format!("show bgp neighbors {peer}"))?;
         Ok(shown + &node.read("/run/node/bgpd.log"))
+    }
+}
+
+/// Writes `text` as the node's configuration, and the key files `speaker` asks for.
+pub fn write(node: &Node, speaker: &Speaker, text: &str) {
+    node.write(CONFIG, text);
+    for (index, neighbor) in speaker.neighbors.iter().enumerate() {
+        if let Some(key) = &neighbor.password {
+            node.write(&key_file(index), key);
+            node.sh(&format!("chmod 600 {}", key_file(index)));
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+//! `make demo`: two routers, three nodes, live on the terminal; `--headless` = pass or fail.
+//!
+//! The program re-runs itself inside a lab's namespaces, so it needs no root where the kernel
+//! allows user namespaces, and leaves nothing behind. Exit status 0 when every step passed.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use interop::demo::screen::{self, Progress};
+use interop::demo::script::STEPS;
+use interop::demo::stage::Stage;
+use interop::lab;
+
+fn main() -> ExitCode {
+    let headless = std::env::args().any(|a| a == "--headless") || !std::io::stdout().is_terminal();
+    let started = Instant::now();
+    let lab = match lab::enter_program() {
+        Ok(lab) => lab,
+        Err(why) => {
+            eprintln!("demo: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!(
+        "demo: peers from Debian {}",
+        lab.rootfs().suite.trim_end_matches(':')
+    );
+    let stage = Stage::build(lab);
+    println!(
+        "demo: 6 nodes and all daemons started in {:.2} s",
+        started.elapsed().as_secs_f64()
+    );
+    let passed = if headless {
+        play(&stage, true, &Progress::default())
+    } else {
+        live(&stage)
+    };
+    println!(
+        "demo: {} after {:.1} s",
+        verdict(passed),
+        started.elapsed().as_secs_f64()
+    );
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "PASS" } else { "FAIL" }
+}
+
+/// Plays all steps, stops at the first that fails.
+fn play(stage: &Stage, print: bool, progress: &Progress) -> bool {
+    for (title, step) in STEPS {
+        let outcome = step(stage);
+        let passed = outcome.is_ok();
+        if print {
+            let (mark, figure) = match &outcome {
+                Ok(figure) => ("ok  ", figure),
+                Err(why) => ("FAIL", why),
+            };
+            println!("{mark} {title}: {figure}");
+        }
+        if let Ok(mut done) = progress.lock() {
+            done.push(outcome);
+        }
+        if !passed {
+            return false;
+        }
+    }
+    true
+}
+
+/// Plays beside the drawing, which ends with `q`; the outcome is repeated as text afterwards.
+fn live(stage: &Stage) -> bool {
+    let progress: Progress = Arc::new(Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| play(stage, false, &progress));
+        screen::show(stage, &progress);
+    });
+    let done = progress.lock().map(|done| done.clone()).unwrap_or_default();
+    for ((title, _), outcome) in STEPS.iter().zip(&done) {
+        match outcome {
+            Ok(figure) => println!("ok   {title}: {figure}"),
+            Err(why) => println!("FAIL {title}: {why}"),
+        }
+    }
+    done.iter().all(Result::is_ok)
+}
