@@ -44,8 +44,11 @@ pub mod route;
 mod table;
 
 pub use decision::Reason;
-pub use engine::{Reject, Rejects, Rib, UpdateOutcome, Withheld};
+pub use engine::{
+    ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor, SharedStats,
+    Stage, TableStats, UpdateOutcome, Withheld,
+};
 pub use origin::OriginRoute;
 pub use path::PathKind;
 pub use peer::{AddPathTx, PeerKind, PeerSession, PeerSlot, RibConfig, Role};
-pub use policy::Policy;
+pub use policy::{Policy, RuleTrace};

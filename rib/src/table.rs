@@ -110,13 +110,6 @@ impl<A: AddressFamily> Table<A> {
         self.dests.get(id).map(|dest| dest.key)
     }
 
-    /// Destinations that have paths, by index.
-    pub fn iter(&self) -> impl Iterator<Item = (DestId, &Dest<A::Prefix>)> {
-        self.dests
-            .iter()
-            .filter(|(_, dest)| !dest.paths().is_empty())
-    }
-
     /// Notes one more reference from outside.
     #[inline]
     pub fn retain(&mut self, id: DestId) {

@@ -286,11 +286,6 @@ impl Interner {
             self.free = Vec::new();
         }
     }
-
-    /// Recomputes nothing but says which next hop a set has.
-    pub fn next_hop(&self, id: AttrId) -> NextHopId {
-        self.hot(id).next_hop
-    }
 }
 
 /// Octets one set takes: itself behind an `Arc`, and its wire octets.

@@ -52,14 +52,7 @@ impl Importer {
     /// For routes with the attributes `received`, whose reference passes to the importer.
     pub fn new(session: &PeerSession, received: AttrId, core: &Core) -> Option<Self> {
         let set = core.attrs.get(received)?;
-        let shown = match otc_to_add(set, session) {
-            None => Arc::clone(set),
-            Some(asn) => {
-                let mut edit = set.edit();
-                edit.set_otc(Some(asn));
-                Arc::new(edit.finish())
-            }
-        };
+        let shown = shown(set, session);
         Some(Self {
             policy: Arc::clone(&session.import),
             received,
@@ -174,6 +167,18 @@ impl Importer {
     fn shown_as_received(&self, core: &Core) -> bool {
         let received = core.attrs.get(self.received);
         received.is_some_and(|set| Arc::ptr_eq(set, &self.shown))
+    }
+}
+
+/// The attributes that import policy sees of a set as received.
+pub(crate) fn shown(set: &Arc<AttrSet>, session: &PeerSession) -> Arc<AttrSet> {
+    match otc_to_add(set, session) {
+        None => Arc::clone(set),
+        Some(asn) => {
+            let mut edit = set.edit();
+            edit.set_otc(Some(asn));
+            Arc::new(edit.finish())
+        }
     }
 }
 

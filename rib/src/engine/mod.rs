@@ -14,6 +14,7 @@
 //! Nothing here knows the time beyond the seconds it is told, opens a socket, or blocks.
 
 mod core;
+mod explain;
 pub(crate) mod export;
 mod fib;
 mod groups;
@@ -22,12 +23,18 @@ mod import;
 mod ingest;
 mod originate;
 mod plane;
+mod query;
+mod scan;
 mod session;
 mod settle;
+mod view;
 
+pub use explain::{ExplainStep, Stage};
 pub use export::Withheld;
 pub use guard::{Reject, Rejects};
 pub use ingest::UpdateOutcome;
+pub use scan::ScanCursor;
+pub use view::{PathView, PeerStats, RouteView, SharedStats, TableStats};
 
 use self::core::Core;
 use crate::peer::RibConfig;

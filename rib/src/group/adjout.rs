@@ -10,7 +10,6 @@
 //! one message. `told` remembers the source, because members do not get their own routes back: when
 //! the best path moves from another peer to member M, M alone must be told to forget.
 
-use proto_codec::afi::Family;
 use smallvec::SmallVec;
 
 use crate::attr::OutAttr;
@@ -121,7 +120,6 @@ struct PathIndex {
 /// The Adj-RIB-Out of one group.
 #[derive(Debug)]
 pub(crate) struct AdjOut {
-    pub family: Family,
     entries: Chunked<OutEntry>,
     paths: Option<PathIndex>,
     /// Dirty entries, each once.
@@ -134,14 +132,13 @@ pub(crate) struct AdjOut {
 
 impl AdjOut {
     /// Empty. `add_path`: whether a destination may have several entries.
-    pub fn new(family: Family, add_path: bool, seed: &Seed) -> Self {
+    pub fn new(add_path: bool, seed: &Seed) -> Self {
         let index = || PathIndex {
             slots: Chunked::default(),
             by_dest: seed.map(),
             free: Vec::new(),
         };
         Self {
-            family,
             entries: Chunked::default(),
             paths: add_path.then(index),
             pending: Vec::new(),
@@ -154,11 +151,6 @@ impl AdjOut {
     /// Entries there may be; a scan goes from 0 to here.
     pub fn len(&self) -> u32 {
         self.entries.len()
-    }
-
-    /// Entries that are not idle.
-    pub fn in_use(&self) -> u64 {
-        self.in_use
     }
 
     /// Octets allocated.
@@ -356,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_pending_once_and_remembers_what_was_told() {
-        let mut adj = AdjOut::new(Family::Ipv4Unicast, false, &Seed::new(1));
+        let mut adj = AdjOut::new(false, &Seed::new(1));
         assert_eq!(
             adj.set(5, attr(1), PeerSlot(2)),
             Some((OutAttr::NONE, true))
@@ -383,7 +375,7 @@ mod tests {
 
     #[test]
     fn with_add_path_every_path_has_its_own_entry() {
-        let mut adj = AdjOut::new(Family::Ipv4Unicast, true, &Seed::new(1));
+        let mut adj = AdjOut::new(true, &Seed::new(1));
         let wish = |source: u16, path_id| Wish {
             attr: attr(1),
             source: PeerSlot(source),

@@ -81,7 +81,7 @@ impl Group {
     pub fn new(key: Arc<GroupKey>, seed: &Seed) -> Self {
         let add_path = key.add_path != AddPathTx::Off;
         Self {
-            adj: AdjOut::new(key.family(), add_path, seed),
+            adj: AdjOut::new(add_path, seed),
             key,
             stats: GroupStats::default(),
             log: Log::default(),
@@ -177,7 +177,7 @@ impl Group {
                 dests.push(self.adj.dest(id));
             }
         }
-        self.adj = AdjOut::new(self.family(), false, &Seed::new(0));
+        self.adj = AdjOut::new(false, &Seed::new(0));
         dests
     }
 

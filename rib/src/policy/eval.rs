@@ -63,7 +63,10 @@ pub struct RuleTrace {
 impl Policy {
     /// Decides about `subject` and counts a hit for the rule that decided.
     pub(crate) fn eval(&self, subject: Subject<'_>) -> Verdict {
-        let verdict = self.walk(subject, |_| {});
+        let verdict = self.walk(subject, |rule, step| {
+            let passed_on = rule.then == Then::Next && step.is_none();
+            rule.hits.fetch_add(u64::from(passed_on), Ordering::Relaxed);
+        });
         self.count_hits(verdict.rule, 1);
         verdict
     }
@@ -71,7 +74,14 @@ impl Policy {
     /// Decides, and says how each rule fared. Counts nothing.
     pub(crate) fn explain(&self, subject: Subject<'_>) -> (Verdict, Vec<RuleTrace>) {
         let mut trace = Vec::new();
-        let verdict = self.walk(subject, |step| trace.push(step()));
+        let verdict = self.walk(subject, |rule, failed| {
+            trace.push(RuleTrace {
+                rule: trace.len() + 1,
+                matched: failed.is_none(),
+                detail: failed
+                    .map_or_else(|| describe(rule), |key| format!("{key} does not match")),
+            });
+        });
         (verdict, trace)
     }
 
@@ -91,7 +101,7 @@ impl Policy {
     fn walk(
         &self,
         subject: Subject<'_>,
-        mut listen: impl FnMut(&dyn Fn() -> RuleTrace),
+        mut listen: impl FnMut(&Rule, Option<&'static str>),
     ) -> Verdict {
         let mut verdict = Verdict {
             accept: false,
@@ -105,12 +115,7 @@ impl Policy {
             let attrs = verdict.changed.as_ref().unwrap_or(subject.attrs);
             let now = Subject { attrs, ..subject };
             let failed = rule.fails(now, &mut path_text);
-            listen(&|| RuleTrace {
-                rule: index + 1,
-                matched: failed.is_none(),
-                detail: failed
-                    .map_or_else(|| describe(rule), |key| format!("{key} does not match")),
-            });
+            listen(rule, failed);
             if failed.is_some() {
                 continue;
             }
@@ -122,7 +127,6 @@ impl Policy {
                 path_text = None;
             }
             if rule.then == Then::Next {
-                rule.hits.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             verdict.accept = rule.then == Then::Accept;

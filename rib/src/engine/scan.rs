@@ -1,0 +1,272 @@
+//! Walking a table in slices, in the order of prefixes.
+//!
+//! A table of a million prefixes is a hash table, and an operator wants it sorted. A
+//! [`ScanCursor`] first collects the prefixes in slices, sorting each, and then merges the slices
+//! while it hands out rows; between two calls the engine serves routes. Prefixes are collected,
+//! not routes: each is looked up again when its row is made, so rows are as fresh as the moment they
+//! are made, a prefix that has gone is left out, and one that came meanwhile may be missing.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use ipnet::IpNet;
+use proto_codec::afi::{AddressFamily, Family, V4, V6};
+use proto_codec::prefix::PrefixKey;
+
+use super::Rib;
+use super::plane::RibFamily;
+use super::view::{RouteView, path_view, route_view};
+use crate::dest::Dest;
+use crate::peer::PeerSlot;
+use crate::table::DestId;
+
+/// Destinations looked at in one call while collecting: about a millisecond.
+const COLLECT_SLICE: u32 = 16 << 10;
+
+/// What a scan shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Table,
+    AdjIn { slot: PeerSlot, accepted: bool },
+    AdjOut(PeerSlot),
+}
+
+/// Where a scan stands.
+#[derive(Debug)]
+pub struct ScanCursor {
+    shown: Shown,
+    within: Option<IpNet>,
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
+    V4(Runs<V4>),
+    V6(Runs<V6>),
+}
+
+/// Sorted slices of prefixes and the head of each in a heap.
+#[derive(Debug)]
+struct Runs<A: AddressFamily> {
+    next: DestId,
+    collected: bool,
+    runs: Vec<std::vec::IntoIter<A::Prefix>>,
+    heads: BinaryHeap<Reverse<(A::Prefix, usize)>>,
+}
+
+impl<A: AddressFamily> Default for Runs<A> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            collected: false,
+            runs: Vec::new(),
+            heads: BinaryHeap::new(),
+        }
+    }
+}
+
+impl<A: RibFamily> Runs<A> {
+    /// Collects one more slice of the prefixes that `wanted` takes.
+    fn collect(&mut self, rib: &Rib, wanted: impl Fn(DestId, &Dest<A::Prefix>) -> bool) {
+        let table = &A::plane(&rib.planes).table;
+        let end = table.ids().end.min(self.next.saturating_add(COLLECT_SLICE));
+        let mut run: Vec<A::Prefix> = (self.next..end)
+            .filter_map(|id| {
+                let dest = table.get(id)?;
+                wanted(id, dest).then_some(dest.key)
+            })
+            .collect();
+        run.sort_unstable();
+        let mut run = run.into_iter();
+        if let Some(head) = run.next() {
+            self.heads.push(Reverse((head, self.runs.len())));
+            self.runs.push(run);
+        }
+        self.next = end;
+        self.collected = end >= table.ids().end;
+    }
+
+    /// The next prefix in order.
+    fn pop(&mut self) -> Option<A::Prefix> {
+        let Reverse((key, run)) = self.heads.pop()?;
+        if let Some(next) = self.runs.get_mut(run).and_then(Iterator::next) {
+            self.heads.push(Reverse((next, run)));
+        }
+        Some(key)
+    }
+}
+
+impl ScanCursor {
+    fn new(family: Family, shown: Shown) -> Self {
+        let keys = match family {
+            Family::Ipv4Unicast => Keys::V4(Runs::default()),
+            Family::Ipv6Unicast => Keys::V6(Runs::default()),
+        };
+        Self {
+            shown,
+            within: None,
+            keys,
+        }
+    }
+
+    /// The whole table with all paths.
+    pub fn table(family: Family) -> Self {
+        Self::new(family, Shown::Table)
+    }
+
+    /// What a peer sent: the Adj-RIB-In before policy, with refused routes.
+    pub fn received(family: Family, slot: PeerSlot) -> Self {
+        let shown = Shown::AdjIn {
+            slot,
+            accepted: false,
+        };
+        Self::new(family, shown)
+    }
+
+    /// What of it import policy accepted.
+    pub fn accepted(family: Family, slot: PeerSlot) -> Self {
+        let shown = Shown::AdjIn {
+            slot,
+            accepted: true,
+        };
+        Self::new(family, shown)
+    }
+
+    /// What a peer has been told, with the attributes it was told.
+    pub fn advertised(family: Family, slot: PeerSlot) -> Self {
+        Self::new(family, Shown::AdjOut(slot))
+    }
+
+    /// Only prefixes inside `net` (`longer-prefixes`), itself included.
+    pub fn within(mut self, net: IpNet) -> Self {
+        self.within = Some(net);
+        self
+    }
+}
+
+impl Rib {
+    /// Hands out up to `max` more rows and returns whether there are none left. A call may hand
+    /// out none and yet not be the last: it was collecting.
+    pub fn scan(
+        &self,
+        cursor: &mut ScanCursor,
+        max: usize,
+        mut row: impl FnMut(RouteView),
+    ) -> bool {
+        let ScanCursor {
+            shown,
+            within,
+            keys,
+        } = cursor;
+        match keys {
+            Keys::V4(runs) => self.scan_runs(runs, *shown, *within, (max, &mut row)),
+            Keys::V6(runs) => self.scan_runs(runs, *shown, *within, (max, &mut row)),
+        }
+    }
+
+    fn scan_runs<A: RibFamily>(
+        &self,
+        runs: &mut Runs<A>,
+        shown: Shown,
+        within: Option<IpNet>,
+        (max, row): (usize, &mut dyn FnMut(RouteView)),
+    ) -> bool {
+        let within = match within.map(A::Prefix::from_net) {
+            Some(None) => return true,
+            Some(Some(net)) => Some(net),
+            None => None,
+        };
+        if !runs.collected {
+            runs.collect(self, |id, dest| {
+                within.is_none_or(|net| net.contains(dest.key))
+                    && self.is_shown::<A>(id, dest, shown)
+            });
+            return runs.collected && runs.heads.is_empty();
+        }
+        for _ in 0..max {
+            let Some(key) = runs.pop() else {
+                return true;
+            };
+            if let Some(view) = self.row::<A>(key, shown) {
+                row(view);
+            }
+        }
+        runs.heads.is_empty()
+    }
+
+    fn is_shown<A: RibFamily>(&self, id: DestId, dest: &Dest<A::Prefix>, shown: Shown) -> bool {
+        match shown {
+            Shown::Table => !dest.paths().is_empty(),
+            Shown::AdjIn { slot, accepted } => dest
+                .paths()
+                .iter()
+                .any(|path| path.source == slot && !(accepted && path.is_filtered())),
+            Shown::AdjOut(slot) => !self.told::<A>(id, slot).is_empty(),
+        }
+    }
+
+    fn row<A: RibFamily>(&self, key: A::Prefix, shown: Shown) -> Option<RouteView> {
+        let table = &A::plane(&self.planes).table;
+        let id = table.find(key)?;
+        let dest = table.get(id)?;
+        match shown {
+            Shown::Table => {
+                Some(route_view::<A>(dest, &self.core)).filter(|view| !view.paths.is_empty())
+            }
+            Shown::AdjIn { slot, accepted } => {
+                let mut view = route_view::<A>(dest, &self.core);
+                view.paths
+                    .retain(|path| path.slot == slot && !(accepted && path.filtered));
+                Some(view).filter(|view| !view.paths.is_empty())
+            }
+            Shown::AdjOut(slot) => {
+                let paths = self.told::<A>(id, slot);
+                (!paths.is_empty()).then(|| RouteView {
+                    prefix: key.to_net(),
+                    paths,
+                })
+            }
+        }
+    }
+
+    /// What a peer has been told of a destination: the Adj-RIB-Out of its group through the rewrite
+    /// that its messages go through.
+    pub(super) fn told<A: RibFamily>(
+        &self,
+        id: DestId,
+        slot: PeerSlot,
+    ) -> Vec<super::view::PathView> {
+        let group = self
+            .core
+            .peers
+            .get(slot)
+            .and_then(|peer| self.groups.get(A::FAMILY.pick(peer.groups)?));
+        let Some(group) = group else {
+            return Vec::new();
+        };
+        let dest = A::plane(&self.planes).table.get(id);
+        let view = |(out_id, entry): (u32, crate::group::OutEntry)| {
+            let set = self.core.attrs.get(entry.attr.id()?)?;
+            let source = entry.source();
+            let rewritten =
+                group
+                    .key
+                    .rewrite
+                    .apply(entry.attr, set, self.core.peers.source(source))?;
+            let rx_path_id = group.adj.rx_path_id(out_id);
+            let path = dest?.paths().iter().find(|path| {
+                path.source == source && rx_path_id.is_none_or(|rx| path.path_id == rx)
+            })?;
+            let mut view = path_view(path, &self.core)?;
+            view.best = dest?.best() == Some(path);
+            view.attrs = std::sync::Arc::new(rewritten);
+            view.path_id = group.adj.tx_path_id(out_id);
+            Some(view)
+        };
+        group
+            .told_about(id, slot)
+            .into_iter()
+            .filter_map(view)
+            .collect()
+    }
+}
