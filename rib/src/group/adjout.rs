@@ -368,7 +368,7 @@ mod tests {
         assert!(adj.tell(5, 2, true), "leaves a tombstone");
         assert_eq!(adj.free(5), Some(5));
         assert_eq!(
-            (adj.len(), adj.in_use(), adj.told_to(PeerSlot(3))),
+            (adj.len(), adj.in_use, adj.told_to(PeerSlot(3))),
             (0, 0, 0)
         );
     }
