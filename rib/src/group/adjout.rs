@@ -367,10 +367,7 @@ mod tests {
         adj.pending.clear();
         assert!(adj.tell(5, 2, true), "leaves a tombstone");
         assert_eq!(adj.free(5), Some(5));
-        assert_eq!(
-            (adj.len(), adj.in_use, adj.told_to(PeerSlot(3))),
-            (0, 0, 0)
-        );
+        assert_eq!((adj.len(), adj.in_use, adj.told_to(PeerSlot(3))), (0, 0, 0));
     }
 
     #[test]
