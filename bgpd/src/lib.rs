@@ -6,16 +6,27 @@
 //! - [`session`] is the sans-IO machine of one neighbor (RFC 4271 §8), without sockets or clocks,
 //! - [`state`] is the file in which pool addresses in use survive a restart,
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
-//! - `speaker` assembles peers, RIB and origins into one step machine, which a simulator can run,
-//! - `io` gives that machine sockets, timers and the kernel,
-//! - `control` answers the operator.
+//! - [`speaker`] assembles peers, RIB and origins into one step machine, which a simulator can run,
+//! - [`io`] gives that machine sockets, timers and the kernel,
+//! - [`control`] answers the operator,
+//! - [`daemon`] starts and stops all of it.
+
+pub mod args;
 
 pub mod config;
+
+pub mod control;
+
+pub mod daemon;
+
+pub mod event;
 
 pub mod io;
 
 pub mod origin;
 
 pub mod session;
+
+pub mod speaker;
 
 pub mod state;

@@ -1,3 +1,12 @@
-//! Skeleton.
+//! `wayfare-bgpd`, the BGP daemon.
+//!
+//! This file only reads the command line; the life of the daemon is told in `bgpd::daemon`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bgpd::args::Args;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    bgpd::daemon::main(&Args::parse())
+}

@@ -12,4 +12,13 @@
 //!
 //! `sockopt` holds the socket options that need a system call nobody wraps (RFC 2385, RFC 5082).
 
+pub mod conn;
+pub mod connector;
+pub mod driver;
+pub mod events;
+pub mod kernel;
+pub mod listener;
+pub mod node;
+pub mod reader;
 pub mod sockopt;
+pub mod writer;

@@ -1,0 +1,128 @@
+//! `show bgp`: tables, one prefix, and what a neighbor sent or was sent.
+//!
+//! Every listing is a cursor of the RIB moved by [`ROWS_PER_STEP`] prefixes at a time. Rows are
+//! handed to the client between the steps, so the walk is as fast as the client reads and never
+//! holds the speaker for longer than one step.
+
+use std::net::IpAddr;
+
+use ctl::server::Replies;
+use ipnet::IpNet;
+use proto_codec::control::view::{Path, Route, RouteDetail};
+use proto_codec::control::{AdjKind, Family, Fault, PathFilter, TableFilter, Tail, View};
+use rib::{PathView, RouteView, ScanCursor};
+
+use super::summary::count;
+use super::{Answer, Context, ROWS_PER_STEP, internal, paths, send, shown};
+
+/// `show bgp FAMILY [PREFIX longer-prefixes]`.
+pub(super) async fn table(
+    context: &Context,
+    replies: &Replies,
+    family: Family,
+    filter: TableFilter,
+) -> Answer {
+    let mut cursor = ScanCursor::table(internal(family));
+    if let Some(net) = filter.within {
+        cursor = cursor.within(net);
+    }
+    replies.head(context.head(Some(family))).await?;
+    walk(context, replies, cursor, paths::row).await
+}
+
+/// `show bgp neighbors ADDRESS received-routes|routes|advertised-routes`.
+pub(super) async fn of_neighbor(
+    context: &Context,
+    replies: &Replies,
+    address: IpAddr,
+    (kind, family): (AdjKind, Family),
+) -> Answer {
+    let slot = context.node.peek(|speaker, _| speaker.peers().slot_of(address));
+    let Some(slot) = slot else {
+        return Ok(Err(Fault::not_found(format!("there is no neighbor {address}"))));
+    };
+    let wanted = internal(family);
+    let cursor = match kind {
+        AdjKind::Received => ScanCursor::received(wanted, slot),
+        AdjKind::Accepted => ScanCursor::accepted(wanted, slot),
+        AdjKind::Advertised => ScanCursor::advertised(wanted, slot),
+    };
+    replies.head(context.head(Some(family))).await?;
+    let row = match kind {
+        AdjKind::Received => paths::received_row,
+        AdjKind::Accepted | AdjKind::Advertised => paths::row,
+    };
+    walk(context, replies, cursor, row).await
+}
+
+/// Walks a cursor to its end.
+async fn walk(
+    context: &Context,
+    replies: &Replies,
+    mut cursor: ScanCursor,
+    path: fn(&PathView) -> Path,
+) -> Answer {
+    let mut tail = Tail::default();
+    loop {
+        let mut rows = Vec::with_capacity(ROWS_PER_STEP);
+        let done = context.node.peek(|speaker, _| {
+            speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {
+                rows.push(Route {
+                    prefix: route.prefix,
+                    version: 0,
+                    paths: route.paths.iter().map(path).collect(),
+                });
+            })
+        });
+        tail.routes += count(rows.len());
+        tail.paths += rows.iter().map(|route| count(route.paths.len())).sum::<u64>();
+        send(replies, rows.into_iter().map(View::Route)).await?;
+        if done {
+            return Ok(Ok(tail));
+        }
+        // A fast client never makes `send` wait; sessions get their turn all the same.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// `show bgp PREFIX|ADDRESS [bestpath|multipath]`.
+pub(super) async fn prefix(
+    context: &Context,
+    replies: &Replies,
+    (prefix, exact): (IpNet, bool),
+    filter: PathFilter,
+) -> Answer {
+    let row = context.node.peek(|speaker, now| {
+        let route = if exact {
+            speaker.rib().lookup(prefix)
+        } else {
+            speaker.rib().longest_match(prefix.addr())
+        };
+        let RouteView { prefix, paths } = route?;
+        let advertised_to = speaker.rib().advertised_to(prefix);
+        let wanted = paths.iter().filter(|path| match filter {
+            PathFilter::All => true,
+            PathFilter::Best => path.best,
+            PathFilter::Multipath => path.best || path.multipath,
+        });
+        let best = paths.iter().any(|path| path.best);
+        let beside = paths.iter().filter(|path| path.multipath).count();
+        Some(RouteDetail {
+            family: shown(proto_codec::afi::Family::of(&prefix)),
+            prefix,
+            version: 0,
+            path_count: count(paths.len()),
+            multipath_count: count(beside.max(usize::from(best))),
+            fib_installed: best && speaker.config().kernel.is_some(),
+            paths: wanted
+                .map(|path| paths::detail(speaker, path, &advertised_to, now))
+                .collect(),
+        })
+    });
+    let Some(row) = row else {
+        return Ok(Err(Fault::not_found("Network not in table")));
+    };
+    replies.head(context.head(Some(row.family))).await?;
+    send(replies, [View::RouteDetail(row)]).await?;
+    Ok(Ok(Tail { routes: 1, paths: 0 }))
+}

@@ -1,0 +1,193 @@
+//! The life of the process: start, run, reload, stop.
+//!
+//! The order of the start is the order of what can go wrong: the configuration first (78), then
+//! the control socket, which is also the lock against a second daemon (1), then the kernel thread,
+//! the sessions and the listening sockets, which heal by themselves. READY is told when neighbors
+//! can connect, not when they have: a router that waits for its neighbors to be "ready" would
+//! never boot.
+//!
+//! A reload, whoever asks for it, is one function: load, prepare, commit. Any error before the
+//! commit leaves the running configuration as it is.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use ctl::notify;
+use ctl::server::{Access, Server};
+use ctl::signals::Signals;
+use proto_codec::control::Hello;
+
+use crate::args::{Args, LogFormat};
+use crate::config::{self, Diagnostics, Host, Loaded, Plan};
+use crate::control;
+use crate::io::driver::Driver;
+use crate::io::kernel::KernelPort;
+use crate::io::node::Node;
+use crate::origin::PoolState;
+use crate::speaker::{Environment, ReloadError, Speaker};
+use crate::state::StateFile;
+
+/// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+/// Exit code of a failure at run time.
+pub const EXIT_FAILED: u8 = 1;
+
+/// Runs `wayfare-bgpd` from its arguments to its exit code.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    let host = Host::probe();
+    let loaded = match config::load(&args.config, &host) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            eprint!("{}", faults.render(wants_colour()));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if !loaded.warnings.is_empty() {
+        eprint!("{}", loaded.warnings.render(wants_colour()));
+    }
+    if args.check {
+        println!("{}: good", args.config.display());
+        return ExitCode::SUCCESS;
+    }
+    ctl::log::init(match args.log_format {
+        LogFormat::Text => ctl::log::LogFormat::Text,
+        LogFormat::Json => ctl::log::LogFormat::Json,
+    });
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .map_err(|error| format!("no runtime: {error}"))
+        .and_then(|runtime| {
+            let local = tokio::task::LocalSet::new();
+            let outcome = local.block_on(&runtime, run(args, loaded, host));
+            drop(local);
+            // Tasks that are left (monitors, retries) hold nothing that must be finished.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("wayfare-bgpd: {text}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
+    let hello = Hello::new("bgpd", env!("CARGO_PKG_VERSION"));
+    let server = Server::bind(&args.socket, hello, Access::from_system())
+        .map_err(|error| error.to_string())?;
+    let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
+    let (kernel, kernel_events) = KernelPort::start(loaded.config.kernel.as_ref());
+    let state_file = StateFile::from_environment();
+    let pool_state = state_file.load().unwrap_or_else(|error| {
+        let path = state_file.path().display();
+        tracing::error!(%path, %error, "pool addresses in use are forgotten");
+        PoolState::default()
+    });
+    let env = Environment {
+        host,
+        seed: seed(),
+        pool_state,
+    };
+    let speaker = Speaker::new(Instant::now(), loaded.config, env)
+        .map_err(|error| format!("{}: {error}", args.config.display()))?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        asn = speaker.config().router.asn,
+        router_id = %speaker.config().router.router_id,
+        neighbors = speaker.peers().len(),
+        "wayfare-bgpd started"
+    );
+    let node = Node::new(speaker, kernel, state_file);
+    let path = args.config.clone();
+    tokio::task::spawn_local(control::serve(Rc::clone(&node), server, path.clone()));
+    let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
+    let mut driver = Driver::new(node, kernel_events, signals, hook);
+    notify::ready();
+    driver.run().await;
+    tracing::info!("wayfare-bgpd stopped");
+    Ok(())
+}
+
+/// Why a reload did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadFailure {
+    /// The file is wrong; all of its faults.
+    #[error("{0}")]
+    Config(Diagnostics),
+    /// It cannot be put in force.
+    #[error("{0}")]
+    Prepare(#[from] ReloadError),
+}
+
+/// Reads the file and puts it in force, or says what it would change.
+///
+/// # Errors
+/// The running configuration stays as it is.
+pub fn reload(node: &Rc<Node>, path: &Path, check_only: bool) -> Result<Plan, ReloadFailure> {
+    let host = Host::probe();
+    let loaded = config::load(path, &host).map_err(ReloadFailure::Config)?;
+    for line in loaded.warnings.lines() {
+        tracing::warn!("{line}");
+    }
+    if check_only {
+        return node.peek(|speaker, _| Ok(speaker.prepare(loaded.config)?.plan));
+    }
+    notify::reloading();
+    let outcome = node.step(|speaker, now| {
+        let prepared = speaker.prepare(loaded.config)?;
+        speaker.set_host(host);
+        Ok(speaker.commit(now, prepared))
+    });
+    if outcome.is_ok() {
+        node.config_loaded();
+    }
+    notify::ready();
+    outcome
+}
+
+fn reload_and_log(node: &Rc<Node>, path: &Path) {
+    match reload(node, path, false) {
+        Ok(plan) => {
+            for change in &plan.changes {
+                tracing::info!(impact = ?change.impact, "{}", change.what);
+            }
+        }
+        Err(ReloadFailure::Config(faults)) => {
+            for line in faults.lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("reload refused: the running configuration stays");
+        }
+        Err(error) => tracing::error!(%error, "reload refused: the running configuration stays"),
+    }
+}
+
+/// Every session needs a descriptor: take all the system grants.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, "descriptor limit stays low");
+    }
+}
+
+/// Randomness from the system's hasher keys: jitter and hash tables need no more than that.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+fn wants_colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,220 @@
+//! Listening sockets: bind, keep the keys on them, accept.
+//!
+//! Each address of `router.listen` has a task of its own. A refused bind is no reason to stop a
+//! router: sessions that we open ourselves work without it. So the task says once what is wrong and
+//! what cures it, and tries again until the address is there (an address that comes up later, a
+//! second daemon that goes away).
+//!
+//! Sockets for IPv6 are v6-only, so `0.0.0.0:179` and `[::]:179` do not fight over the port. The
+//! backlog is [`BACKLOG`]: a cluster that powers up connects in the same second, and connections
+//! that fall out of the queue come back only after the sender's retransmission timer.
+//!
+//! TCP-MD5 keys (RFC 2385) live on the listening socket, because the kernel checks the very first
+//! segment. The TTL is 255 there too: a neighbor with GTSM (RFC 5082) drops any lower SYN+ACK.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::connector::apply_hop_limits;
+use super::node::Node;
+use super::{conn, sockopt};
+use crate::speaker::port::{Admission, Md5Key};
+
+/// Connections the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 4096;
+/// First pause after a refused bind; it doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to bind.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+/// Pause after `accept` failed for lack of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// All listening sockets and the keys that belong on each of them.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    open: RefCell<BTreeMap<SocketAddr, Listener>>,
+    keys: RefCell<BTreeMap<IpNet, Md5Key>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    stop: CancellationToken,
+    socket: Option<Rc<TcpListener>>,
+}
+
+impl Listeners {
+    /// Starts and stops tasks so that exactly `wanted` is listened on.
+    pub fn set_addresses(&self, node: &Rc<Node>, wanted: &[SocketAddr]) {
+        let mut open = self.open.borrow_mut();
+        open.retain(|address, listener| {
+            let keep = wanted.contains(address);
+            if !keep {
+                listener.stop.cancel();
+            }
+            keep
+        });
+        for &address in wanted {
+            open.entry(address).or_insert_with(|| {
+                let stop = CancellationToken::new();
+                let task = listen(Rc::clone(node), address, stop.clone());
+                tokio::task::spawn_local(task);
+                Listener { stop, socket: None }
+            });
+        }
+    }
+
+    /// Sets or takes away the key for connections from `prefix`, on every socket there is or will
+    /// be.
+    pub fn set_key(&self, prefix: IpNet, key: Option<Md5Key>) {
+        let mut keys = self.keys.borrow_mut();
+        for (&address, listener) in self.open.borrow().iter() {
+            if let Some(socket) = &listener.socket {
+                apply_key(address, socket, prefix, key.as_ref());
+            }
+        }
+        match key {
+            Some(key) => keys.insert(prefix, key),
+            None => keys.remove(&prefix),
+        };
+    }
+
+    /// Stops all of it: no new connections while the daemon goes down.
+    pub fn close(&self) {
+        for listener in self.open.borrow().values() {
+            listener.stop.cancel();
+        }
+    }
+
+    fn opened(&self, address: SocketAddr, socket: &Rc<TcpListener>) {
+        for (&prefix, key) in self.keys.borrow().iter() {
+            apply_key(address, socket, prefix, Some(key));
+        }
+        if let Some(listener) = self.open.borrow_mut().get_mut(&address) {
+            listener.socket = Some(Rc::clone(socket));
+        }
+    }
+
+    fn closed(&self, address: SocketAddr) {
+        if let Some(listener) = self.open.borrow_mut().get_mut(&address) {
+            listener.socket = None;
+        }
+    }
+}
+
+fn apply_key(address: SocketAddr, socket: &TcpListener, prefix: IpNet, key: Option<&Md5Key>) {
+    let same_family = address.is_ipv4() == matches!(prefix, IpNet::V4(_));
+    if !same_family {
+        return;
+    }
+    let bytes = key.map(Md5Key::as_bytes);
+    if let Err(error) = sockopt::set_md5_key(socket, prefix, bytes) {
+        tracing::error!(%address, %prefix, %error, "TCP-MD5 key refused by the kernel");
+    }
+}
+
+/// Binds (again and again if need be) and accepts until stopped.
+async fn listen(node: Rc<Node>, address: SocketAddr, stop: CancellationToken) {
+    let mut pause = RETRY_MIN;
+    let mut said: Option<ErrorKind> = None;
+    loop {
+        match bind(address) {
+            Ok(socket) => {
+                tracing::info!(%address, "listening");
+                (pause, said) = (RETRY_MIN, None);
+                let socket = Rc::new(socket);
+                node.listeners.opened(address, &socket);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = accept(&node, &socket) => {}
+                }
+                node.listeners.closed(address);
+            }
+            Err(error) => {
+                if said != Some(error.kind()) {
+                    let cure = cure(&error, address);
+                    tracing::error!(%address, %error, cure, "cannot listen; trying again");
+                    said = Some(error.kind());
+                }
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+        if stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// What an operator can do about a refused bind.
+fn cure(error: &io::Error, address: SocketAddr) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE: run as the unit does, \
+             or set another port in router.listen"
+        }
+        ErrorKind::AddrInUse => "another program listens there: `ss -ltnp` names it",
+        ErrorKind::AddrNotAvailable => "no interface has this address yet",
+        _ => "listen = [] in [router] turns listening off",
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(255)?;
+    } else {
+        socket.set_ttl_v4(255)?;
+    }
+    // A restart must not wait for connections of the last life in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn accept(node: &Rc<Node>, socket: &TcpListener) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, remote)) => admit(node, stream, remote),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(node: &Rc<Node>, stream: TcpStream, remote: SocketAddr) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    match node.step(|speaker, now| speaker.handle_accept(now, local, remote)) {
+        Admission::Accepted { conn, options } => {
+            if let Err(error) = apply_hop_limits(&stream, &options) {
+                tracing::warn!(%remote, %error, "socket options refused");
+            }
+            conn::spawn(node, conn, stream);
+        }
+        // Dropping the stream closes it. RFC 4271 §8.2.1.1: connections from addresses that are
+        // not configured are refused without a word, so that a scan learns nothing.
+        Admission::Refused => {}
+    }
+}

@@ -1,0 +1,285 @@
+//! From bytes to tables: framing, the session machine, then the RIB.
+//!
+//! The stream is cut into messages, each message is shown to the session machine, and only what
+//! the machine calls an UPDATE of the Established session is decoded and applied. The machine
+//! and the tables therefore never disagree about whether a session exists.
+//!
+//! Errors are obeyed as they come (RFC 7606): the decoder has already turned routes with bad
+//! attributes into withdrawals and left bad attributes out; here they are counted and said. Only
+//! a message that cannot be cut into routes at all resets the session, with the NOTIFICATION the
+//! decoder wrote.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use proto_codec::afi::Family;
+use proto_codec::bgp::{Framer, Notification, RefreshSubtype, RouteRefresh, decode_update};
+use proto_codec::error::{AttrError, Reaction};
+use rib::{PeerSlot, Rib};
+
+use super::Speaker;
+use super::peers::{Entry, Hold, Up};
+use super::port::{Admission, ConnId};
+use crate::event::Event;
+use crate::session::{Command, ConnEvent, Direction, Disposition, Restart, maximum_prefixes};
+
+/// What an UPDATE asks for beyond the tables.
+enum Verdict {
+    /// Nothing.
+    Applied,
+    /// The session ends with this NOTIFICATION.
+    Reset(Notification),
+    /// The neighbor announced more than it may.
+    TooManyPrefixes(Family),
+}
+
+impl Speaker {
+    /// Somebody connected to one of our listening sockets.
+    pub fn handle_accept(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Admission {
+        let slot = match self.admit(now, remote) {
+            Ok(slot) => slot,
+            Err(reason) => {
+                self.out.event(Event::Refused { remote, reason });
+                return Admission::Refused;
+            }
+        };
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return Admission::Refused;
+        };
+        let options = super::assemble::socket_options(&entry.neighbor);
+        entry.seen = true;
+        let conn = entry.peer.accept_id();
+        self.conns.add(slot, conn, remote);
+        let event = ConnEvent::Opened {
+            direction: Direction::Inbound,
+            local,
+            remote,
+        };
+        entry.peer.handle_conn(now, conn, event);
+        self.follow_up(now, slot);
+        Admission::Accepted { conn, options }
+    }
+
+    /// A connection that was asked for is open.
+    pub fn handle_connected(
+        &mut self,
+        now: Instant,
+        key: ConnId,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) {
+        self.conn_event(
+            now,
+            key,
+            ConnEvent::Opened {
+                direction: Direction::Outbound,
+                local,
+                remote,
+            },
+        );
+    }
+
+    /// A connection that was asked for did not come about.
+    pub fn handle_connect_failed(&mut self, now: Instant, key: ConnId, error: std::io::ErrorKind) {
+        self.conn_event(now, key, ConnEvent::Failed(error));
+        self.conns.remove(key);
+    }
+
+    /// A connection ended: closed in order by the other side (`None`) or broken.
+    pub fn handle_closed(&mut self, now: Instant, key: ConnId, error: Option<std::io::ErrorKind>) {
+        self.conn_event(now, key, ConnEvent::Closed(error));
+        self.conns.remove(key);
+    }
+
+    fn conn_event(&mut self, now: Instant, key: ConnId, event: ConnEvent) {
+        let Some(conn) = self.conns.get(key) else {
+            return;
+        };
+        let slot = conn.slot;
+        if let Some(entry) = self.peers.get_mut(slot) {
+            entry.peer.handle_conn(now, key, event);
+        }
+        self.follow_up(now, slot);
+    }
+
+    /// The socket took this many bytes of a connection.
+    pub fn handle_written(&mut self, now: Instant, key: ConnId, len: usize) {
+        let Some(conn) = self.conns.get_mut(key) else {
+            return;
+        };
+        let slot = conn.slot;
+        let updates = std::mem::take(&mut conn.updates_out);
+        if let Some(entry) = self.peers.get_mut(slot) {
+            entry.peer.handle_written(now, key, len, updates);
+            let due = entry.peer.poll_timeout();
+            self.deadlines.set(super::Due::Peer(slot), due);
+        }
+    }
+
+    /// Bytes came in on a connection.
+    pub fn handle_bytes(&mut self, now: Instant, key: ConnId, bytes: &[u8]) {
+        let Some(conn) = self.conns.get_mut(key) else {
+            return;
+        };
+        let slot = conn.slot;
+        // The framer is out on loan while its frames are handled, so that handling may close the
+        // connection; put back, it keeps the rest for the next bytes.
+        let mut framer = std::mem::take(&mut conn.framer);
+        framer.push_slice(bytes);
+        self.handle_frames(now, key, slot, &mut framer);
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.framer = framer;
+        }
+        self.follow_up(now, slot);
+    }
+
+    fn handle_frames(&mut self, now: Instant, key: ConnId, slot: PeerSlot, framer: &mut Framer) {
+        loop {
+            let frame = match framer.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(error) => {
+                    if let Some(entry) = self.peers.get_mut(slot) {
+                        entry.peer.handle_frame_error(now, key, &error);
+                    }
+                    return;
+                }
+            };
+            let Some(entry) = self.peers.get_mut(slot) else {
+                return;
+            };
+            match entry.peer.handle_frame(now, key, &frame) {
+                Disposition::Update(body) => {
+                    let verdict = apply_update(now, &mut self.rib, entry, body, &mut self.out);
+                    self.pending_since.get_or_insert(now);
+                    match verdict {
+                        Verdict::Applied => continue,
+                        Verdict::Reset(notification) => self.reset(now, key, slot, notification),
+                        Verdict::TooManyPrefixes(family) => self.over_limit(now, slot, family),
+                    }
+                    return;
+                }
+                Disposition::RouteRefresh(refresh) => self.refresh_asked(now, slot, &refresh),
+                Disposition::Consumed => {
+                    self.follow_up(now, slot);
+                    // The OPENs may have raised the limit (RFC 8654), or the connection is gone.
+                    let Some(conn) = self.conns.get(key) else {
+                        return;
+                    };
+                    framer.set_max_len(conn.message_len_max);
+                }
+            }
+        }
+    }
+
+    /// Ends a session over a message that cannot be lived with.
+    fn reset(&mut self, now: Instant, key: ConnId, slot: PeerSlot, notification: Notification) {
+        if let Some(entry) = self.peers.get_mut(slot) {
+            entry.peer.send_notification(now, key, notification);
+        }
+        self.follow_up(now, slot);
+    }
+
+    /// RFC 4486 §4: the session ends with 6/1 and stays down for as long as configured.
+    fn over_limit(&mut self, now: Instant, slot: PeerSlot, family: Family) {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let settings = &entry.neighbor.settings;
+        let limit = settings.max_prefixes.unwrap_or(0);
+        let restart = match settings.max_prefixes_restart {
+            Some(pause) => Restart::After(pause),
+            None => Restart::Never,
+        };
+        entry.hold = Hold::PrefixLimit;
+        let cease = maximum_prefixes(family, limit);
+        entry
+            .peer
+            .handle_command(now, Command::Reset(cease, restart));
+        let text = format!("more than {limit} prefixes of {family}: session ended");
+        self.out.attention(Some(entry.address), text);
+        self.follow_up(now, slot);
+    }
+
+    /// RFC 2918 §4 and RFC 7313 §4.
+    fn refresh_asked(&mut self, now: Instant, slot: PeerSlot, refresh: &RouteRefresh) {
+        let Some(family) = Family::from_afi_safi(refresh.afi_safi) else {
+            return;
+        };
+        let Some(up) = self.peers.get(slot).and_then(|entry| entry.up.as_ref()) else {
+            return;
+        };
+        match refresh.subtype {
+            RefreshSubtype::Request => {
+                let enhanced = up.established.negotiated.enhanced_refresh;
+                self.rib.refresh_out(slot, family, enhanced);
+            }
+            RefreshSubtype::Begin => self.rib.begin_refresh_in(slot, family),
+            RefreshSubtype::End => self.rib.end_refresh_in(slot, family),
+            RefreshSubtype::Unknown(_) => return,
+        }
+        self.touch(now);
+    }
+}
+
+/// Decodes one UPDATE and hands it to the tables.
+fn apply_update(
+    now: Instant,
+    rib: &mut Rib,
+    entry: &mut Entry,
+    body: &[u8],
+    out: &mut super::Outbox,
+) -> Verdict {
+    let Some(up) = &mut entry.up else {
+        return Verdict::Applied;
+    };
+    let update = match decode_update(body, &up.decode, &mut up.cache) {
+        Ok(update) => update,
+        Err(error) => {
+            let text = format!("UPDATE refused: {error}");
+            out.event(Event::Malformed {
+                neighbor: entry.address,
+                text,
+            });
+            return match error.notification() {
+                Some(notification) => Verdict::Reset(notification.clone()),
+                None => Verdict::Applied,
+            };
+        }
+    };
+    for error in &update.errors {
+        count(&mut entry.malformed, error);
+        let text = error.to_string();
+        out.event(Event::Malformed {
+            neighbor: entry.address,
+            text,
+        });
+    }
+    up.last_update = now;
+    let outcome = rib.update(entry.slot, &update);
+    if let Some(family) = update.end_of_rib {
+        end_of_rib(up, family);
+    }
+    match outcome.max_prefix_exceeded {
+        Some(family) => Verdict::TooManyPrefixes(family),
+        None => Verdict::Applied,
+    }
+}
+
+fn end_of_rib(up: &mut Up, family: Family) {
+    if let Some(seen) = up.end_of_rib.get_mut(family.index()) {
+        *seen = true;
+    }
+}
+
+fn count(counters: &mut super::peers::MalformedCounters, error: &AttrError) {
+    match error.reaction {
+        Reaction::TreatAsWithdraw => counters.treat_as_withdraw += 1,
+        Reaction::Discard | Reaction::Reset(_) => counters.attribute_discard += 1,
+    }
+}

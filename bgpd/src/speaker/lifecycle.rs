@@ -1,0 +1,225 @@
+//! What follows when a session comes up or goes down.
+//!
+//! Up: the RIB learns of the session and starts its initial table. Down: its routes go, or stay as
+//! stale for the restart time the neighbor asked for (graceful restart helper, RFC 4724 §4.2,
+//! RFC 8538). They go when the neighbor's End-of-RIB says what is still true, when it comes back
+//! without having kept its forwarding state, or when the time is over.
+//!
+//! [`Speaker::follow_up`] is called after every input of a peer: it carries the machine's actions
+//! out into the speaker's own state and sets the peer's next deadline. There is no other way
+//! from machine to tables.
+
+use std::time::{Duration, Instant};
+
+use proto_codec::afi::Family;
+use proto_codec::bgp::notification::CeaseSubcode;
+use proto_codec::bgp::{AttrCache, Notification};
+use rib::PeerSlot;
+
+use super::assemble;
+use super::peers::{Hold, Up};
+use super::port::{Action, ConnectRequest};
+use super::{Due, Speaker};
+use crate::config::NeighborOrigin;
+use crate::event::Event;
+use crate::session::{self, Command, ConnEvent, ConnId, Down, Established, State, Transition};
+
+/// How long a neighbor that is back may take to its End-of-RIB; FRR's stalepath-time.
+const STALE_PATH_TIME: Duration = Duration::from_secs(360);
+
+impl Speaker {
+    /// Carries out what the session machine of a peer wants.
+    pub(super) fn follow_up(&mut self, now: Instant, slot: PeerSlot) {
+        loop {
+            let Some(entry) = self.peers.get_mut(slot) else {
+                return;
+            };
+            let Some(action) = entry.peer.poll_action() else {
+                break;
+            };
+            match action {
+                session::Action::Connect(id) => self.connect(now, slot, id),
+                session::Action::Close {
+                    conn,
+                    farewell,
+                    abort,
+                } => {
+                    self.conns.remove(conn);
+                    self.out.actions.push_back(Action::Close {
+                        conn,
+                        farewell,
+                        abort,
+                    });
+                }
+                session::Action::Up(established) => self.session_up(now, slot, *established),
+                session::Action::Down(down) => self.session_down(now, slot, &down),
+                session::Action::Transition(transition) => self.note(slot, &transition),
+            }
+        }
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let due = entry.peer.poll_timeout();
+        self.deadlines.set(Due::Peer(slot), due);
+        for key in self.conns.of_peer(slot) {
+            if self.conns.mark_ready(key) {
+                self.out.ready.push_back(key);
+            }
+        }
+        self.forget_if_gone(slot);
+    }
+
+    fn connect(&mut self, now: Instant, slot: PeerSlot, id: ConnId) {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Some((remote, interface)) = assemble::remote(&entry.neighbor) else {
+            let error = std::io::ErrorKind::AddrNotAvailable;
+            entry.peer.handle_conn(now, id, ConnEvent::Failed(error));
+            return;
+        };
+        self.conns.add(slot, id, remote);
+        self.out.actions.push_back(Action::Connect(ConnectRequest {
+            conn: id,
+            remote,
+            interface,
+            local: entry.neighbor.settings.local_address,
+            options: assemble::socket_options(&entry.neighbor),
+        }));
+    }
+
+    fn note(&mut self, slot: PeerSlot, transition: &Transition) {
+        let Some(entry) = self.peers.get(slot) else {
+            return;
+        };
+        self.out.event(Event::Session {
+            neighbor: entry.address,
+            from: transition.from,
+            to: transition.to,
+            cause: transition.cause.to_string(),
+        });
+    }
+
+    fn session_up(&mut self, now: Instant, slot: PeerSlot, established: Established) {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let key = established.conn;
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.message_len_max = established.negotiated.max_len();
+        }
+        let policies = entry.policies.clone();
+        let session =
+            assemble::peer_session(slot, &entry.neighbor, &established, &self.host, policies);
+        entry.hold = Hold::None;
+        self.rib.peer_up(session);
+        if self.deadlines.is_set(Due::Stale(slot)) {
+            self.deadlines
+                .set(Due::Stale(slot), Some(now + STALE_PATH_TIME));
+        }
+        // RFC 4724 §4.2: what the neighbor did not keep over its restart is not kept by us either.
+        for family in Family::ALL {
+            if !preserved(&established, family) {
+                self.rib.sweep_stale(slot, family);
+            }
+        }
+        entry.up = Some(Up {
+            conn: key,
+            since: now,
+            decode: assemble::decode_context(&entry.neighbor, &established),
+            cache: AttrCache::new(),
+            established,
+            end_of_rib: [false; 2],
+            end_of_rib_sent: [false; 2],
+            last_update: now,
+        });
+        self.touch(now);
+    }
+
+    fn session_down(&mut self, now: Instant, slot: PeerSlot, down: &Down) {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        entry.up = None;
+        let leaving = self.stopping || entry.hold != Hold::None;
+        let keep = if leaving { [false; 2] } else { down.stale.keep };
+        self.rib.peer_down(slot, keep.contains(&true));
+        for family in Family::ALL {
+            if !family.pick(keep) {
+                self.rib.sweep_stale(slot, family);
+            }
+        }
+        if keep.contains(&true) {
+            self.deadlines
+                .set(Due::Stale(slot), Some(now + down.stale.restart_time));
+            let text = format!(
+                "routes kept for {} s while the neighbor restarts",
+                down.stale.restart_time.as_secs()
+            );
+            self.out.notice(Some(entry.address), text);
+        }
+        self.touch(now);
+    }
+
+    /// The restart time is over: what is still stale goes (RFC 4724 §4.2).
+    pub(super) fn drop_stale(&mut self, now: Instant, slot: PeerSlot) {
+        let Some(entry) = self.peers.get(slot) else {
+            return;
+        };
+        if entry.is_up() {
+            for family in Family::ALL {
+                self.rib.sweep_stale(slot, family);
+            }
+        } else {
+            self.rib.peer_down(slot, false);
+            let text = "restart time over: stale routes removed".to_owned();
+            self.out.notice(Some(entry.address), text);
+        }
+        self.touch(now);
+        self.forget_if_gone(slot);
+    }
+
+    /// A dynamic neighbor exists as long as it is connected or its routes are kept.
+    fn forget_if_gone(&mut self, slot: PeerSlot) {
+        let Some(entry) = self.peers.get(slot) else {
+            return;
+        };
+        let gone = entry.neighbor.origin == NeighborOrigin::Dynamic
+            && entry.up.is_none()
+            && self.conns.of_peer(slot).is_empty()
+            && entry.seen
+            && !self.deadlines.is_set(Due::Stale(slot))
+            && entry.hold == Hold::None
+            && entry.peer.state() <= State::Active;
+        if gone {
+            self.remove_entry(slot);
+        }
+    }
+
+    /// Tells every neighbor goodbye: CEASE, Administrative Shutdown (RFC 4486 §4, RFC 9003).
+    pub fn shut_down(&mut self, now: Instant) {
+        self.stopping = true;
+        for slot in self.peers.slots() {
+            let Some(entry) = self.peers.get_mut(slot) else {
+                continue;
+            };
+            let cease = Notification::cease_with_message(
+                CeaseSubcode::AdministrativeShutdown,
+                "wayfare-bgpd is stopping",
+            );
+            entry.peer.handle_command(now, Command::Stop(cease));
+            self.follow_up(now, slot);
+        }
+    }
+}
+
+/// Whether the neighbor says that it still forwards by what we kept of this family.
+fn preserved(established: &Established, family: Family) -> bool {
+    let listed = established.negotiated.graceful_restart.as_ref();
+    listed.is_some_and(|offer| {
+        offer
+            .families
+            .iter()
+            .any(|entry| entry.afi_safi == family.afi_safi() && entry.forwarding)
+    })
+}

@@ -1,0 +1,241 @@
+//! From one configuration to the next, without disturbing what did not change.
+//!
+//! Two phases. [`Speaker::prepare`] does everything that can fail (policies are compiled, the plan
+//! is made) and touches nothing; [`Speaker::commit`] cannot fail. So a reload happens as a whole or
+//! not at all, and `reload --check` is a `prepare` whose result is thrown away.
+//!
+//! Commit compares what the parts are told, not what the file says: a neighbor whose machine, RIB
+//! session, socket options and policies come out the same is not touched. What can change under a
+//! running session does; what is only spoken in the OPEN waits for the next one; what identifies
+//! the session (key, AS, source address) ends it with CEASE, Other Configuration Change
+//! (RFC 4486 §4). The plan names those beforehand.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use proto_codec::bgp::Notification;
+use proto_codec::bgp::notification::CeaseSubcode;
+use rib::PeerSlot;
+
+use super::assemble;
+use super::peers::Hold;
+use super::policies::PolicyTable;
+use super::port::Action;
+use super::{Due, Speaker};
+use crate::config::{Config, Impact, Neighbor, NeighborOrigin, Plan};
+use crate::session::{Command, Restart};
+
+/// Why a configuration cannot be put in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// A policy does not compile.
+    #[error("policy {name}: {text}")]
+    Policy {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        text: String,
+    },
+}
+
+/// A configuration that can be put in force.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    policies: PolicyTable,
+    /// What it changes.
+    pub plan: Plan,
+}
+
+impl Speaker {
+    /// Makes a configuration ready and says what it would change.
+    ///
+    /// # Errors
+    /// What keeps it from being put in force; nothing has changed.
+    pub fn prepare(&self, config: Config) -> Result<Prepared, ReloadError> {
+        let policies = PolicyTable::compile(&config.policies, Some(&self.policies))?;
+        let plan = Plan::between(&self.config, &config);
+        Ok(Prepared {
+            config,
+            policies,
+            plan,
+        })
+    }
+
+    /// Puts a prepared configuration in force.
+    pub fn commit(&mut self, now: Instant, prepared: Prepared) -> Plan {
+        let Prepared {
+            mut config,
+            policies,
+            plan,
+        } = prepared;
+        let old = Arc::clone(&self.config);
+        keep_until_restart(&old, &mut config);
+        self.config = Arc::new(config);
+        self.policies = policies.drained(self.drained);
+        let new = Arc::clone(&self.config);
+        let resets: BTreeSet<IpAddr> = plan
+            .changes
+            .iter()
+            .filter(|change| change.impact == Impact::SessionReset)
+            .filter_map(|change| change.neighbor)
+            .collect();
+        for slot in self.peers.slots() {
+            self.bring_over(now, slot, &resets);
+        }
+        for neighbor in &new.neighbors {
+            let known = neighbor
+                .address
+                .addr()
+                .is_none_or(|address| self.peers.slot_of(address).is_some());
+            if !known {
+                self.add_neighbor(now, neighbor.clone());
+            }
+        }
+        self.set_range_keys(&old.listen_ranges, &new.listen_ranges);
+        if old.router.listen != new.router.listen {
+            self.out
+                .actions
+                .push_back(Action::Listen(new.router.listen.clone()));
+        }
+        if old.kernel != new.kernel {
+            self.out
+                .actions
+                .push_back(Action::Kernel(new.kernel.clone()));
+        }
+        for address in self.book.reconfigure(&new.pools) {
+            let text = format!("{address} was in use and is in no pool any more: released");
+            self.out.attention(None, text);
+        }
+        self.originate(now);
+        self.touch(now);
+        let changes = plan.changes.len();
+        self.out
+            .notice(None, format!("configuration reloaded, {changes} changes"));
+        plan
+    }
+
+    /// Brings one neighbor from the old configuration to the new one.
+    fn bring_over(&mut self, now: Instant, slot: PeerSlot, resets: &BTreeSet<IpAddr>) {
+        let Some(entry) = self.peers.get(slot) else {
+            return;
+        };
+        let address = entry.address;
+        match self.configured(address, entry.neighbor.origin) {
+            None => self.remove_neighbor(now, slot, CeaseSubcode::PeerDeconfigured),
+            Some(neighbor) => self.change_neighbor(now, slot, neighbor, resets.contains(&address)),
+        }
+    }
+
+    /// What the configuration in force says of an address.
+    fn configured(&self, address: IpAddr, origin: NeighborOrigin) -> Option<Neighbor> {
+        let listed = self
+            .config
+            .neighbors
+            .iter()
+            .find(|neighbor| neighbor.address.addr() == Some(address));
+        if let Some(neighbor) = listed {
+            return Some(neighbor.clone());
+        }
+        if origin != NeighborOrigin::Dynamic {
+            return None;
+        }
+        let ranges = self.config.listen_ranges.iter();
+        let range = ranges
+            .filter(|range| range.prefix.contains(&address))
+            .max_by_key(|range| range.prefix.prefix_len())?;
+        Some(range.neighbor(address))
+    }
+
+    fn change_neighbor(&mut self, now: Instant, slot: PeerSlot, new: Neighbor, planned: bool) {
+        let machine = self.machine_config(&new);
+        let policies = self.policies.of(&new.settings);
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let address = entry.address;
+        let old = std::mem::replace(&mut entry.neighbor, new.clone());
+        let effect = entry.peer.update_config(now, machine);
+        let before = std::mem::replace(&mut entry.policies, policies.clone());
+        let up = entry.is_up();
+        if up && !Arc::ptr_eq(&before.import, &policies.import) {
+            self.rib.set_import(slot, Arc::clone(&policies.import));
+        }
+        if up && !Arc::ptr_eq(&before.export, &policies.export) {
+            self.rib.set_export(slot, Arc::clone(&policies.export));
+        }
+        self.follow_up(now, slot);
+        if old.settings.password != new.settings.password && new.origin != NeighborOrigin::Dynamic {
+            let key = assemble::socket_options(&new).md5_key;
+            let prefix = IpNet::from(address);
+            self.out
+                .actions
+                .push_back(Action::ListenKey { prefix, key });
+        }
+        if self.follow_shutdown(now, slot, old.settings.shutdown) {
+            return;
+        }
+        let sockets_differ = assemble::socket_options(&old) != assemble::socket_options(&new)
+            || old.settings.local_address != new.settings.local_address
+            || assemble::remote(&old) != assemble::remote(&new);
+        if planned || sockets_differ || !effect.reset.is_empty() {
+            self.reset_for_config(now, slot);
+        } else if up {
+            self.update_rib_session(slot);
+        }
+    }
+
+    /// Obeys a change of `shutdown`; `true` if there was one.
+    fn follow_shutdown(&mut self, now: Instant, slot: PeerSlot, was_down: bool) -> bool {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return true;
+        };
+        let is_down = entry.neighbor.settings.shutdown;
+        if is_down == was_down {
+            return is_down;
+        }
+        let command = if is_down {
+            entry.hold = Hold::Admin;
+            Command::Stop(Notification::cease(CeaseSubcode::AdministrativeShutdown))
+        } else {
+            entry.hold = Hold::None;
+            Command::Start
+        };
+        self.command(now, slot, command);
+        true
+    }
+
+    fn reset_for_config(&mut self, now: Instant, slot: PeerSlot) {
+        self.deadlines.set(Due::Stale(slot), None);
+        let cease = Notification::cease(CeaseSubcode::OtherConfigurationChange);
+        self.command(now, slot, Command::Reset(cease, Restart::AtOnce));
+    }
+
+    /// Tells the RIB what changed about a session that goes on.
+    fn update_rib_session(&mut self, slot: PeerSlot) {
+        let Some(entry) = self.peers.get(slot) else {
+            return;
+        };
+        let Some(up) = &entry.up else { return };
+        let policies = entry.policies.clone();
+        let session =
+            assemble::peer_session(slot, &entry.neighbor, &up.established, &self.host, policies);
+        self.rib.peer_changed(session);
+    }
+}
+
+/// What sessions, routes and tables are built on stays as it is until the daemon starts anew; the
+/// plan says so.
+fn keep_until_restart(old: &Config, new: &mut Config) {
+    new.router.asn = old.router.asn;
+    new.router.router_id = old.router.router_id;
+    new.router.cluster_id = old.router.cluster_id;
+    new.router.default_local_pref = old.router.default_local_pref;
+    new.router.multipath_relax = old.router.multipath_relax;
+    if old.kernel.is_some() != new.kernel.is_some() {
+        new.kernel.clone_from(&old.kernel);
+    }
+}

@@ -1,0 +1,193 @@
+//! Reloads under running sessions: what changes, what stays, and what the plan said beforehand.
+//!
+//! Each test compares three things: the plan made before the change, the sessions after it, and
+//! what the neighbor was told.
+
+mod lab;
+
+use std::time::Duration;
+
+use bgpd::session::State;
+use lab::Lab;
+
+const A: &str = "10.0.0.1";
+const B: &str = "10.0.0.2";
+const C: &str = "10.0.0.3";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The configuration of A: one eBGP neighbor with `settings`, and `rest` after it.
+fn config_of_a(settings: &str, rest: &str) -> String {
+    format!(
+        "[router]\nasn = 64501\nrouter-id = \"{A}\"\n[kernel]\n\
+         [[policy]]\nname = \"in\"\nrules = [{{ then = \"accept\" }}]\n\
+         [[policy]]\nname = \"out\"\nrules = [{{ then = \"accept\" }}]\n\
+         [[neighbor]]\naddress = \"{B}\"\nasn = 64502\n\
+         import = \"in\"\nexport = \"out\"\n{settings}\n{rest}\n"
+    )
+}
+
+fn config_of(own: &str, asn: u32, rest: &str) -> String {
+    format!(
+        "[router]\nasn = {asn}\nrouter-id = \"{own}\"\n[kernel]\n\
+         [[neighbor]]\naddress = \"{A}\"\nasn = 64501\n\
+         import = \"accept-all\"\nexport = \"accept-all\"\n{rest}\n"
+    )
+}
+
+fn is_up(lab: &Lab, at: usize, neighbor: &str) -> bool {
+    lab.state(at, neighbor) == Some(State::Established)
+}
+
+fn pair(settings: &str) -> (Lab, usize, usize) {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &config_of_a(settings, ""));
+    let b = lab.add(B, &config_of(B, 64502, ""));
+    assert!(lab.run_until(MINUTE, |lab| is_up(lab, a, B) && is_up(lab, b, A)));
+    (lab, a, b)
+}
+
+/// The eleven changes that other daemons treat differently: none of them needs a reset.
+#[test]
+fn eleven_changes_reset_no_session() {
+    let changes = [
+        ("description", "description = \"uplink\"", ""),
+        ("hold time", "hold-time = \"30s\"", ""),
+        ("prefix limit", "max-prefixes = 1000", ""),
+        ("import policy", "import = \"accept-all\"", ""),
+        ("export policy", "export = \"accept-all\"", ""),
+        (
+            "new network",
+            "",
+            "[[advertise]]\nkind = \"network\"\nprefixes = [\"192.0.2.0/24\"]",
+        ),
+        (
+            "unrelated peer",
+            "",
+            "[[neighbor]]\naddress = \"10.0.0.9\"\nasn = 64509",
+        ),
+        ("next-hop-self", "next-hop-self = true", ""),
+        ("graceful restart", "graceful-restart = \"full\"", ""),
+        ("add-path", "add-path = \"both\"", ""),
+        (
+            "add IPv6",
+            "families = [\"ipv4-unicast\", \"ipv6-unicast\"]",
+            "",
+        ),
+    ];
+    for (name, settings, rest) in changes {
+        let (mut lab, a, b) = pair("families = [\"ipv4-unicast\"]");
+        let mut new = config_of_a("families = [\"ipv4-unicast\"]", rest);
+        if let Some((key, _)) = settings.split_once(" = ") {
+            let kept: Vec<&str> = new
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{key} = ")))
+                .collect();
+            new = kept.join("\n");
+            let at = new.find("asn = 64502\n").expect("the neighbor") + "asn = 64502\n".len();
+            new.insert_str(at, &format!("{settings}\n"));
+        }
+        let plan = lab.reload(a, &new);
+        assert!(!plan.is_empty(), "{name}: the plan says what changes");
+        assert!(
+            plan.iter().all(|line| !line.starts_with("SessionReset")),
+            "{name}: {plan:?}"
+        );
+        lab.run_for(5 * MINUTE);
+        assert_eq!((lab.ups(a, B), lab.ups(b, A)), (1, 1), "{name}: {plan:?}");
+    }
+}
+
+#[test]
+fn a_reload_without_changes_does_nothing() {
+    let (mut lab, a, b) = pair("");
+    let plan = lab.reload(a, &config_of_a("", ""));
+    assert_eq!(plan, Vec::<String>::new());
+    lab.run_for(5 * MINUTE);
+    assert_eq!((lab.ups(a, B), lab.ups(b, A)), (1, 1));
+}
+
+#[test]
+fn a_new_key_resets_the_one_session_the_plan_named() {
+    let directory = std::env::temp_dir().join(format!("wayfare-reload-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory for the key");
+    let key = directory.join("key");
+    std::fs::write(&key, "secret\n").expect("a key file");
+    let password = format!("password-file = \"{}\"", key.display());
+
+    let mut lab = Lab::new();
+    let other = "[[neighbor]]\naddress = \"10.0.0.3\"\nasn = 64503\n";
+    let a = lab.add(A, &config_of_a("", other));
+    let b = lab.add(B, &config_of(B, 64502, ""));
+    let c = lab.add(C, &config_of(C, 64503, ""));
+    assert!(lab.run_until(MINUTE, |lab| is_up(lab, b, A) && is_up(lab, c, A)));
+
+    let plan = lab.reload(a, &config_of_a(&password, other));
+    let resets: Vec<&String> = plan
+        .iter()
+        .filter(|line| line.starts_with("SessionReset"))
+        .collect();
+    assert_eq!(resets.len(), 1, "{plan:?}");
+    lab.run_for(MINUTE);
+    assert!(!is_up(&lab, a, B), "only one side has the key");
+    lab.reload(
+        b,
+        &config_of(B, 64502, "").replace("asn = 64501", &format!("asn = 64501\n{password}")),
+    );
+    assert!(lab.run_until(5 * MINUTE, |lab| is_up(lab, a, B) && is_up(lab, b, A)));
+    assert_eq!(lab.ups(c, A), 1, "the other session never noticed");
+    std::fs::remove_dir_all(&directory).expect("the directory goes again");
+}
+
+#[test]
+fn neighbors_come_and_go_and_the_others_stay() {
+    let (mut lab, a, b) = pair("");
+    let c = lab.add(C, &config_of(C, 64503, ""));
+    let with_c = "[[neighbor]]\naddress = \"10.0.0.3\"\nasn = 64503\n";
+    lab.reload(a, &config_of_a("", with_c));
+    assert!(lab.run_until(5 * MINUTE, |lab| is_up(lab, c, A)));
+    lab.reload(a, &config_of_a("", ""));
+    assert!(lab.run_until(MINUTE, |lab| !is_up(lab, c, A)));
+    let told = lab.nodes[c]
+        .events
+        .iter()
+        .any(|event| event.to_string().contains("6/3"));
+    assert!(told, "Peer De-configured: {:?}", lab.nodes[c].events);
+    lab.run_for(5 * MINUTE);
+    assert_eq!((lab.ups(a, B), lab.ups(b, A)), (1, 1));
+}
+
+#[test]
+fn shutdown_and_back_by_reload() {
+    let (mut lab, a, b) = pair("");
+    lab.reload(a, &config_of_a("shutdown = true", ""));
+    assert!(lab.run_until(MINUTE, |lab| !is_up(lab, b, A)));
+    lab.run_for(5 * MINUTE);
+    assert_eq!(lab.state(a, B), Some(State::Idle), "it stays down");
+    lab.reload(a, &config_of_a("", ""));
+    assert!(lab.run_until(5 * MINUTE, |lab| is_up(lab, a, B) && is_up(lab, b, A)));
+}
+
+#[test]
+fn another_router_id_waits_for_a_restart() {
+    let (mut lab, a, b) = pair("");
+    let new = config_of_a("", "").replace("router-id = \"10.0.0.1\"", "router-id = \"10.0.0.77\"");
+    let plan = lab.reload(a, &new);
+    assert!(
+        plan.iter().any(|line| line.starts_with("Restart")),
+        "{plan:?}"
+    );
+    lab.run_for(5 * MINUTE);
+    assert_eq!((lab.ups(a, B), lab.ups(b, A)), (1, 1));
+}
+
+/// Both sides hold each other down after a reset; nobody may refuse for ever.
+#[test]
+fn two_speakers_find_each_other_again_after_a_reset() {
+    let (mut lab, a, b) = pair("");
+    let now = lab.now;
+    let target = bgpd::speaker::operator::Target::All;
+    lab.nodes[a]
+        .speaker
+        .clear(now, &target, bgpd::speaker::operator::Clear::Hard);
+    assert!(lab.run_until(MINUTE, |lab| lab.ups(b, A) == 2 && is_up(lab, a, B)));
+}
