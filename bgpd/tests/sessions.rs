@@ -3,6 +3,7 @@
 //!
 //! The lab moves time; nothing here sleeps, so ten minutes of hold timers take a millisecond.
 
+#[allow(dead_code)] // Each test binary uses its part of the lab.
 mod lab;
 
 use std::time::Duration;

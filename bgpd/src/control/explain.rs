@@ -30,17 +30,16 @@ pub(super) async fn route(
     }
 }
 
-fn steps(
-    speaker: &Speaker,
-    prefix: IpNet,
-    to: Option<IpAddr>,
-) -> Result<Vec<ExplainStep>, Fault> {
+fn steps(speaker: &Speaker, prefix: IpNet, to: Option<IpAddr>) -> Result<Vec<ExplainStep>, Fault> {
     let unknown = |address| Fault::not_found(format!("there is no neighbor {address}"));
     let slot = match to {
         None => None,
-        Some(address) => {
-            Some(speaker.peers().slot_of(address).ok_or_else(|| unknown(address))?)
-        }
+        Some(address) => Some(
+            speaker
+                .peers()
+                .slot_of(address)
+                .ok_or_else(|| unknown(address))?,
+        ),
     };
     let is_host = prefix.prefix_len() == prefix.max_prefix_len();
     let found = match speaker.rib().lookup(prefix) {

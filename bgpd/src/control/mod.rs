@@ -116,7 +116,9 @@ impl Context {
             family,
             router_id: speaker.config().router.router_id,
             asn: speaker.config().router.asn,
-            table_version: family.map_or(0, |family| speaker.rib().table_stats(internal(family)).version),
+            table_version: family.map_or(0, |family| {
+                speaker.rib().table_stats(internal(family)).version
+            }),
             default_local_pref: speaker.config().router.default_local_pref,
             now_epoch_ms: epoch_ms(),
             host: speaker.host().node_name.clone(),

@@ -11,7 +11,6 @@ use proto_codec::bgp::{AttrSet, NextHop};
 use proto_codec::control::view::{AttrView, Path, PathKind, PeerRef, UnknownAttr};
 use rib::{PathView, PeerSlot};
 
-use super::summary::elapsed_ms;
 use crate::io::events::epoch_ms;
 use crate::speaker::Speaker;
 
@@ -28,7 +27,10 @@ pub(super) fn row(view: &PathView) -> Path {
             rib::PathKind::External => PathKind::External,
             rib::PathKind::Internal => PathKind::Internal,
         },
-        peer: view.peer.map(|address| PeerRef { address, router_id: view.router_id }),
+        peer: view.peer.map(|address| PeerRef {
+            address,
+            router_id: view.router_id,
+        }),
         origin: attrs.origin().value(),
         as_path: attrs.as_path().to_string(),
         next_hop,
@@ -74,7 +76,10 @@ pub(super) fn detail(
     attrs.advertised_to = addresses.collect();
     attrs.last_update_epoch_ms = Some(updated);
     attrs.origin_source.clone_from(&view.origin_source);
-    Path { attrs: Some(Box::new(attrs)), ..row(view) }
+    Path {
+        attrs: Some(Box::new(attrs)),
+        ..row(view)
+    }
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -100,7 +105,11 @@ fn attributes(set: &AttrSet) -> AttrView {
             .map(|attr| UnknownAttr {
                 flags: attr.flags,
                 type_code: attr.type_code,
-                value: attr.value.iter().map(|octet| format!("{octet:02x}")).collect(),
+                value: attr
+                    .value
+                    .iter()
+                    .map(|octet| format!("{octet:02x}"))
+                    .collect(),
             })
             .collect(),
         ..AttrView::default()

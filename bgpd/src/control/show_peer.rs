@@ -191,7 +191,9 @@ fn prefixes(speaker: &Speaker, entry: &Entry) -> PrefixCounters {
     let stats = speaker.rib().peer_stats(entry.slot).unwrap_or_default();
     let refused = |reason: Reject| {
         let mut counters = stats.rejects.iter();
-        counters.find(|(of, _)| *of == reason).map_or(0, |(_, routes)| routes)
+        counters
+            .find(|(of, _)| *of == reason)
+            .map_or(0, |(_, routes)| routes)
     };
     let sum = |pair: [u32; 2]| pair.into_iter().map(u64::from).sum::<u64>();
     PrefixCounters {

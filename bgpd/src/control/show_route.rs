@@ -37,9 +37,13 @@ pub(super) async fn of_neighbor(
     address: IpAddr,
     (kind, family): (AdjKind, Family),
 ) -> Answer {
-    let slot = context.node.peek(|speaker, _| speaker.peers().slot_of(address));
+    let slot = context
+        .node
+        .peek(|speaker, _| speaker.peers().slot_of(address));
     let Some(slot) = slot else {
-        return Ok(Err(Fault::not_found(format!("there is no neighbor {address}"))));
+        return Ok(Err(Fault::not_found(format!(
+            "there is no neighbor {address}"
+        ))));
     };
     let wanted = internal(family);
     let cursor = match kind {
@@ -75,7 +79,10 @@ async fn walk(
             })
         });
         tail.routes += count(rows.len());
-        tail.paths += rows.iter().map(|route| count(route.paths.len())).sum::<u64>();
+        tail.paths += rows
+            .iter()
+            .map(|route| count(route.paths.len()))
+            .sum::<u64>();
         send(replies, rows.into_iter().map(View::Route)).await?;
         if done {
             return Ok(Ok(tail));
@@ -124,5 +131,8 @@ pub(super) async fn prefix(
     };
     replies.head(context.head(Some(row.family))).await?;
     send(replies, [View::RouteDetail(row)]).await?;
-    Ok(Ok(Tail { routes: 1, paths: 0 }))
+    Ok(Ok(Tail {
+        routes: 1,
+        paths: 0,
+    }))
 }

@@ -40,7 +40,8 @@ pub(super) async fn show(
                 .iter()
                 .filter(|entry| one.pick(entry.neighbor.settings.families))
                 .collect();
-            if members.is_empty() && asked.is_none() && speaker.rib().table_stats(one).prefixes == 0 {
+            if members.is_empty() && asked.is_none() && speaker.rib().table_stats(one).prefixes == 0
+            {
                 continue;
             }
             rows.push(View::SummaryFamily(family_row(speaker, one, members.len())));

@@ -235,7 +235,8 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
     new.router.cluster_id = old.router.cluster_id;
     new.router.default_local_pref = old.router.default_local_pref;
     new.router.multipath_relax = old.router.multipath_relax;
-    if old.kernel.is_some() != new.kernel.is_some() {
-        new.kernel.clone_from(&old.kernel);
+    match (&old.kernel, &mut new.kernel) {
+        (Some(old), Some(new)) => new.multipath = old.multipath,
+        (old, new) => new.clone_from(old),
     }
 }

@@ -121,6 +121,22 @@ impl Rib {
         }
     }
 
+    /// What is known of a session changed while it is up (next hops, limits, roles): the peer is
+    /// sent what that changes. Who the peer is and what was negotiated must be as before; policies
+    /// have methods of their own and stay as they are.
+    pub fn peer_changed(&mut self, session: PeerSession) {
+        let slot = session.slot;
+        let Some(peer) = self.core.peers.get_mut(slot) else {
+            return;
+        };
+        peer.session = PeerSession {
+            import: Arc::clone(&peer.session.import),
+            export: Arc::clone(&peer.session.export),
+            ..session
+        };
+        self.regroup(slot);
+    }
+
     /// The peer asks for everything again (RFC 2918); `enhanced`: with markers around it (RFC 7313).
     pub fn refresh_out(&mut self, slot: PeerSlot, family: Family, enhanced: bool) {
         let group = self
