@@ -13,6 +13,8 @@ pub mod plain;
 pub mod route;
 pub mod summary;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 

@@ -195,6 +195,7 @@ pub struct Json {
     /// Neighbors of the block, how many are not up, how many are dynamic.
     counts: (u64, u64, u64),
     in_block: bool,
+    started: bool,
 }
 
 impl Json {
@@ -208,11 +209,13 @@ impl Json {
             relax: false,
             counts: (0, 0, 0),
             in_block: false,
+            started: false,
         }
     }
 
     fn start(&mut self, out: &mut dyn Write, family: &SummaryFamily) -> io::Result<()> {
         self.stop(out)?;
+        self.started = true;
         if self.keyed {
             if !self.stream.is_open() {
                 self.stream.open_object(out, None)?;
@@ -334,9 +337,10 @@ impl Renderer for Json {
         if self.stream.is_open() {
             return self.stream.close(out);
         }
-        if self.head.is_none() || self.keyed && self.counts == (0, 0, 0) {
-            writeln!(out, "{{}}")?;
+        if self.started {
+            Ok(())
+        } else {
+            writeln!(out, "{{}}")
         }
-        Ok(())
     }
 }

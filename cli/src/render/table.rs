@@ -183,7 +183,7 @@ fn write_path(out: &mut dyn Write, path: &Path) -> io::Result<()> {
     let next_hop = shown_next_hop(path).to_string();
     write!(out, "{next_hop:NEXT_HOP_WIDTH$}")?;
     if next_hop.len() >= NEXT_HOP_WIDTH {
-        write!(out, "\n{:36}", "")?;
+        write!(out, "\n{:38}", "")?;
     }
     let column = |value: Option<u32>| value.map_or_else(String::new, |value| value.to_string());
     write!(
