@@ -29,6 +29,7 @@ pub mod control;
 pub mod error;
 pub(crate) mod input;
 pub mod mrt;
+pub mod pcap;
 pub mod prefix;
 
 pub use afi::{AddressFamily, AfiSafi, Family, V4, V6};

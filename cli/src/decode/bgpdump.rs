@@ -318,7 +318,8 @@ fn communities(values: &[u32]) -> String {
     text.trim_start().to_owned()
 }
 
-fn as_path(path: &AsPathData) -> String {
+/// An AS path, segments in the brackets the C tools use.
+pub fn as_path(path: &AsPathData) -> String {
     if !path.is_well_formed() {
         return "! Error !".to_owned();
     }

@@ -4,7 +4,11 @@
 //! read is reported on standard error with its place, and the rest goes on.
 
 pub mod bgpdump;
+pub mod hex;
+pub mod message;
 pub mod mrt;
+pub mod pcap;
+pub mod record;
 pub mod source;
 
 use std::io::{self, Write};
@@ -32,7 +36,7 @@ pub fn run(kind: DecodeKind, file: &str, format: Format, out: &mut dyn Write) ->
     let mut report = io::stderr().lock();
     match kind {
         DecodeKind::Mrt => mrt::decode(&mut input, format, out, &mut report).map(drop),
-        DecodeKind::Pcap => Ok(()),
-        DecodeKind::Hex => Ok(()),
+        DecodeKind::Pcap => pcap::decode(&mut input, format, out, &mut report),
+        DecodeKind::Hex => hex::decode(&mut input, format, out),
     }
 }

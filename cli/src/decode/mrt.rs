@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read, Write};
 use proto_codec::mrt::{self, HEADER_LEN, Header, PeerIndexTable, RECORD_LEN_MAX, Record};
 
 use super::source::read_full;
-use super::{Format, bgpdump};
+use super::{Format, bgpdump, record as full};
 
 /// When a record was written.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +56,16 @@ pub fn decode(
     while let Some((header, stamp)) = next_record(input, &mut body, &mut summary, report)? {
         summary.records += 1;
         match mrt::decode(&header, &body) {
-            Ok(Record::PeerIndex(table)) => peers = table,
-            Ok(record) => print(out, format, &stamp, &record, &peers)?,
+            Ok(record) => {
+                if format == Format::Bgpdump {
+                    print_lines(out, &stamp, &record, &peers)?;
+                } else {
+                    full::print(out, format, (&header, &stamp), &record, &peers)?;
+                }
+                if let Record::PeerIndex(table) = record {
+                    peers = table;
+                }
+            }
             Err(error) => {
                 summary.refused += 1;
                 let number = summary.records;
@@ -68,19 +76,18 @@ pub fn decode(
     Ok(summary)
 }
 
-fn print(
+fn print_lines(
     out: &mut dyn Write,
-    format: Format,
     stamp: &Stamp,
     record: &Record<'_>,
     peers: &PeerIndexTable,
 ) -> io::Result<()> {
-    match (format, record) {
-        (Format::Bgpdump, Record::TableDump(route)) => bgpdump::table_dump(out, stamp, route),
-        (Format::Bgpdump, Record::Rib(prefix)) => bgpdump::rib(out, stamp, prefix, peers),
-        (Format::Bgpdump, Record::StateChange(change)) => bgpdump::state_change(out, stamp, change),
-        (Format::Bgpdump, Record::Message(message)) => bgpdump::message(out, stamp, message),
-        _ => Ok(()),
+    match record {
+        Record::TableDump(route) => bgpdump::table_dump(out, stamp, route),
+        Record::PeerIndex(_) => Ok(()),
+        Record::Rib(prefix) => bgpdump::rib(out, stamp, prefix, peers),
+        Record::StateChange(change) => bgpdump::state_change(out, stamp, change),
+        Record::Message(message) => bgpdump::message(out, stamp, message),
     }
 }
 

@@ -93,7 +93,7 @@ impl Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     /// One path of a table, the old form.
-    TableDump(TableDump),
+    TableDump(Box<TableDump>),
     /// The peers that the following prefixes refer to by number.
     PeerIndex(PeerIndexTable),
     /// A prefix with its paths.
@@ -151,7 +151,9 @@ pub enum MrtErrorKind {
 pub fn decode<'a>(header: &Header, body: &'a [u8]) -> Result<Record<'a>, MrtError> {
     match header.kind {
         TYPE_BGP => bgp4mp::decode_legacy(header.subtype, body),
-        TYPE_TABLE_DUMP => table_dump::decode_v1(header.subtype, body).map(Record::TableDump),
+        TYPE_TABLE_DUMP => {
+            table_dump::decode_v1(header.subtype, body).map(|it| Record::TableDump(Box::new(it)))
+        }
         TYPE_TABLE_DUMP_V2 => table_dump::decode_v2(header.subtype, body),
         TYPE_BGP4MP | TYPE_BGP4MP_ET => bgp4mp::decode(header.subtype, body),
         other => Err(MrtError::new(MrtErrorKind::Type(other), 0)),
