@@ -167,7 +167,7 @@ fn net(text: &str) -> IpNet {
 fn target(case: &Case) -> (IpNet, bool) {
     match case.id.as_str() {
         "nlri-default" => return (net("0.0.0.0/0"), false),
-        "nlri-127" => return (net("127.0.0.0/8"), false),
+        "nlri-127" => return (net("127.0.0.0/24"), false),
         _ if case.hex.ends_with("18c61207") => return (net(BEFORE), true),
         _ => {}
     }

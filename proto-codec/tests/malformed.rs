@@ -20,7 +20,7 @@ const LOCAL_ASN: u32 = 65003;
 const PEER_ASN: u32 = 65200;
 
 /// Not the codec's to decide, or not clear-cut for a speaker of our families; and why.
-const NOT_HERE: [(&str, &str); 7] = [
+const NOT_HERE: [(&str, &str); 5] = [
     (
         "notif-shutdown-msg",
         "a NOTIFICATION is not malformed: the session closes because it came",
@@ -31,15 +31,7 @@ const NOT_HERE: [(&str, &str); 7] = [
     ),
     ("i:nexthop-ourself", "ingress knows our addresses"),
     (
-        "flowspec-len0",
-        "flow specification is never negotiated: skipped like every other family",
-    ),
-    (
         "flowspec-type14",
-        "flow specification is never negotiated: skipped like every other family",
-    ),
-    (
-        "i:flowspec-len0",
         "flow specification is never negotiated: skipped like every other family",
     ),
     (

@@ -57,16 +57,28 @@ pub struct Player {
 }
 
 impl Player {
-    /// Connects from `local` to `daemon` and starts reading; nothing is sent yet.
+    /// Connects from `local` to `daemon` and starts reading; nothing is sent yet. A daemon that
+    /// does not listen yet is tried again.
     ///
     /// # Errors
     /// Those of the socket calls.
     pub fn connect(local: IpAddr, daemon: SocketAddr, reading: Reading) -> io::Result<Self> {
         let domain = socket2::Domain::for_address(daemon);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(local, 0).into())?;
-        socket.connect_timeout(&daemon.into(), PATIENCE)?;
-        Self::start(socket.into(), reading)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(local, 0).into())?;
+            match socket.connect_timeout(&daemon.into(), PATIENCE) {
+                Ok(()) => return Self::start(socket.into(), reading),
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionRefused
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::yield_now();
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn start(stream: TcpStream, reading: Reading) -> io::Result<Self> {

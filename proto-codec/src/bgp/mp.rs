@@ -4,7 +4,7 @@
 //! routes it was about: the session is reset with 3/9 (RFC 7606 §7.11), with 3/10 when the
 //! prefixes are at fault (§5.3). A next hop that is readable but no host's address costs only the
 //! routes of the attribute. Families that were not negotiated are checked for structure and
-//! skipped.
+//! skipped; of flow specifications (RFC 8955) that includes where each one ends.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,6 +14,10 @@ use super::nlri::Nlri;
 use super::update::{DecodeContext, prefixes, update_error};
 use crate::afi::{AfiSafi, Family};
 use crate::error::{DecodeError, ErrorKind};
+
+/// Flow specifications, RFC 8955 §4 and §8.
+const SAFI_FLOW: u8 = 133;
+const SAFI_FLOW_VPN: u8 = 134;
 
 /// Prefixes and where their next hop comes from.
 pub(crate) struct Routes<'a> {
@@ -66,6 +70,8 @@ pub(crate) fn reach<'a>(
     let (_, octets) = rest.split_first().ok_or_else(too_short)?;
     let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
     else {
+        let octets_at = mp.at + mp.value.len() - octets.len();
+        check_skipped(pair, octets, octets_at)?;
         return Ok(None);
     };
     let next_hop = match (family, hop.len()) {
@@ -87,6 +93,33 @@ pub(crate) fn reach<'a>(
         nlri,
         next_hop: HopSource::Mp(hop, next_hop, mp.at + 4),
     }))
+}
+
+/// The NLRI of a family that is passed over, as far as its structure is known: a flow specification
+/// begins with its length (RFC 8955 §4.1), one octet below 240 or twelve bits behind four ones.
+/// One of no octets, or of more than there are, cannot be cut out (RFC 7606 §5.3). Its components
+/// are the business of those who negotiated the family.
+pub(crate) fn check_skipped(pair: AfiSafi, octets: &[u8], at: usize) -> Result<(), DecodeError> {
+    if !matches!(pair.safi, SAFI_FLOW | SAFI_FLOW_VPN) {
+        return Ok(());
+    }
+    let mut left = octets;
+    while let [first, rest @ ..] = left {
+        let bad = |kind| update_error(10, kind, at + octets.len() - left.len());
+        let (len, rest) = match (*first, rest) {
+            (0xf0.., [low, rest @ ..]) => {
+                (usize::from(*first & 0x0f) << 8 | usize::from(*low), rest)
+            }
+            (len, rest) => (usize::from(len), rest),
+        };
+        if len == 0 {
+            return Err(bad(ErrorKind::Length(0)));
+        }
+        left = rest
+            .get(len..)
+            .ok_or_else(|| bad(ErrorKind::PrefixTruncated))?;
+    }
+    Ok(())
 }
 
 fn mp_hop4(octets: [u8; 4]) -> Option<NextHop> {

@@ -22,7 +22,7 @@ use super::HEADER_LEN;
 use super::attr::block::{self, MpAttr, Parsed, Scan};
 use super::attr::cache::{AttrCache, BlockKey};
 use super::attr::{AttrSet, NextHop};
-use super::mp::{HopSource, Routes, check_flags, family_of, is_unicast4, reach};
+use super::mp::{HopSource, Routes, check_flags, check_skipped, family_of, is_unicast4, reach};
 use super::nlri::Nlri;
 use super::notification::{Notification, code};
 use crate::afi::{AfiSafi, Family};
@@ -224,6 +224,7 @@ impl<'a> Update<'a> {
             .ok_or_else(|| update_error(9, ErrorKind::Length(mp.value.len()), mp.at))?;
         let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
         else {
+            check_skipped(pair, rest, mp.at + 3)?;
             self.not_negotiated(15, Some(mp));
             return Ok(());
         };

@@ -405,3 +405,29 @@ fn a_family_that_was_not_negotiated_is_skipped_with_a_report() {
     assert!(update.announce.is_empty() && update.withdraw.is_empty());
     assert_eq!(update.errors.len(), 2);
 }
+
+#[test]
+fn a_flow_specification_that_cannot_be_cut_out_resets_though_not_negotiated() {
+    for nlri in [
+        &[0][..],
+        &[4, 1, 8, 10],
+        &[0xf0, 0],
+        &[3, 1, 8, 10, 0],
+        &[0xf1, 0, 1],
+    ] {
+        let reach = attr(0x80, 14, &[&[0, 1, 133, 0, 0], nlri].concat());
+        let unreach = attr(0x80, 15, &[&[0, 2, 134], nlri].concat());
+        for mp in [&reach, &unreach] {
+            let message = body(&[], &[ORIGIN, PATH, HOP, mp], PREFIX);
+            assert_eq!(
+                outcome(&message, &external()),
+                Outcome::Reset(3, 10),
+                "{nlri:02x?}"
+            );
+        }
+    }
+    let long = [&[0xf0, 240][..], &[1; 240], &[1, 1]].concat();
+    let reach = attr(0x80, 14, &[&[0, 1, 133, 0, 0], &long[..]].concat());
+    let message = body(&[], &[ORIGIN, PATH, HOP, &reach], PREFIX);
+    assert_eq!(outcome(&message, &external()), Outcome::Discard);
+}
