@@ -159,7 +159,7 @@ pub fn decode_update<'a>(
     }
     let withdrawn = prefixes(Family::Ipv4Unicast, sections.withdrawn, ctx)?;
     let nlri = prefixes(Family::Ipv4Unicast, sections.nlri, ctx)?;
-    update.unreach(&scan, withdrawn, ctx)?;
+    update.unreach(&scan, (withdrawn, nlri), ctx)?;
     let only_unreach = scan.pieces.iter().all(|piece| piece.is_empty()) && scan.mp_reach.is_none();
     if only_unreach && nlri.is_empty() {
         return Ok(update);
@@ -210,7 +210,7 @@ impl<'a> Update<'a> {
     fn unreach(
         &mut self,
         scan: &Scan<'a>,
-        withdrawn: Nlri<'a>,
+        (withdrawn, announced): (Nlri<'a>, Nlri<'a>),
         ctx: &DecodeContext,
     ) -> Result<(), DecodeError> {
         if !withdrawn.is_empty() && Family::Ipv4Unicast.pick(ctx.families) {
@@ -230,6 +230,7 @@ impl<'a> Update<'a> {
         };
         let nlri = prefixes(family, (rest, mp.at + 3), ctx)?;
         let alone = withdrawn.is_empty()
+            && announced.is_empty()
             && scan.mp_reach.is_none()
             && scan.pieces.iter().all(|piece| piece.is_empty());
         if !nlri.is_empty() {

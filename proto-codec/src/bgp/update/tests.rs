@@ -272,6 +272,10 @@ fn rfc4724_2_end_of_rib_of_each_family() {
         None
     );
     assert_eq!(eor(&body(&[], &[ORIGIN], &[]), &external()), None);
+    assert_eq!(
+        eor(&body(&[], &[&[0x80, 15, 3, 0, 2, 1]], PREFIX), &external()),
+        None
+    );
 }
 
 #[test]

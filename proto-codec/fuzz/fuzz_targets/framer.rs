@@ -1,0 +1,9 @@
+//! Fuzzes a stream of messages.
+//!
+//! What must hold is in `proto_codec_fuzz::check`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use proto_codec_fuzz::check;
+
+fuzz_target!(|data: &[u8]| check::stream(data));
