@@ -192,3 +192,29 @@ fn two_speakers_find_each_other_again_after_a_reset() {
         .clear(now, &target, bgpd::speaker::operator::Clear::Hard);
     assert!(lab.run_until(MINUTE, |lab| lab.ups(b, A) == 2 && is_up(lab, a, B)));
 }
+
+/// A service must not lose its address because a file was edited (MetalLB refuses this too).
+#[test]
+fn a_pool_that_loses_an_address_in_use_is_refused_as_a_whole() {
+    let pool = |range: &str| format!("[[pool]]\nname = \"web\"\naddresses = \"{range}\"");
+    let mut lab = Lab::new();
+    let a = lab.add(A, &config_of_a("", &pool("10.0.50.0/24")));
+    lab.pool_use(a, "10.0.50.40");
+    let smaller = config_of_a("description = \"new\"", &pool("10.0.50.0/28"));
+    let refused = lab.refused(a, &smaller).expect("an address is in use");
+    assert_eq!(
+        refused,
+        "in use, and in no pool of the new file: 10.0.50.40; release them first"
+    );
+    let larger = config_of_a("", &pool("10.0.48.0/20"));
+    assert_eq!(lab.refused(a, &larger), None);
+}
+
+#[test]
+fn another_as_is_refused_while_running() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &config_of_a("", ""));
+    let other = config_of_a("", "").replace("asn = 64501", "asn = 64511");
+    let refused = lab.refused(a, &other).expect("who we are does not change");
+    assert!(refused.contains("64501 -> 64511"), "{refused}");
+}

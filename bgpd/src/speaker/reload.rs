@@ -39,6 +39,17 @@ pub enum ReloadError {
         /// What is wrong with it.
         text: String,
     },
+    /// Addresses in use would be in no pool: their services would lose them.
+    #[error("in use, and in no pool of the new file: {}; release them first", list(.0))]
+    InUse(Vec<IpAddr>),
+    /// Which neighbors are internal, and every path we sent, depends on it.
+    #[error("router asn {0} -> {1}: only a restart of the daemon changes the AS")]
+    Asn(u32, u32),
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 /// A configuration that can be put in force.
@@ -56,6 +67,14 @@ impl Speaker {
     /// # Errors
     /// What keeps it from being put in force; nothing has changed.
     pub fn prepare(&self, config: Config) -> Result<Prepared, ReloadError> {
+        let (running, wanted) = (self.config.router.asn, config.router.asn);
+        if running != wanted {
+            return Err(ReloadError::Asn(running, wanted));
+        }
+        let orphans = self.book.orphans(&config.pools);
+        if !orphans.is_empty() {
+            return Err(ReloadError::InUse(orphans));
+        }
         let policies = PolicyTable::compile(&config.policies, Some(&self.policies))?;
         let plan = Plan::between(&self.config, &config);
         Ok(Prepared {

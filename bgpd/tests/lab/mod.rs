@@ -151,6 +151,23 @@ impl Lab {
             .collect()
     }
 
+    /// Why a new configuration is refused; nothing of it is in force then.
+    pub fn refused(&self, at: usize, text: &str) -> Option<String> {
+        let node = &self.nodes[at];
+        let config = configuration(&node.address.to_string(), text);
+        node.speaker
+            .prepare(config)
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    /// Puts an address of a pool in use.
+    pub fn pool_use(&mut self, at: usize, address: &str) {
+        let address = address.parse().expect("an address");
+        let used = self.nodes[at].speaker.pool_use(self.now, address);
+        used.expect("it is in a pool");
+    }
+
     /// The state of a session.
     pub fn state(&self, at: usize, neighbor: &str) -> Option<State> {
         let address = neighbor.parse().expect("an address");
