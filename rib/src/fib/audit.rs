@@ -216,7 +216,7 @@ impl Fib {
         }
         let adopted = self.routes.stale;
         self.event(KernelEvent::Ready { adopted });
-        self.settle_quietly();
+        self.settle_first();
         self.tell_tracked();
         // What was asked for before the first dump had no next hops to resolve.
         let wanted = self.routes.map.iter();
@@ -234,6 +234,7 @@ impl Fib {
             .iter()
             .filter(|(prefix, record)| {
                 record.placed != Placed::Nothing
+                    && !record.held
                     && record.seen != mark
                     && !running.touched.contains(prefix)
             })
@@ -255,9 +256,7 @@ impl Fib {
         } = running;
         let known: Vec<IpNet> = self.view.prefixes().collect();
         for prefix in known {
-            if !routes.contains_key(&prefix) {
-                routes.insert(prefix, SmallVec::new());
-            }
+            routes.entry(prefix).or_default();
         }
         for (prefix, found) in routes {
             if !touched.contains(&prefix) {

@@ -79,7 +79,10 @@ impl Fib {
             Want::Nothing => return self.plan_end(prefix),
             Want::Discard => (Slot::Discard, Placed::Discard),
             Want::Set(id) => match self.sets.target(id) {
-                Target::At(at) => (Slot::Unicast, Placed::At(at)),
+                // A group in doubt is about to be made anew.
+                Target::At(at) if self.inline || self.next_hops.exists(at) => {
+                    (Slot::Unicast, Placed::At(at))
+                }
                 target => {
                     if !record.parked
                         && let Some(set) = self.sets.get_mut(id)
@@ -102,7 +105,13 @@ impl Fib {
         if let Some(protocol) = self.view.holder(prefix, metric) {
             self.routes.blocked(prefix, now);
             self.route_event(KernelEvent::Conflict { prefix, protocol });
-            return None;
+            // What was before, in the other place, is not wanted even so.
+            let elsewhere = record.placed.slot() != Some(slot);
+            return if elsewhere {
+                self.plan_end(prefix)
+            } else {
+                None
+            };
         }
         let target = match record.want {
             Want::Set(id) if self.inline => RouteTarget::Paths(self.sets.get(id)?.members.clone()),
@@ -115,7 +124,8 @@ impl Fib {
             prefix,
             metric,
             target,
-            replace: record.placed.slot() == Some(slot),
+            replace: record.placed.slot() == Some(slot)
+                || self.routes.extras.contains(&(prefix, metric)),
         })
     }
 
@@ -316,6 +326,11 @@ impl Fib {
         if let Some(slot) = before.filter(|slot| Some(*slot) != placed.slot()) {
             let metric = slot.metric(&self.config);
             self.routes.extras.insert((prefix, metric));
+        }
+        if let Some(slot) = placed.slot() {
+            // What lay there as superfluous has become the right thing.
+            let metric = slot.metric(&self.config);
+            self.routes.extras.remove(&(prefix, metric));
         }
         self.set_placed(prefix, placed);
     }

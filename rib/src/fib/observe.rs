@@ -132,7 +132,7 @@ impl Fib {
         let Some(record) = record.filter(|r| slot.is_some() && r.placed.slot() == slot) else {
             return false;
         };
-        if record.want == Want::Nothing {
+        if Slot::of_want(record.want) != slot {
             self.set_placed(route.prefix, Placed::Nothing);
             self.routes.set_stale(route.prefix, false);
             self.routes.forget_empty(route.prefix);
@@ -228,16 +228,16 @@ impl Fib {
         self.mark_crossed(prefix);
         let foreign = matches!(source, Source::Foreign { .. });
         let lives = match record.want {
-            Want::Nothing => false,
-            Want::Discard => true,
+            _ if Slot::of_want(record.want) != slot => false,
             Want::Set(id) => matches!(self.sets.target(id), super::sets::Target::At(_)),
+            _ => true,
         };
         match slot {
             // Overwriting works whether or not the place is empty by now.
             Some(slot) if lives => self.set_placed(prefix, Placed::Unknown(slot)),
             _ => self.set_placed(prefix, Placed::Nothing),
         }
-        if foreign && record.want != Want::Nothing {
+        if foreign && Slot::of_want(record.want) == slot {
             self.meddled(now, prefix, Meddling::Deleted);
         } else {
             self.routes.set_stale(prefix, false);

@@ -22,7 +22,7 @@ use super::model::KernelOp;
 use super::next_hops::NextHops;
 use super::routes::{Placed, Routes, Slot};
 use super::sets::{SetId, Sets, Target, Want, acquire_hops, members_of, release_hops};
-use super::view::View;
+use super::view::{Changed, View};
 
 /// Routes of an earlier run go at the latest this long after the start (FRR's default too).
 pub const RESYNC_MAX: Duration = Duration::from_secs(360);
@@ -263,11 +263,13 @@ impl Fib {
         self.resolve_sets(&moved.keys);
     }
 
-    /// As [`Self::settle`], but tells no next hop.
-    pub(super) fn settle_quietly(&mut self) {
-        let changed = self.view.take_changed();
-        let moved = self.hops.refresh(&self.view, &changed);
-        self.resolve_sets(&moved.keys);
+    /// The first time, when the dump is in: resolves everything, tells no next hop.
+    pub(super) fn settle_first(&mut self) {
+        self.view.take_changed();
+        self.hops.refresh(&self.view, &Changed::everything());
+        for id in self.sets.ids() {
+            self.resolve_set(id);
+        }
     }
 
     fn resolve_sets(&mut self, moved: &[HopKey]) {
@@ -286,7 +288,12 @@ impl Fib {
         }
     }
 
+    /// Finds out where a set leads. Not before the first dump is in: only then it is known which
+    /// ids are taken and which groups of an earlier run can be adopted.
     fn resolve_set(&mut self, id: SetId) {
+        if !self.ready {
+            return;
+        }
         let multipath = self.config.multipath;
         let Some(set) = self.sets.get_mut(id) else {
             return;

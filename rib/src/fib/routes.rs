@@ -42,6 +42,14 @@ impl Slot {
         }
     }
 
+    pub(super) fn of_want(want: Want) -> Option<Self> {
+        match want {
+            Want::Nothing => None,
+            Want::Discard => Some(Self::Discard),
+            Want::Set(_) => Some(Self::Unicast),
+        }
+    }
+
     pub(super) fn of_metric(metric: u32, config: &KernelConfig) -> Option<Self> {
         if metric == config.metric {
             Some(Self::Unicast)
@@ -84,6 +92,8 @@ pub(super) struct Record {
     /// Equals the audit's mark if the running dump has shown it.
     pub(super) seen: u8,
     queued: bool,
+    /// Waits out a fight: not written before its time, unless something else is wanted.
+    pub(super) held: bool,
     restores: u8,
     /// When it was restored last, in seconds since the start.
     restored_s: u32,
@@ -98,6 +108,7 @@ impl Record {
             parked: false,
             seen: 0,
             queued: false,
+            held: false,
             restores: 0,
             restored_s: 0,
         }
@@ -146,6 +157,7 @@ impl Routes {
         let record = self.map.entry(prefix).or_insert_with(Record::new);
         let before = std::mem::replace(&mut record.want, want);
         record.parked = false;
+        record.held = false;
         self.wanted -= usize::from(before != Want::Nothing);
         self.wanted += usize::from(want != Want::Nothing);
         before
@@ -183,6 +195,7 @@ impl Routes {
 
     pub(super) fn enqueue(&mut self, prefix: IpNet) {
         if let Some(record) = self.map.get_mut(&prefix)
+            && !record.held
             && !std::mem::replace(&mut record.queued, true)
         {
             self.queue.push_back(prefix);
@@ -245,6 +258,7 @@ impl Routes {
             self.enqueue(prefix);
             return;
         }
+        record.held = true;
         let doublings = u32::from(record.restores - RESTORES_AT_ONCE - 1).min(16);
         let pause = Duration::from_secs(1) * 2_u32.saturating_pow(doublings);
         self.later
@@ -261,6 +275,9 @@ impl Routes {
                 return;
             }
             self.later.pop_first();
+            if let Some(record) = self.map.get_mut(&prefix) {
+                record.held = false;
+            }
             self.enqueue(prefix);
         }
     }

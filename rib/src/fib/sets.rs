@@ -196,7 +196,12 @@ mod tests {
     use super::*;
     use crate::fib::model::{Link, ObservedHop, ObservedKind, ObservedRoute};
 
-    fn view(routes: &[(&str, &[(&str, u32, u8)])]) -> View {
+    /// Gateway, interface, weight.
+    type Way = (&'static str, u32, u8);
+    /// Gateway and weight; the most next hops; expected neighbors with shares.
+    type Case<'a> = (&'a [(&'a str, u8)], u16, Vec<(String, u8)>);
+
+    fn view(routes: &[(&str, &[Way])]) -> View {
         let mut view = View::new(254);
         for index in 1..=4 {
             view.put_link(Link {
@@ -255,7 +260,7 @@ mod tests {
             ),
         ]);
         let row = |gateway: &str, weight| (gateway.to_owned(), weight);
-        let cases: &[(&[(&str, u8)], u16, Vec<(String, u8)>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[("10.1.0.1", 1)], 64, vec![row("10.1.0.1%1", 1)]),
             // Equal weights come down to 1, whatever they were.
             (

@@ -40,6 +40,13 @@ pub(super) struct Changed {
 }
 
 impl Changed {
+    pub(super) fn everything() -> Self {
+        Self {
+            all: true,
+            prefixes: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         !self.all && self.prefixes.is_empty()
     }
@@ -48,14 +55,9 @@ impl Changed {
         if !self.all {
             self.prefixes.insert(prefix);
             if self.prefixes.len() > CHANGED_MAX {
-                self.everything();
+                *self = Self::everything();
             }
         }
-    }
-
-    fn everything(&mut self) {
-        self.all = true;
-        self.prefixes.clear();
     }
 }
 
@@ -106,7 +108,7 @@ impl View {
             self.drop_routes_through(index);
         }
         if moved {
-            self.changed.everything();
+            self.changed = Changed::everything();
         }
         true
     }
@@ -115,7 +117,7 @@ impl View {
         let link = self.links.remove(&index)?;
         self.addresses.remove(&index);
         self.drop_routes_through(index);
-        self.changed.everything();
+        self.changed = Changed::everything();
         Some(link)
     }
 
@@ -135,7 +137,7 @@ impl View {
             self.routes.remove(&prefix);
             self.count(prefix, false);
         }
-        self.changed.everything();
+        self.changed = Changed::everything();
     }
 
     /// Adds (true) or removes an address; true if that is news.
@@ -378,11 +380,10 @@ fn member(hop: &ObservedHop, addr: IpAddr) -> Member {
 
 /// The network of `len` bits around an address; `None` if the family has no such length.
 fn truncated(addr: IpAddr, len: u8) -> Option<IpNet> {
-    let net = match addr {
+    match addr {
         IpAddr::V4(v4) => Ipv4Net::new(v4, len).ok().map(|n| IpNet::V4(n.trunc())),
         IpAddr::V6(v6) => Ipv6Net::new(v6, len).ok().map(|n| IpNet::V6(n.trunc())),
-    };
-    net
+    }
 }
 
 /// The smallest key greater than `after`.

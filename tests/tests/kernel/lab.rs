@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use rib::fib::{FibChange, FibNextHop, FibRoute, KernelConfig, KernelEvent};
+use rib::fib::{FibChange, FibNextHop, FibRoute, KernelConfig, KernelEvent, KernelStats};
 use rib::netlink::KernelHandle;
 use serde_json::Value;
 
@@ -160,6 +160,19 @@ impl Kernel {
             KernelEvent::Installed { written, took, .. } => Some((*written, *took)),
             _ => None,
         })
+    }
+
+    /// Looks at the counters after each event, and now and then, until `done`.
+    pub fn until(&self, what: &str, done: impl Fn(&KernelStats) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(&self.handle.stats()) {
+            assert!(
+                Instant::now() < deadline,
+                "no {what}; {:#?}",
+                self.handle.stats()
+            );
+            let _ = self.events.recv_timeout(Duration::from_millis(1));
+        }
     }
 
     /// Hands over changes and waits until they are written.

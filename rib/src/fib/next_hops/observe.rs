@@ -117,7 +117,7 @@ impl NextHops {
         if let Some(object) = self.objects.remove(&id) {
             self.unlink(object.hop, id);
             self.new_objects.remove(&id);
-            self.detach(id);
+            self.detach(id, object.hop);
             return true;
         }
         self.groups.contains_key(&id) && self.group_gone(id)
@@ -162,14 +162,16 @@ impl NextHops {
     }
 
     /// Drops an object that ceased to be ours and has its groups' members made anew.
-    pub(super) fn detach(&mut self, object: u32) {
+    pub(super) fn detach(&mut self, object: u32, hop: Hop) {
         let groups: Vec<(u32, Vec<Member>)> = self
             .groups
             .iter_mut()
             .filter_map(|(id, group)| {
                 let before = group.installed.len();
                 group.installed.retain(|(member, _)| *member != object);
-                (group.installed.len() != before).then(|| (*id, group.wanted.clone()))
+                let wants = group.wanted.iter().any(|member| member.hop == hop);
+                let concerned = wants || group.installed.len() != before;
+                concerned.then(|| (*id, group.wanted.clone()))
             })
             .collect();
         for (id, members) in groups {

@@ -236,7 +236,7 @@ impl NextHops {
         if let Some(object) = self.objects.remove(&id) {
             self.unlink(object.hop, id);
             // Needed again since: made anew under another id.
-            self.detach(id);
+            self.detach(id, object.hop);
             return (None, None);
         }
         let Some(group) = self.groups.get_mut(&id) else {
