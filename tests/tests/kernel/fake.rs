@@ -277,7 +277,10 @@ impl FakeKernel {
     }
 
     fn flush_objects(&mut self, index: u32, source: Source, loud: bool) {
-        let on_link = |content: &NextHopContent| matches!(content, NextHopContent::Single(hop) if hop.interface == index);
+        let on_link = |content: &NextHopContent| match content {
+            NextHopContent::Single(hop) => hop.interface == index,
+            _ => false,
+        };
         let objects = self.next_hops.values().filter(|n| on_link(&n.content));
         for id in objects.map(|n| n.id).collect::<Vec<_>>() {
             self.remove_next_hop(id, source, loud);
