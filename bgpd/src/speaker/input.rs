@@ -123,6 +123,7 @@ impl Speaker {
 
     /// Bytes came in on a connection.
     pub fn handle_bytes(&mut self, now: Instant, key: ConnId, bytes: &[u8]) {
+        self.tell_time(now);
         let Some(conn) = self.conns.get_mut(key) else {
             return;
         };

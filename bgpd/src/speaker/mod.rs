@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use proto_codec::afi::Family;
 use proto_codec::bgp::HEADER_LEN;
 use rib::fib::{FibChange, FibRoute};
 use rib::{PeerSlot, Rib, RibConfig};
@@ -259,7 +260,13 @@ impl Speaker {
         }
         entry.up.as_ref().filter(|up| up.conn == key)?;
         let segment = self.rib.poll_transmit(conn.slot)?;
-        conn.updates_out += count_messages(&segment);
+        let told = messages_of(&segment);
+        conn.updates_out += told.count;
+        if let Some(up) = &mut entry.up {
+            for family in told.end_of_rib.into_iter().flatten() {
+                up.note_end_of_rib_sent(family);
+            }
+        }
         Some(segment)
     }
 
@@ -286,8 +293,15 @@ impl Speaker {
         }
     }
 
+    /// Paths that come now are stamped with the seconds since the start.
+    fn tell_time(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.started).as_secs();
+        self.rib.set_time(u32::try_from(age).unwrap_or(u32::MAX));
+    }
+
     /// Marks the tables as changed.
     fn touch(&mut self, now: Instant) {
+        self.tell_time(now);
         self.pending_since.get_or_insert(now);
     }
 
@@ -367,15 +381,33 @@ fn describe(change: &FibChange) -> String {
     }
 }
 
-/// How many messages a segment of whole messages holds.
-fn count_messages(mut segment: &[u8]) -> u64 {
-    let mut count = 0;
+/// What a segment of whole messages holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Messages {
+    count: u64,
+    end_of_rib: [Option<Family>; 2],
+}
+
+/// Bodies of End-of-RIB (RFC 4724 §2): an empty UPDATE, and an empty MP_UNREACH_NLRI.
+const END_OF_RIB: [(Family, &[u8]); 2] = [
+    (Family::Ipv4Unicast, &[0, 0, 0, 0]),
+    (Family::Ipv6Unicast, &[0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]),
+];
+
+fn messages_of(mut segment: &[u8]) -> Messages {
+    let mut messages = Messages::default();
     while let Some([hi, lo]) = segment.get(16..18) {
-        count += 1;
-        let len = usize::from(u16::from_be_bytes([*hi, *lo]));
-        segment = segment.get(len.max(HEADER_LEN)..).unwrap_or_default();
+        let len = usize::from(u16::from_be_bytes([*hi, *lo])).max(HEADER_LEN);
+        messages.count += 1;
+        let body = segment.get(HEADER_LEN..len);
+        for (slot, (family, end)) in messages.end_of_rib.iter_mut().zip(END_OF_RIB) {
+            if body == Some(end) {
+                *slot = Some(family);
+            }
+        }
+        segment = segment.get(len..).unwrap_or_default();
     }
-    count
+    messages
 }
 
 fn rib_config(config: &Config, host: &Host, seed: u64) -> RibConfig {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrCache, DecodeContext};
 use rib::PeerSlot;
 
@@ -37,6 +38,15 @@ pub struct Up {
     pub end_of_rib_sent: [bool; 2],
     /// The last UPDATE, or the start: a neighbor that sends no End-of-RIB is done when it is quiet.
     pub last_update: Instant,
+}
+
+impl Up {
+    /// We have told the neighbor that it has everything of a family.
+    pub fn note_end_of_rib_sent(&mut self, family: Family) {
+        if let Some(sent) = self.end_of_rib_sent.get_mut(family.index()) {
+            *sent = true;
+        }
+    }
 }
 
 /// Why a neighbor is held down.
