@@ -87,7 +87,7 @@ pub fn split_line(line: &str) -> Vec<String> {
 }
 
 /// Moves `--format X` and other options behind the words they belong to, where the grammar has
-/// them.
+/// them. A trailing `json` stays the last word.
 pub fn options_last(words: Vec<String>) -> Vec<String> {
     let (mut front, mut back) = (Vec::new(), Vec::new());
     let mut words = words.into_iter();
@@ -103,7 +103,10 @@ pub fn options_last(words: Vec<String>) -> Vec<String> {
             front.push(word);
         }
     }
+    let json = !back.is_empty() && front.last().is_some_and(|word| word == "json");
+    let last = if json { front.pop() } else { None };
     front.extend(back);
+    front.extend(last);
     front
 }
 
@@ -121,6 +124,8 @@ mod tests {
     fn options_go_behind_the_words() {
         let words = options_last(split_line("decode mrt --format bgpdump file"));
         assert_eq!(words, ["decode", "mrt", "file", "--format", "bgpdump"]);
+        let words = options_last(split_line("reload --check json"));
+        assert_eq!(words, ["reload", "--check", "json"]);
         let words = options_last(split_line("decode --format=json hex -"));
         assert_eq!(words, ["decode", "hex", "-", "--format", "json"]);
     }

@@ -80,7 +80,7 @@ fn foreign_delete_is_healed() {
         heal(
             &dut,
             "a changed route",
-            &format!("ip route replace {PREFIX} via 10.99.0.254"),
+            &format!("ip route replace {PREFIX} metric 20 via 10.99.0.254"),
         );
         heal(&dut, "deleted next-hop objects", "ip nexthop flush");
     });

@@ -69,7 +69,15 @@ impl Stage {
             let key = if index == 6 { "a-guess" } else { KEY };
             let speaker = node_speaker(index, key);
             // The neutral words cover all but what is ours alone: pod CIDR and pool.
-            let text = wayfare::config(&speaker) + &origins(index);
+            // A node answers for itself: what the mesh taught it is not its to announce.
+            let text = wayfare::config(&speaker).replace(
+                "export = \"accept-all\"",
+                if index == 6 {
+                    "export = \"accept-all\""
+                } else {
+                    "export = \"own\""
+                },
+            ) + &origins(index);
             wayfare::write(host, &speaker, &text);
             wayfare::start(host);
             nodes.push(Router {
@@ -151,7 +159,8 @@ fn origins(index: u8) -> String {
             .to_owned();
     }
     format!(
-        "\n[[advertise]]\nkind = \"pod-cidr\"\nprefixes = [\"{}\"]\n\n[[pool]]\nname = \
+        "\n[[policy]]\nname = \"own\"\nrules = [{{ match = {{ origin-source = [\"pod-cidr\", \
+         \"pool:services\"] }}, then = \"accept\" }}]\n\n[[advertise]]\nkind = \"pod-cidr\"\nprefixes = [\"{}\"]\n\n[[pool]]\nname = \
          \"services\"\naddresses = [\"172.40.100.0/24\"]\ncommunity = [\"64512:20\"]\n",
         pod_cidr(index)
     )
