@@ -132,6 +132,7 @@ pub(crate) fn aigp_metric(value: &[u8]) -> Option<u64> {
     }
 }
 
+/// RFC 8669 §3 and §6, RFC 9252 §2. Types we have never heard of are passed on unread.
 fn check_prefix_sid(value: &[u8]) -> Result<(), (ErrorKind, usize)> {
     if value.is_empty() {
         return Err((ErrorKind::Length(0), 0));
@@ -140,21 +141,44 @@ fn check_prefix_sid(value: &[u8]) -> Result<(), (ErrorKind, usize)> {
     while !left.is_empty() {
         let at = value.len() - left.len();
         let bad = (ErrorKind::Length(left.len()), at);
-        let Some((&[kind, hi, lo], rest)) = left.split_first_chunk::<3>() else {
-            return Err(bad);
-        };
-        let len = usize::from(u16::from_be_bytes([hi, lo]));
+        let (kind, tlv, rest) = wide_tlv(left).ok_or(bad)?;
         let fits = match kind {
-            1 => len == 7,                                // Label-Index, RFC 8669 §3.1
-            3 => len >= 8 && (len - 2).is_multiple_of(6), // Originator SRGB, §3.2
+            1 => tlv.len() == 7,                                      // Label-Index
+            3 => tlv.len() >= 8 && (tlv.len() - 2).is_multiple_of(6), // Originator SRGB
+            5 | 6 => srv6_service_fits(tlv),
             _ => true,
         };
         if !fits {
-            return Err((ErrorKind::Length(len), at));
+            return Err((ErrorKind::Length(tlv.len()), at));
         }
-        left = rest.get(len..).ok_or(bad)?;
+        left = rest;
     }
     Ok(())
+}
+
+/// One octet of type, two of length: type, value, the rest.
+fn wide_tlv(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[kind, hi, lo], rest) = octets.split_first_chunk::<3>()?;
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([hi, lo])))?;
+    Some((kind, value, rest))
+}
+
+/// RFC 9252 §2 and §3.1: a reserved octet, then at least one sub-TLV; SID information (1) has 21
+/// octets and sub-sub-TLVs.
+fn srv6_service_fits(tlv: &[u8]) -> bool {
+    let Some((_, mut left)) = tlv.split_first() else {
+        return false;
+    };
+    let mut count = 0;
+    while !left.is_empty() {
+        match wide_tlv(left) {
+            Some((1, information, _)) if information.len() < 21 => return false,
+            Some((_, _, rest)) => left = rest,
+            None => return false,
+        }
+        count += 1;
+    }
+    count > 0
 }
 
 fn check_tunnels(value: &[u8]) -> Result<(), (ErrorKind, usize)> {

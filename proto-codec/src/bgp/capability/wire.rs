@@ -2,9 +2,9 @@
 //!
 //! A value is parsed by a parser that sees only its own octets, so a wrong length can never reach
 //! into the next capability. A length a capability's RFC does not allow refuses the OPEN (2/0),
-//! because what the peer meant is not known and guessing would negotiate something. Two
-//! exceptions: FQDN is only for display, and an ADD-PATH tuple with an undefined mode makes that
-//! capability count as not understood (RFC 7911 §4); both are then kept as unknown.
+//! because what the peer meant is not known and guessing would negotiate something. One exception:
+//! an ADD-PATH tuple with an undefined mode makes that capability count as not understood (RFC
+//! 7911 §4); it is then kept as unknown.
 
 use bytes::{BufMut, BytesMut};
 use nom::bytes::complete::take;
@@ -65,7 +65,7 @@ fn capability_value(code: u8, value: &[u8]) -> Parsed<'_, Capability> {
             Capability::LongLivedGracefulRestart,
         ))
         .parse(value),
-        73 => Ok(fqdn(value).unwrap_or_else(|_| (&[], unknown(code, value)))),
+        73 => fqdn(value),
         // draft-ietf-idr-bgp-software-version §2: a length octet and the text; what follows is
         // ignored.
         75 => map(
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn lengths_the_rfcs_do_not_allow_are_refused() {
-        let bad: [&[u8]; 12] = [
+        let bad: [&[u8]; 13] = [
             &[1, 3, 0, 1, 0],
             &[2, 1, 0],
             &[3, 5, 0, 1, 0, 1, 255],
@@ -263,6 +263,7 @@ mod tests {
             &[65, 0, 1, 4, 0, 1, 0, 1, 65, 1],
             &[69, 3, 0, 1, 1],
             &[71, 3, 0, 1, 1],
+            &[73, 3, 255, 65, 66],
             &[75, 2, 255, 65],
         ];
         for octets in bad {
@@ -276,14 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn display_only_capabilities_never_refuse() {
-        assert_eq!(
-            decode(&[73, 3, 255, 65, 66]),
-            Ok(vec![Capability::Unknown {
-                code: 73,
-                value: vec![255, 65, 66]
-            }])
-        );
+    fn values_nobody_defined_are_kept() {
         assert_eq!(
             decode(&[75, 1, 0]),
             Ok(vec![Capability::SoftwareVersion(vec![])])
