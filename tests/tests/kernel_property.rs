@@ -41,13 +41,15 @@ enum Act {
     Restart,
 }
 
-const PREFIXES: [&str; 6] = [
+const PREFIXES: [&str; 7] = [
     "10.1.0.0/24",
     "10.1.1.0/24",
     "10.1.0.0/16",
     "2001:db8::/32",
     "2001:db8:1::/48",
     "10.9.9.9/32",
+    // Connected while link 2 is up.
+    "fd00:2::/64",
 ];
 
 /// Connected, recursive over the static route, and unreachable ones.
@@ -115,7 +117,12 @@ fn perform(driven: &mut Driven, act: &Act) {
             id.into_iter()
                 .for_each(|id| driven.kernel.foreign_delete_next_hop(id));
         }
-        Act::Static(true) if driven.kernel.routes.contains_key(&(net("fd00:3::/64"), 0)) => {
+        Act::Static(true)
+            if driven
+                .kernel
+                .routes
+                .contains_key(&(net("fd00:3::/64"), 256)) =>
+        {
             let recursive = hop("fd00:3::9", 3);
             driven.kernel.foreign_add(net("fd77::/64"), 5, recursive);
         }

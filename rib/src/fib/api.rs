@@ -101,7 +101,8 @@ pub enum KernelEvent {
         /// When it is tried again.
         retry_in: Duration,
     },
-    /// Another protocol holds a route with our prefix, metric and table: ours waits.
+    /// Another protocol holds a route with our prefix, metric and table, or the prefix is a
+    /// network directly on a link: ours waits.
     Conflict {
         /// The route.
         prefix: IpNet,

@@ -261,6 +261,7 @@ impl Fib {
         for (prefix, found) in routes {
             if !touched.contains(&prefix) {
                 self.view.set_routes(prefix, found);
+                self.routes.enqueue(prefix);
             }
         }
     }

@@ -96,22 +96,19 @@ impl Fib {
             },
         };
         let stale = self.routes.set_stale(prefix, false);
-        if record.placed == wanted {
+        let metric = slot.metric(&self.config);
+        let holder = self.view.holder(prefix, metric);
+        let inherited = matches!(holder, Some((by, false)) if Some(by) == self.predecessor);
+        if record.placed == wanted && !matches!(holder, Some((_, true))) {
             self.stats.adopted += u64::from(stale);
             self.routes.succeeded(prefix);
             return None;
         }
-        let metric = slot.metric(&self.config);
-        if let Some(protocol) = self.view.holder(prefix, metric) {
+        if let Some((protocol, _)) = holder.filter(|_| !inherited) {
             self.routes.blocked(prefix, now);
             self.route_event(KernelEvent::Conflict { prefix, protocol });
-            // What was before, in the other place, is not wanted even so.
-            let elsewhere = record.placed.slot() != Some(slot);
-            return if elsewhere {
-                self.plan_end(prefix)
-            } else {
-                None
-            };
+            // What is there of ours, in the other place or before a connected route, goes.
+            return self.plan_end(prefix);
         }
         let target = match record.want {
             Want::Set(id) if self.inline => RouteTarget::Paths(self.sets.get(id)?.members.clone()),
@@ -124,7 +121,8 @@ impl Fib {
             prefix,
             metric,
             target,
-            replace: record.placed.slot() == Some(slot)
+            replace: inherited
+                || record.placed.slot() == Some(slot)
                 || self.routes.extras.contains(&(prefix, metric)),
         })
     }
@@ -331,6 +329,9 @@ impl Fib {
             // What lay there as superfluous has become the right thing.
             let metric = slot.metric(&self.config);
             self.routes.extras.remove(&(prefix, metric));
+        }
+        if let Some((by, _)) = self.predecessor.zip(placed.slot()) {
+            self.view.drop_inherited(prefix, by);
         }
         self.set_placed(prefix, placed);
     }

@@ -30,7 +30,7 @@ impl Fib {
         if !usable && was_usable {
             self.next_hops.link_lost(index);
         }
-        self.kick(now);
+        self.look_at_vacated(now);
         if usable != was_usable && self.ready {
             self.audit.suspect(now);
         }
@@ -46,8 +46,15 @@ impl Fib {
         let name = link.name;
         let gone = InterfaceChange::Gone { index, name };
         self.event(KernelEvent::Interface(gone));
-        self.kick(now);
+        self.look_at_vacated(now);
         self.audit.suspect(now);
+    }
+
+    fn look_at_vacated(&mut self, now: Instant) {
+        self.kick(now);
+        for prefix in self.view.take_vacated() {
+            self.routes.enqueue(prefix);
+        }
     }
 
     /// An address appeared on an interface, or went.
@@ -112,12 +119,14 @@ impl Fib {
         if route.table == self.config.table && route.protocol == self.config.protocol {
             self.own_route(now, &route, source);
         } else if !self.written_over(now, &route, source) {
+            let prefix = route.prefix;
             match source {
-                Source::Dump => self.audit.shadow(route),
+                Source::Dump => return self.audit.shadow(route),
                 Source::Foreign { replaced } => self.view.put_route(route, replaced),
                 Source::Kernel => self.view.put_route(route, false),
             }
-            self.kick(now);
+            // It may be a connected route that ours would hide.
+            self.enqueue(now, prefix);
         }
     }
 

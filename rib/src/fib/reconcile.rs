@@ -53,6 +53,8 @@ pub struct Fib {
     /// Extras are left alone until then, after the kernel refused to delete one.
     pub(super) extras_held: Option<Instant>,
     pub(super) burst: Option<Burst>,
+    /// Our own protocol number until the last reconfiguration: its routes may be written over.
+    pub(super) predecessor: Option<u8>,
     events: VecDeque<KernelEvent>,
 }
 
@@ -83,6 +85,7 @@ impl Fib {
             resync_deadline: None,
             extras_held: None,
             burst: None,
+            predecessor: None,
             events: VecDeque::new(),
             config,
         }
@@ -226,6 +229,7 @@ impl Fib {
     pub fn rebuilt(&self, config: KernelConfig, now: Instant) -> Self {
         let mut fresh = Self::new(config, now);
         fresh.stats = self.stats;
+        fresh.predecessor = Some(self.config.protocol);
         for (prefix, record) in &self.routes.map {
             let route = match record.want {
                 Want::Nothing => None,

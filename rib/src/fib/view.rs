@@ -70,6 +70,8 @@ pub(super) struct View {
     /// How many prefixes of each (IPv6?, length) there are, for the longest match.
     lengths: BTreeMap<(bool, u8), usize>,
     changed: Changed,
+    /// Prefixes whose routes went with their interface: a route of ours may have waited for that.
+    vacated: Vec<IpNet>,
 }
 
 impl View {
@@ -81,7 +83,12 @@ impl View {
             routes: BTreeMap::new(),
             lengths: BTreeMap::new(),
             changed: Changed::default(),
+            vacated: Vec::new(),
         }
+    }
+
+    pub(super) fn take_vacated(&mut self) -> Vec<IpNet> {
+        std::mem::take(&mut self.vacated)
     }
 
     pub(super) fn take_changed(&mut self) -> Changed {
@@ -122,17 +129,20 @@ impl View {
     }
 
     fn drop_routes_through(&mut self, index: u32) {
-        let emptied: Vec<IpNet> = self
-            .routes
-            .iter_mut()
-            .filter_map(|(prefix, routes)| {
-                for route in routes.iter_mut() {
-                    route.hops.retain(|hop| hop.interface != index);
-                }
-                routes.retain(|r| !r.hops.is_empty() || r.kind != ObservedKind::Unicast);
-                routes.is_empty().then_some(*prefix)
-            })
-            .collect();
+        let mut emptied = Vec::new();
+        for (prefix, routes) in &mut self.routes {
+            let before = routes.len();
+            for route in routes.iter_mut() {
+                route.hops.retain(|hop| hop.interface != index);
+            }
+            routes.retain(|r| !r.hops.is_empty() || r.kind != ObservedKind::Unicast);
+            if routes.len() != before {
+                self.vacated.push(*prefix);
+            }
+            if routes.is_empty() {
+                emptied.push(*prefix);
+            }
+        }
         for prefix in emptied {
             self.routes.remove(&prefix);
             self.count(prefix, false);
@@ -289,11 +299,30 @@ impl View {
         }
     }
 
-    /// The protocol that holds a place of our table, if it is not ours.
-    pub(super) fn holder(&self, prefix: IpNet, metric: u32) -> Option<u8> {
+    /// The protocol that keeps a route of ours out, and whether that is because the prefix is a
+    /// network on a link of ours (else the other holds the very place).
+    ///
+    /// Connected networks come before everything learned (administrative distance 0 elsewhere).
+    /// IPv4's have metric 0 and win by themselves; IPv6's have 256 and would be hidden, together
+    /// with all neighbors on the link.
+    pub(super) fn holder(&self, prefix: IpNet, metric: u32) -> Option<(u8, bool)> {
         let mut list = self.routes.get(&prefix)?.iter();
-        list.find(|r| r.table == self.table && r.metric == metric)
-            .map(|r| r.protocol)
+        let connected = |r: &ObservedRoute| {
+            r.metric > metric
+                && r.kind == ObservedKind::Unicast
+                && r.hops.iter().all(|hop| hop.gateway.is_none())
+        };
+        list.find(|r| r.table == self.table && (r.metric == metric || connected(r)))
+            .map(|r| (r.protocol, connected(r)))
+    }
+
+    /// Our own former protocol's route was written over.
+    pub(super) fn drop_inherited(&mut self, prefix: IpNet, protocol: u8) {
+        let mut routes = self.routes_of(prefix).iter();
+        let found = routes.find(|r| r.table == self.table && r.protocol == protocol);
+        if let Some(route) = found.cloned() {
+            self.drop_route(&route);
+        }
     }
 
     pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {

@@ -196,7 +196,9 @@ impl Driven {
                 }
             };
             let holder = self.kernel.routes.get(&place).map(|route| route.protocol);
-            if holder != Some(STATIC) {
+            // Connected networks come first.
+            let connected = self.kernel.routes.contains_key(&(*prefix, 256));
+            if holder != Some(STATIC) && (place.1 != METRIC || !connected) {
                 expected.insert(place, hops);
             }
         }

@@ -66,6 +66,11 @@ pub struct FakeKernel {
     pub route_deletes: usize,
 }
 
+/// What Linux gives to connected networks.
+fn connected_metric(net: IpNet) -> u32 {
+    if net.addr().is_ipv4() { 0 } else { 256 }
+}
+
 fn refused(errno: i32) -> Result<(), OpError> {
     let text = None;
     Err(OpError { errno, text })
@@ -110,8 +115,9 @@ impl FakeKernel {
                 protocol: KERNEL,
                 way: Way::Hops(vec![hop]),
             };
-            self.routes.insert((net, 0), route);
-            self.tell_route(net, 0, Source::Kernel);
+            let metric = connected_metric(net);
+            self.routes.insert((net, metric), route);
+            self.tell_route(net, metric, Source::Kernel);
         }
     }
 
@@ -236,8 +242,8 @@ impl FakeKernel {
             return;
         }
         self.addresses.remove(&(index, net));
-        if self.routes.contains_key(&(net.trunc(), 0)) {
-            self.remove_route(net.trunc(), 0, Source::Kernel, true);
+        if self.routes.contains_key(&(net.trunc(), 256)) {
+            self.remove_route(net.trunc(), 256, Source::Kernel, true);
         }
         // Whoever had set static routes over it takes them back.
         let through = |way: &Way| match way {

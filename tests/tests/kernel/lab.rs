@@ -8,7 +8,7 @@
 //!
 //! What the kernel holds is read through iproute2's JSON, as any other user of the table would.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -63,6 +63,22 @@ pub fn ip(words: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {words}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs many `ip` commands in one process; errors of single ones do not matter.
+pub fn batch(commands: impl Iterator<Item = String>) {
+    let mut child = Command::new("ip")
+        .args(["-force", "-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ip of iproute2");
+    let mut stdin = child.stdin.take().expect("piped above");
+    for command in commands {
+        writeln!(stdin, "{command}").expect("ip reads its input");
+    }
+    drop(stdin);
+    child.wait().expect("ip ends");
 }
 
 /// Runs `ip -j` and parses what it prints.
@@ -121,6 +137,10 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    pub fn of(handle: KernelHandle, events: Receiver<KernelEvent>) -> Self {
+        Self { handle, events }
+    }
+
     /// Starts and waits until the first dump is in; returns how many routes were adopted.
     pub fn start(config: &KernelConfig) -> (Self, usize) {
         let (sender, events) = channel();
