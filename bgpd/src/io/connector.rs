@@ -37,10 +37,13 @@ pub fn spawn(node: &Rc<Node>, request: ConnectRequest) {
         match outcome.and_then(|stream| Ok((stream.local_addr()?, stream))) {
             Ok((local, stream)) => {
                 let remote = request.remote;
-                node.step(|speaker, now| {
+                let wanted = node.step(|speaker, now| {
                     speaker.handle_connected(now, request.conn, local, remote)
                 });
-                conn::spawn(&node, request.conn, stream);
+                // Given up in the very moment it succeeded: dropping the stream closes it.
+                if wanted {
+                    conn::spawn(&node, request.conn, stream);
+                }
             }
             Err(error) => {
                 let kind = error.kind();

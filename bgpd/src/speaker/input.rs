@@ -23,6 +23,9 @@ use super::port::{Admission, ConnId};
 use crate::event::Event;
 use crate::session::{Command, ConnEvent, Direction, Disposition, Restart, maximum_prefixes};
 
+/// Errors of a neighbor that are said each; after that only every doubling.
+const MALFORMED_SAID: u64 = 16;
+
 /// What an UPDATE asks for beyond the tables.
 enum Verdict {
     /// Nothing.
@@ -65,23 +68,26 @@ impl Speaker {
         Admission::Accepted { conn, options }
     }
 
-    /// A connection that was asked for is open.
+    /// A connection that was asked for is open; `false` if it was given up meanwhile.
     pub fn handle_connected(
         &mut self,
         now: Instant,
         key: ConnId,
         local: SocketAddr,
         remote: SocketAddr,
-    ) {
+    ) -> bool {
+        let wanted = self.conns.get(key).is_some();
+        let direction = Direction::Outbound;
         self.conn_event(
             now,
             key,
             ConnEvent::Opened {
-                direction: Direction::Outbound,
+                direction,
                 local,
                 remote,
             },
         );
+        wanted
     }
 
     /// A connection that was asked for did not come about.
@@ -254,12 +260,15 @@ fn apply_update(
         }
     };
     for error in &update.errors {
-        count(&mut entry.malformed, error);
-        let text = error.to_string();
-        out.event(Event::Malformed {
-            neighbor: entry.address,
-            text,
-        });
+        let so_far = count(&mut entry.malformed, error);
+        // A neighbor that sends nothing else must not fill the log: the counters tell the rest.
+        if so_far <= MALFORMED_SAID || so_far.is_power_of_two() {
+            let text = format!("{error} (error {so_far})");
+            out.event(Event::Malformed {
+                neighbor: entry.address,
+                text,
+            });
+        }
     }
     up.last_update = now;
     let outcome = rib.update(entry.slot, &update);
@@ -278,9 +287,11 @@ fn end_of_rib(up: &mut Up, family: Family) {
     }
 }
 
-fn count(counters: &mut super::peers::MalformedCounters, error: &AttrError) {
+/// Counts an error; answers how many there were.
+fn count(counters: &mut super::peers::MalformedCounters, error: &AttrError) -> u64 {
     match error.reaction {
         Reaction::TreatAsWithdraw => counters.treat_as_withdraw += 1,
         Reaction::Discard | Reaction::Reset(_) => counters.attribute_discard += 1,
     }
+    counters.treat_as_withdraw + counters.attribute_discard
 }

@@ -199,7 +199,7 @@ impl Speaker {
         }
         let sockets_differ = assemble::socket_options(&old) != assemble::socket_options(&new)
             || old.settings.local_address != new.settings.local_address
-            || assemble::remote(&old) != assemble::remote(&new);
+            || kind(&old) != kind(&new);
         if planned || sockets_differ || !effect.reset.is_empty() {
             self.reset_for_config(now, slot);
         } else if up {
@@ -244,6 +244,12 @@ impl Speaker {
             assemble::peer_session(slot, &entry.neighbor, &up.established, &self.host, policies);
         self.rib.peer_changed(session);
     }
+}
+
+/// How a neighbor stands to us; its routes are sorted by that.
+fn kind(neighbor: &Neighbor) -> (bool, bool) {
+    let settings = &neighbor.settings;
+    (settings.internal, settings.route_reflector_client)
 }
 
 /// What sessions, routes and tables are built on stays as it is until the daemon starts anew; the
