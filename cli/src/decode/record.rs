@@ -208,8 +208,26 @@ fn attributes_json(attributes: &Attributes) -> Value {
     if let Some((asn, address)) = attributes.aggregator {
         put("aggregator", json!(format!("{asn} {address}")));
     }
+    let lists = lists(attributes);
+    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        put(key, json!(list));
+    }
+    if let Some(id) = attributes.originator_id {
+        put("originatorId", json!(id));
+    }
+    for other in &attributes.unknown {
+        put(
+            &format!("attribute{}", other.type_code),
+            json!(hex(&other.value)),
+        );
+    }
+    Value::Object(fields)
+}
+
+/// The lists of an attribute set, each under its key.
+fn lists(attributes: &Attributes) -> [(&'static str, Vec<String>); 4] {
     let large = attributes.large_communities.iter();
-    let lists: [(&str, Vec<String>); 4] = [
+    [
         (
             "communities",
             attributes
@@ -241,18 +259,5 @@ fn attributes_json(attributes: &Attributes) -> Value {
                 .map(ToString::to_string)
                 .collect(),
         ),
-    ];
-    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-        put(key, json!(list));
-    }
-    if let Some(id) = attributes.originator_id {
-        put("originatorId", json!(id));
-    }
-    for other in &attributes.unknown {
-        put(
-            &format!("attribute{}", other.type_code),
-            json!(hex(&other.value)),
-        );
-    }
-    Value::Object(fields)
+    ]
 }

@@ -1,8 +1,8 @@
 //! Writing JSON as it comes: a stack of open objects, members appended one by one.
 //!
 //! A table of a million routes must not be built in memory to be printed, so the containers are
-//! opened and closed by hand and only the rows are values. Members are indented by two spaces as FRR
-//! does for small answers; a row stands on one line.
+//! opened and closed by hand and only the rows are values. Members are indented by two spaces as
+//! FRR does for small answers; a row stands on one line.
 
 use std::io::{self, Write};
 

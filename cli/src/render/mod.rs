@@ -1,10 +1,13 @@
 //! From views to what an operator reads: FRR's columns, or FRR's JSON.
 //!
 //! A [`Renderer`] is fed an answer as it arrives and writes at once; only what a column needs to
-//! know ahead (the longest name of a summary block) is kept. [`renderer`] has one arm per request, and
-//! each renderer one arm per view it can get, so a new request without a form does not compile.
+//! know ahead (the longest name of a summary block) is kept. [`renderer`] has one arm per request,
+//! and each renderer one arm per view it can get, so a new request without a form does not
+//! compile.
 
 pub mod detail;
+#[cfg(test)]
+mod fixtures;
 pub mod format;
 pub mod json;
 pub mod neighbor;

@@ -3,12 +3,12 @@
 //! [`Capture`] takes the octets of a file as they are read and yields packets; [`segment()`] finds
 //! the TCP segment in one; [`Stream`] puts the segments of one direction in order. Link layers:
 //! Ethernet (with VLAN tags), Linux cooked (v1, v2), raw IP, BSD loopback. Formats:
-//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng (section header, interface description, enhanced
-//! and simple packet blocks; others are skipped).
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng (section header, interface description,
+//! enhanced and simple packet blocks; others are skipped).
 //!
-//! What it refuses: files that are neither, and packets above [`PACKET_LEN_MAX`]. IP fragments other
-//! than the first and encrypted or tunnelled packets are not looked into; they count as packets
-//! without a segment. Every buffer is bounded.
+//! What it refuses: files that are neither, and packets above [`PACKET_LEN_MAX`]. IP fragments
+//! other than the first and encrypted or tunnelled packets are not looked into; they count as
+//! packets without a segment. Every buffer is bounded.
 
 mod capture;
 mod segment;

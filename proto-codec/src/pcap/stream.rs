@@ -1,8 +1,8 @@
 //! One direction of a TCP connection, its octets in order.
 //!
-//! Segments may come twice, overlapping, or out of order. What is ahead of a gap waits until the gap
-//! closes; when more than [`PENDING_MAX`] waits, or at the end of the capture, the gap is given up
-//! and reported, because a capture that missed a packet never gets it again.
+//! Segments may come twice, overlapping, or out of order. What is ahead of a gap waits until the
+//! gap closes; when more than [`PENDING_MAX`] waits, or at the end of the capture, the gap is
+//! given up and reported, because a capture that missed a packet never gets it again.
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,8 @@
 //!
 //! Back-pressure: a reply channel holds [`REPLIES_MAX`] rows. When a client reads slowly the
 //! channel fills, [`Replies::row`] waits (or [`Replies::try_row`] says `Full`), and the daemon's
-//! scan simply stops there: nothing is queued for a pager. A daemon that scans a table keeps a cursor and goes
-//! on when [`Replies::ready`] resolves.
+//! scan simply stops there: nothing is queued for a pager. A daemon that scans a table keeps a
+//! cursor and goes on when [`Replies::ready`] resolves.
 //!
 //! Bounds: [`CONNECTIONS_MAX`] connections, one request at a time on each, [`CALLS_MAX`] requests
 //! waiting for the daemon. Two daemons on one socket are refused by a lock file beside the socket,

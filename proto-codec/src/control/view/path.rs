@@ -1,8 +1,8 @@
 //! Views of routes: a prefix with its paths, in a table or in full, and the steps of `explain`.
 //!
 //! AS paths and best-path reasons travel as text in the spelling FRR prints (`65002 {1,2}`),
-//! because both renderers print them unchanged and a table row must stay small. Communities travel as
-//! numbers: the CLI knows the well-known names.
+//! because both renderers print them unchanged and a table row must stay small. Communities travel
+//! as numbers: the CLI knows the well-known names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
