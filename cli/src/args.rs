@@ -86,17 +86,23 @@ pub fn split_line(line: &str) -> Vec<String> {
     words
 }
 
+/// Options of commands that take a value.
+const VALUED: [&str; 2] = ["--format", "--config"];
+
 /// Moves `--format X` and other options behind the words they belong to, where the grammar has
 /// them. A trailing `json` stays the last word.
 pub fn options_last(words: Vec<String>) -> Vec<String> {
     let (mut front, mut back) = (Vec::new(), Vec::new());
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        if word == "--format" {
+        let assigned = word
+            .split_once('=')
+            .filter(|(name, _)| VALUED.contains(name));
+        if VALUED.contains(&word.as_str()) {
             back.push(word);
             back.extend(words.next());
-        } else if let Some(value) = word.strip_prefix("--format=") {
-            back.extend(["--format".to_owned(), value.to_owned()]);
+        } else if let Some((name, value)) = assigned {
+            back.extend([name.to_owned(), value.to_owned()]);
         } else if word.starts_with("--") {
             back.push(word);
         } else {

@@ -19,23 +19,33 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// The words that may follow a bar.
+    pub const NAMES: [&'static str; 4] = ["include", "exclude", "begin", "count"];
+
     /// Reads the words after the bar.
     ///
     /// # Errors
     /// A sentence that says what may stand there.
     pub fn parse(words: &[String]) -> Result<Self, String> {
-        const NAMES: [&str; 4] = ["include", "exclude", "begin", "count"];
         let Some((typed, text)) = words.split_first() else {
-            return Err(format!("after `|` one of {} is expected", NAMES.join(", ")));
+            return Err(format!(
+                "after `|` one of {} is expected",
+                Self::NAMES.join(", ")
+            ));
         };
-        let fitting: Vec<_> = NAMES
+        let fitting: Vec<_> = Self::NAMES
             .iter()
             .filter(|name| name.starts_with(typed))
             .collect();
         let text = text.join(" ");
         let name = match fitting.as_slice() {
             [name] => **name,
-            _ => return Err(format!("`| {typed}` is not one of {}", NAMES.join(", "))),
+            _ => {
+                return Err(format!(
+                    "`| {typed}` is not one of {}",
+                    Self::NAMES.join(", ")
+                ));
+            }
         };
         match name {
             "count" if text.is_empty() => Ok(Self::Count),

@@ -5,11 +5,13 @@
 //! `complete-words WORD...` prints what may come next.
 
 mod args;
+mod cleanup;
 mod decode;
 mod filter;
 mod grammar;
 mod render;
 mod run;
+mod shell;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -28,7 +30,8 @@ fn main() -> ExitCode {
         socket: args.socket.clone(),
         json: args.json,
     };
-    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    // Not locked: the shell prints too while this buffer is empty.
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout());
     let result = dispatch(&args, &settings, &mut out);
     let flushed = out.flush().map_err(Failure::from);
     match result.and(flushed) {
@@ -57,6 +60,8 @@ fn dispatch(args: &Args, settings: &Settings, out: &mut dyn Write) -> Result<(),
     }
     if !args.words.is_empty() {
         run::run(args.words.clone(), settings, out)?;
+    } else if args.commands.is_empty() {
+        shell::run(settings)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use ctl::client::{Client, ClientError, Item};
 use proto_codec::control::{FaultKind, Request};
 
 use crate::args::options_last;
+use crate::cleanup;
 use crate::decode;
 use crate::filter::{Filtered, split};
 use crate::grammar::{Command, Outcome, help, parse};
@@ -22,6 +23,8 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// The daemon cannot be reached.
 pub const EXIT_UNREACHABLE: u8 = 69;
+/// The configuration is bad.
+pub const EXIT_CONFIG: u8 = 78;
 
 /// The BGP daemon's binary, found beside this one or in PATH.
 const BGPD: &str = "wayfare-bgpd";
@@ -36,7 +39,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(code: u8, text: impl Into<String>) -> Self {
+    /// A failure with its exit code.
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
         Self {
             code,
             text: text.into(),
@@ -108,7 +112,7 @@ pub fn run(words: Vec<String>, settings: &Settings, out: &mut dyn Write) -> Resu
 }
 
 /// The help text, when the last word ends in a question mark.
-fn help_for(words: &[String]) -> Option<String> {
+pub fn help_for(words: &[String]) -> Option<String> {
     let (last, before) = words.split_last()?;
     let partial = last.strip_suffix('?')?;
     Some(help::render(&help::entries(before, partial)))
@@ -120,7 +124,7 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
             ask(&requests, outcome.json || settings.json, settings, out)?;
         }
         Command::Check(file) => daemon(&["--check", "--config", &file])?,
-        Command::Cleanup => daemon(&["--cleanup"])?,
+        Command::Cleanup { config } => cleanup::run(config.as_deref(), &settings.socket, out)?,
         Command::Decode { kind, file, format } => {
             let format = if settings.json {
                 decode::Format::Json

@@ -52,3 +52,27 @@ impl Signals {
         }
     }
 }
+
+/// Keeps SIGINT from ending this process until it is dropped; children are not shielded.
+#[derive(Debug)]
+pub struct InterruptShield {
+    _runtime: tokio::runtime::Runtime,
+    _interrupts: Stream,
+}
+
+/// Shields an interactive program from Ctrl-C, which then only reaches the command it runs.
+///
+/// # Errors
+/// The handler cannot be installed.
+pub fn shield_from_interrupt() -> io::Result<InterruptShield> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let guard = runtime.enter();
+    let interrupts = signal(SignalKind::interrupt())?;
+    drop(guard);
+    Ok(InterruptShield {
+        _runtime: runtime,
+        _interrupts: interrupts,
+    })
+}

@@ -101,13 +101,19 @@ impl<'a> UpdateLines<'a> {
         }
     }
 
+    /// The families of MP attributes in the order of the lines; the deprecated form has none.
+    fn families(&self) -> impl Iterator<Item = (u16, u8)> {
+        let count = if self.message.legacy { 0 } else { 6 };
+        [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+            .into_iter()
+            .take(count)
+    }
+
     fn withdrawals(&self, out: &mut dyn Write) -> io::Result<()> {
         self.withdrawn(out, false, &self.update.withdrawn)?;
-        for afi in [1, 2] {
-            for safi in [1, 2, 3] {
-                if let Some(unreach) = self.update.attributes.unreach_of(afi, safi) {
-                    self.withdrawn(out, afi == 2, &unreach.nlri)?;
-                }
+        for (afi, safi) in self.families() {
+            if let Some(unreach) = self.update.attributes.unreach_of(afi, safi) {
+                self.withdrawn(out, afi == 2, &unreach.nlri)?;
             }
         }
         Ok(())
@@ -125,6 +131,8 @@ impl<'a> UpdateLines<'a> {
         for prefix in nlri {
             write!(out, "{}|W|{peer}|{asn}|", self.head)?;
             match prefix.path_id {
+                // There one static buffer holds both addresses of the line, the peer's last.
+                None if self.message.legacy => writeln!(out, "{peer}/{}", prefix.len)?,
                 Some(id) => writeln!(out, "{}|{id}", network(prefix, v6))?,
                 None => writeln!(out, "{}", network(prefix, v6))?,
             }
@@ -136,14 +144,15 @@ impl<'a> UpdateLines<'a> {
         let attributes = &self.update.attributes;
         let next_hop = attributes.next_hop.unwrap_or(Ipv4Addr::BROADCAST);
         let (pref, med) = preferences(attributes);
-        let classic = format!("{}|{next_hop}|{pref}|{med}|", path_and_origin(attributes));
+        // The deprecated form forgets the bar before the communities.
+        let bar = if self.message.legacy { "" } else { "|" };
+        let path = path_and_origin(attributes);
+        let classic = format!("{path}|{next_hop}|{pref}|{med}{bar}");
         self.announced(out, false, &self.update.announced, &classic)?;
-        for afi in [1, 2] {
-            for safi in [1, 2, 3] {
-                if let Some(reach) = attributes.reach_of(afi, safi) {
-                    let fields = reach_fields(attributes, reach);
-                    self.announced(out, afi == 2, &reach.nlri, &fields)?;
-                }
+        for (afi, safi) in self.families() {
+            if let Some(reach) = attributes.reach_of(afi, safi) {
+                let fields = reach_fields(attributes, reach);
+                self.announced(out, afi == 2, &reach.nlri, &fields)?;
             }
         }
         Ok(())

@@ -21,7 +21,10 @@ pub enum Command {
     /// Check a configuration file.
     Check(String),
     /// Take everything of ours out of the kernel.
-    Cleanup,
+    Cleanup {
+        /// The configuration that says which routes are ours; `None`: the installed one.
+        config: Option<String>,
+    },
     /// Decode a file.
     Decode {
         /// What is in it.
@@ -203,9 +206,12 @@ pub const ROWS: &[Row] = &[
         },
     ),
     plain(
-        "cleanup [bgp]",
+        "cleanup [bgp] [--config FILE]",
         "takes everything of ours out of the kernel, daemons stopped",
-        |_| Ok(Command::Cleanup),
+        |line| {
+            let config = line.value(Slot::File).map(str::to_owned);
+            Ok(Command::Cleanup { config })
+        },
     ),
     plain(
         "check FILE",
@@ -234,6 +240,7 @@ pub const ROWS: &[Row] = &[
 /// Help of words that occur in the middle of commands, or in several.
 pub const WORDS: &[(&str, &str)] = &[
     ("--check", "only say what would change"),
+    ("--config", "the daemon's configuration"),
     ("--format", "how to print it"),
     ("advertised-routes", "what it was sent"),
     ("bestpath", "the best path only"),

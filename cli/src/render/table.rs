@@ -124,7 +124,7 @@ impl Renderer for Text {
     fn tail(&mut self, out: &mut dyn Write, tail: Tail) -> io::Result<()> {
         let (rows, paths) = (self.rows, tail.paths.max(self.paths));
         if rows == 0 {
-            return Ok(());
+            return writeln!(out, "No BGP prefixes displayed, {paths} exist");
         }
         match self.kind {
             Kind::Table => writeln!(out, "\nDisplayed {rows} routes and {paths} total paths"),
