@@ -8,12 +8,18 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use nom::Parser;
+use nom::combinator::map;
+use nom::multi::length_data;
+use nom::number::complete::{be_u8, be_u16};
+
 use super::attr::block::MpAttr;
 use super::attr::{NextHop, table};
 use super::nlri::Nlri;
 use super::update::{DecodeContext, prefixes, update_error};
 use crate::afi::{AfiSafi, Family};
 use crate::error::{DecodeError, ErrorKind};
+use crate::input::{Parsed, Stop};
 
 /// Flow specifications, RFC 8955 §4 and §8.
 const SAFI_FLOW: u8 = 133;
@@ -33,16 +39,9 @@ pub(crate) enum HopSource<'a> {
     Mp(&'a [u8], Option<NextHop>, usize),
 }
 
-/// The family in front of an MP attribute's value, and what follows.
-pub(crate) fn family_of(value: &[u8]) -> Option<(AfiSafi, &[u8])> {
-    let (&[hi, lo, safi], rest) = value.split_first_chunk::<3>()?;
-    Some((
-        AfiSafi {
-            afi: u16::from_be_bytes([hi, lo]),
-            safi,
-        },
-        rest,
-    ))
+/// The family in front of an MP attribute's value.
+pub(crate) fn family_of(value: &[u8]) -> Parsed<'_, AfiSafi> {
+    map((be_u16, be_u8), |(afi, safi)| AfiSafi { afi, safi }).parse(value)
 }
 
 /// RFC 7606 §3 c with §7.11: wrong flags of an MP attribute reset.
@@ -60,14 +59,10 @@ pub(crate) fn reach<'a>(
 ) -> Result<Option<Routes<'a>>, DecodeError> {
     check_flags(14, &mp)?;
     let bad = |kind, inside| update_error(9, kind, mp.at + inside);
-    let too_short = || bad(ErrorKind::Length(mp.value.len()), 0);
-    let (pair, rest) = family_of(mp.value).ok_or_else(too_short)?;
-    let (&hop_len, rest) = rest.split_first().ok_or_else(too_short)?;
-    let (hop, rest) = rest
-        .split_at_checked(usize::from(hop_len))
-        .ok_or_else(too_short)?;
     // RFC 4760 §3: the reserved octet is ignored, but it is there.
-    let (_, octets) = rest.split_first().ok_or_else(too_short)?;
+    let head = (family_of, length_data(be_u8), be_u8).parse(mp.value);
+    let (octets, (pair, hop, _)) =
+        head.map_err(|_: nom::Err<Stop>| bad(ErrorKind::Length(mp.value.len()), 0))?;
     let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
     else {
         let octets_at = mp.at + mp.value.len() - octets.len();
@@ -82,7 +77,7 @@ pub(crate) fn reach<'a>(
         _ => {
             let kind = ErrorKind::NextHopLength {
                 family: pair,
-                len: hop_len,
+                len: u8::try_from(hop.len()).unwrap_or(u8::MAX),
             };
             return Err(bad(kind, 3));
         }

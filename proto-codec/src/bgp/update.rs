@@ -16,6 +16,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use nom::Parser;
+use nom::multi::length_data;
+use nom::number::complete::be_u16;
 use smallvec::SmallVec;
 
 use super::HEADER_LEN;
@@ -27,6 +30,7 @@ use super::nlri::Nlri;
 use super::notification::{Notification, code};
 use crate::afi::{AfiSafi, Family};
 use crate::error::{AttrError, DecodeError, ErrorKind, Reaction};
+use crate::input::{Stop, consumed};
 
 /// How a peer's UPDATEs are to be read. Made by [`super::Negotiated::decode_context`]; the last
 /// three fields are configuration.
@@ -117,15 +121,18 @@ struct Sections<'a> {
 }
 
 fn split(body: &[u8]) -> Result<Sections<'_>, DecodeError> {
-    let section = |octets| -> Option<(&[u8], &[u8])> {
-        let (len, rest): (&[u8; 2], _) = <[u8]>::split_first_chunk(octets)?;
-        rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
-    };
     // RFC 4271 §6.3: lengths that exceed the message are a Malformed Attribute List.
-    let bad = |at| update_error(1, ErrorKind::SectionLength, at);
-    let (withdrawn, rest) = section(body).ok_or_else(|| bad(HEADER_LEN))?;
+    let bad = |stop: nom::Err<Stop>| {
+        update_error(
+            1,
+            ErrorKind::SectionLength,
+            HEADER_LEN + consumed(body, &stop),
+        )
+    };
+    let section = |octets| length_data(be_u16).parse(octets).map_err(bad);
+    let (rest, withdrawn) = section(body)?;
+    let (nlri, attrs) = section(rest)?;
     let attrs_at = HEADER_LEN + 4 + withdrawn.len();
-    let (attrs, nlri) = section(rest).ok_or_else(|| bad(attrs_at - 2))?;
     Ok(Sections {
         withdrawn: (withdrawn, HEADER_LEN + 2),
         attrs: (attrs, attrs_at),
@@ -200,7 +207,7 @@ impl<'a> Update<'a> {
     }
 
     fn not_negotiated(&mut self, type_code: u8, mp: Option<MpAttr<'_>>) {
-        let Some((mp, (family, _))) = mp.and_then(|mp| Some((mp, family_of(mp.value)?))) else {
+        let Some((mp, family)) = mp.and_then(|mp| Some((mp, family_of(mp.value).ok()?.1))) else {
             return;
         };
         self.report(type_code, ErrorKind::FamilyNotNegotiated(family), mp.at);
@@ -220,8 +227,8 @@ impl<'a> Update<'a> {
             return Ok(());
         };
         check_flags(15, &mp)?;
-        let (pair, rest) = family_of(mp.value)
-            .ok_or_else(|| update_error(9, ErrorKind::Length(mp.value.len()), mp.at))?;
+        let (rest, pair) = family_of(mp.value)
+            .map_err(|_| update_error(9, ErrorKind::Length(mp.value.len()), mp.at))?;
         let Some(family) = Family::from_afi_safi(pair).filter(|family| family.pick(ctx.families))
         else {
             check_skipped(pair, rest, mp.at + 3)?;

@@ -28,6 +28,7 @@ pub mod community;
 pub mod edit;
 pub mod read;
 pub mod table;
+pub(crate) mod tlv;
 
 use as_path::AsPath;
 use edit::AttrEdit;

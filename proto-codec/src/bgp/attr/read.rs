@@ -129,7 +129,7 @@ impl AttrSet {
 
     /// The metric of the first AIGP TLV, RFC 7311 §3.
     pub fn aigp(&self) -> Option<u64> {
-        super::check::aigp_metric(self.value(26)?)
+        super::tlv::aigp_metric(self.value(26)?)
     }
 
     /// ONLY_TO_CUSTOMER, RFC 9234 §5.
