@@ -203,8 +203,13 @@ impl AttrSet {
         attrs: impl Iterator<Item = RawAttr<'a>> + Clone,
         next_hop: NextHop,
     ) -> Self {
-        let size: usize = attrs.clone().map(|attr| attr.value.len() + 4).sum();
-        let mut octets = Vec::with_capacity(size + 32);
+        // Exact, so that boxing the octets does not move them.
+        let size: usize = attrs.clone().map(|attr| wire_len(attr.value.len())).sum();
+        let hop_len = match next_hop {
+            NextHop::V4(_) => wire_len(4),
+            NextHop::V6 { link_local, .. } => 16 * (1 + usize::from(link_local.is_some())),
+        };
+        let mut octets = Vec::with_capacity(size + hop_len);
         let mut set = Self {
             hash: 0,
             octets: Box::default(),
@@ -324,6 +329,11 @@ impl AttrSet {
     pub fn heap_len(&self) -> usize {
         self.octets.len()
     }
+}
+
+/// Octets of an attribute with a value of this length.
+const fn wire_len(value_len: usize) -> usize {
+    value_len + if value_len > 255 { 4 } else { 3 }
 }
 
 /// Appends one attribute in wire form and returns where its value starts.
