@@ -100,4 +100,29 @@ mod tests {
         }
         assert!(page.contains("\\fBshow\\fR [\\fBip\\fR] \\fBbgp\\fR"));
     }
+
+    /// The command list of `docs/cli.md`.
+    fn commands() -> String {
+        let mut text = String::from("```\n");
+        for row in ROWS {
+            let json = if row.json { " [json]" } else { "" };
+            let _ = writeln!(text, "{}{json}\n        {}", row.pattern, row.help);
+        }
+        text + "```\n"
+    }
+
+    #[test]
+    fn the_documentation_lists_every_command() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+        let text = std::fs::read_to_string(file).unwrap();
+        let (head, rest) = text.split_once("UPDATE_EXPECT=1 -->\n").unwrap();
+        let (listed, tail) = rest.split_once("<!-- end of commands -->").unwrap();
+        let wanted = commands();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            let text = format!("{head}UPDATE_EXPECT=1 -->\n{wanted}<!-- end of commands -->{tail}");
+            std::fs::write(file, text).unwrap();
+        } else {
+            assert_eq!(listed, wanted);
+        }
+    }
 }

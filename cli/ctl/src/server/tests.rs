@@ -150,12 +150,8 @@ fn a_client_that_leaves_is_noticed() {
         let reader = tokio::task::spawn_blocking({
             let path = path.clone();
             move || {
-                drop(
-                    Client::connect(&path)
-                        .unwrap()
-                        .call(&Request::ShowMemory)
-                        .unwrap(),
-                )
+                let mut client = Client::connect(&path).unwrap();
+                client.call(&Request::ShowMemory).unwrap();
             }
         });
         let call = server.recv().await;
