@@ -8,6 +8,7 @@
 mod lab;
 
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use lab::{
     Kernel, Monitor, PATIENCE, batch, cable, destinations, gateways, in_namespace, ip, nothing,
@@ -91,10 +92,10 @@ fn lost_notifications_are_noticed_and_made_up_for() {
         kernel.wait("the gate", |e| {
             matches!(e, KernelEvent::NextHop { .. }).then_some(())
         });
-        // More than any receive buffer holds without privilege, then what must be repaired.
+        // More than any receive buffer holds, then what must be repaired.
         let flood = (0..200_u32).flat_map(|n| {
             let route = move |verb: &str| format!("route {verb} 10.{n}.{n}.0/24 dev v1 metric 9");
-            (0..100).flat_map(move |_| [route("add"), route("del")])
+            (0..300).flat_map(move |_| [route("add"), route("del")])
         });
         batch(flood.chain((0..50).map(|n| format!("route del {} proto 186", prefix(n)))));
         resume.send(()).unwrap();
@@ -296,5 +297,37 @@ fn watching_writes_nothing() {
         });
         assert_eq!(destinations("proto 186"), ["10.99.0.0/16"]);
         assert_eq!(kernel.handle.stats().routes_written, 0);
+    });
+}
+
+#[test]
+fn an_idle_thread_sleeps() {
+    in_namespace("an_idle_thread_sleeps", || {
+        cable(1);
+        let (kernel, _) = Kernel::start(&KernelConfig::default());
+        kernel.put(vec![
+            unicast("10.244.0.0/16", &["10.0.1.2"]),
+            unicast("10.245.0.0/16", &["192.0.2.1"]),
+        ]);
+        let switches = || {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+            let statuses = tasks.map(|task| {
+                let path = task.unwrap().path().join("status");
+                std::fs::read_to_string(path).unwrap_or_default()
+            });
+            let of_kernel = statuses.filter(|status| status.starts_with("Name:\tkernel\n"));
+            let lines: Vec<String> = of_kernel
+                .flat_map(|status| status.lines().map(str::to_owned).collect::<Vec<_>>())
+                .filter(|line| line.contains("ctxt_switches"))
+                .collect();
+            let numbers = lines.iter().filter_map(|line| line.split('\t').nth(1));
+            numbers.map(|n| n.parse::<u64>().unwrap()).sum::<u64>()
+        };
+        // Nothing happens for half a second, once the audit after the links' start is over.
+        while kernel.event_within(Duration::from_millis(700)).is_some() {}
+        let before = switches();
+        assert!(kernel.event_within(Duration::from_millis(500)).is_none());
+        let woken = switches() - before;
+        assert!(woken < 10, "woken {woken} times with nothing to do");
     });
 }

@@ -1,7 +1,7 @@
 //! One small record for each prefix: what it should be, what the kernel has, and whether it is in
 //! line to be written.
 //!
-//! A full table is a million of these, so a record is 24 bytes and knows sets and groups by
+//! A full table is a million of these, so a record is 28 bytes and knows sets and groups by
 //! number only. The map is ordered: dumps resume at a prefix, and nothing depends on a hash.
 //!
 //! A prefix has two possible places in our table, one for each metric: that of unicast routes and

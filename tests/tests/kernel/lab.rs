@@ -182,6 +182,11 @@ impl Kernel {
         })
     }
 
+    /// The next event, if there is one within that time.
+    pub fn event_within(&self, time: Duration) -> Option<KernelEvent> {
+        self.events.recv_timeout(time).ok()
+    }
+
     /// Looks at the counters after each event, and now and then, until `done`.
     pub fn until(&self, what: &str, done: impl Fn(&KernelStats) -> bool) {
         let deadline = Instant::now() + PATIENCE;
