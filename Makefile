@@ -15,7 +15,7 @@ help:
 	@echo "make demo HEADLESS=1 the same as pass/fail with the measured figures"
 	@echo "make test            formatting, lints, every test, against real routers too"
 	@echo "make lint            formatting and lints alone"
-	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (nightly Rust)"
+	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (cargo-fuzz)"
 	@echo "make peers           build the peers' root directory"
 
 setup:

@@ -150,7 +150,7 @@ fn every_message_means_what_stands_beside_it() {
             other => panic!("{}: unexpected {other:?}", case.name),
         }
     }
-    println!("{tally:?}");
+    println!("MEASURED bgp-wire: {tally:?}");
     assert!(tally.messages >= 190 && tally.routes >= 60, "{tally:?}");
 }
 
