@@ -10,7 +10,7 @@
 //!   a  fewest AS hops                   the same
 //!   b  lowest ORIGIN                    the same
 //!   c  lowest MED                       among paths of one neighbor AS only, whatever the order of
-//!                                       arrival (FRR: "deterministic-med", here always); no MED = 0
+//!                                       arrival (FRR's deterministic-med); no MED is 0
 //!   d  eBGP over iBGP                   the same
 //!   e  lowest IGP metric                the same; what is left is equal enough for ECMP
 //!   -  RFC 5004                         the current best stays, among eBGP paths

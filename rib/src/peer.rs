@@ -130,6 +130,9 @@ pub struct RibConfig {
     /// Addresses of this router: a route whose next hop is one of them is refused
     /// (RFC 4271 §5.1.3).
     pub own_addresses: Vec<IpAddr>,
+    /// Segments (of about 64 KiB) an update group keeps for members that are behind; who is further
+    /// behind catches up alone.
+    pub log_segments: usize,
     /// Routes are handed out for the kernel (`poll_fib`).
     pub fib: bool,
     /// Seeds the hash tables.
@@ -148,6 +151,7 @@ impl RibConfig {
             default_local_pref: 100,
             track_next_hops: false,
             own_addresses: Vec::new(),
+            log_segments: crate::group::LOG_SEGMENTS,
             fib: false,
             seed: 0,
         }

@@ -1,9 +1,9 @@
 //! Why a route is used, or not, and why a peer is told of it, or not.
 //!
 //! Every step calls the function that decided when the route came: the import policy over the
-//! attributes as received, the decision process over the paths, the export rules and the export policy over
-//! the best path. A second implementation that only explains would sooner or later explain
-//! something else than what happens.
+//! attributes as received, the decision process over the paths, the export rules and the export
+//! policy over the best path. A second implementation that only explains would sooner or later
+//! explain something else than what happens.
 
 use std::net::IpAddr;
 

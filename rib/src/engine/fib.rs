@@ -5,8 +5,8 @@
 //! computed when it is asked for, from the table as it is then; a prefix that changed ten times
 //! since was queued once.
 //!
-//! A best path that starts here is no route of ours in the kernel: it is there already, or a process
-//! serves it. The exception is an aggregate, which the kernel must discard.
+//! A best path that starts here is no route of ours in the kernel: it is there already, or a
+//! process serves it. The exception is an aggregate, which the kernel must discard.
 
 use std::net::IpAddr;
 

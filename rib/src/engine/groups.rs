@@ -27,12 +27,12 @@ impl Groups {
     }
 
     /// The group of a key; `true` when it is new and has to be built.
-    pub fn find_or_create(&mut self, key: GroupKey) -> (GroupId, bool) {
+    pub fn find_or_create(&mut self, key: GroupKey, log_segments: usize) -> (GroupId, bool) {
         if let Some(id) = self.by_key.get(&key) {
             return (*id, false);
         }
         let key = Arc::new(key);
-        let group = Group::new(Arc::clone(&key), &self.seed);
+        let group = Group::new(Arc::clone(&key), log_segments, &self.seed);
         let at = self.list.iter().position(Option::is_none);
         let at = match at.and_then(|at| Some((at, self.list.get_mut(at)?))) {
             Some((at, free)) => {

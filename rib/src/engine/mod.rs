@@ -1,8 +1,8 @@
 //! The engine: one struct that owns the tables and is driven by its caller.
 //!
 //! Input: [`Rib::peer_up`], [`Rib::update`], [`Rib::originate`], [`Rib::next_hop_changed`] and a
-//! few more. Then [`Rib::settle`]. Output, pulled: [`Rib::poll_ready`] names peers with something to
-//! read, [`Rib::poll_transmit`] yields their bytes, [`Rib::poll_fib`] kernel routes,
+//! few more. Then [`Rib::settle`]. Output, pulled: [`Rib::poll_ready`] names peers with something
+//! to read, [`Rib::poll_transmit`] yields their bytes, [`Rib::poll_fib`] kernel routes,
 //! [`Rib::poll_next_hop_interest`] next hops to watch.
 //!
 //! ```text

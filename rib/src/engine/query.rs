@@ -1,4 +1,8 @@
 //! Looking things up: one route, and counters.
+//!
+//! Exact lookups cost one probe; the longest match one per prefix length in use. Counters of peers
+//! are kept as routes come and go and cost nothing to read; the memory figures walk the tables, a
+//! few milliseconds for a million prefixes, so ask for them when an operator does.
 
 use std::net::IpAddr;
 

@@ -3,8 +3,8 @@
 //! A table of a million prefixes is a hash table, and an operator wants it sorted. A
 //! [`ScanCursor`] first collects the prefixes in slices, sorting each, and then merges the slices
 //! while it hands out rows; between two calls the engine serves routes. Prefixes are collected,
-//! not routes: each is looked up again when its row is made, so rows are as fresh as the moment they
-//! are made, a prefix that has gone is left out, and one that came meanwhile may be missing.
+//! not routes: each is looked up again when its row is made, so rows are as fresh as the moment
+//! they are made, a prefix that has gone is left out, and one that came meanwhile may be missing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use proto_codec::afi::Family;
 use proto_codec::bgp::{RefreshSubtype, RouteRefresh, encode_end_of_rib};
 
@@ -137,7 +137,8 @@ impl Rib {
         self.regroup(slot);
     }
 
-    /// The peer asks for everything again (RFC 2918); `enhanced`: with markers around it (RFC 7313).
+    /// The peer asks for everything again (RFC 2918); `enhanced`: with markers around it (RFC
+    /// 7313).
     pub fn refresh_out(&mut self, slot: PeerSlot, family: Family, enhanced: bool) {
         let group = self
             .core
@@ -206,7 +207,9 @@ impl Rib {
         if key.add_path != AddPathTx::Off {
             set(&mut self.core.add_path, family, true);
         }
-        let (id, is_new) = self.groups.find_or_create(key);
+        let (id, is_new) = self
+            .groups
+            .find_or_create(key, self.core.config.log_segments);
         if is_new && let Some(group) = self.groups.get_mut(id) {
             for_family!(family, A => {
                 let plane = A::plane_mut(&mut self.planes);
@@ -278,11 +281,11 @@ impl Rib {
             return;
         };
         let known = from.known_to(slot);
-        let marker: Option<Bytes> = from.owed_marker(slot);
+        let owed = from.owed_to(slot);
         if let Some(group) = self.groups.get_mut(new) {
             let plane = A::plane(&self.planes);
             with_env::<A, _>(plane, &self.core, |env| {
-                group.move_in(slot, marker, &known, env);
+                group.move_in(slot, owed, &known, env);
             });
             release_freed(A::plane_mut(&mut self.planes), group);
         }

@@ -26,7 +26,7 @@ pub(crate) type OutId = u32;
 pub(crate) struct OutEntry {
     /// What to announce; nothing is a withdrawal or an unused entry.
     pub attr: OutAttr,
-    /// The segment it was last told in.
+    /// The segment it was last told in; 0 when it never was, or when all have forgotten it.
     pub seq: u32,
     /// Slot of the source + 1; the top bit says dirty.
     source: u16,
@@ -262,13 +262,17 @@ impl AdjOut {
         let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
-        let before = entry.told();
+        let (before, last_seq) = (entry.told(), entry.seq);
         if fits {
             entry.tell(seq);
         } else {
             entry.tell_nothing(seq);
         }
         let after = entry.told();
+        if before.is_none() && after.is_none() {
+            // Nothing was told, so the segment that said "forget" is still the last word.
+            entry.seq = last_seq;
+        }
         if before != after {
             self.recount(before, after);
         }
@@ -285,6 +289,13 @@ impl AdjOut {
         if let Some(source) = after {
             self.told += 1;
             *self.told_of.entry(source).or_default() += 1;
+        }
+    }
+
+    /// Notes that every member has read the segment an entry was forgotten in.
+    pub fn forgotten_by_all(&mut self, id: OutId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.seq = 0;
         }
     }
 

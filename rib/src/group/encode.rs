@@ -210,7 +210,9 @@ impl Group {
         self.withdraw(&had, env, &mut writer.buffer);
         writer.visible(Visible::All);
         for item in items {
-            self.adj.tell(item.id, seq, false);
+            if self.adj.tell(item.id, seq, false) {
+                self.tombstones.push_back((seq, item.id));
+            }
         }
     }
 
@@ -232,8 +234,8 @@ impl Group {
         for item in run {
             if self.adj.tell(item.id, seq, true) {
                 self.tombstones.push_back((seq, item.id));
-            } else {
-                // It came and went before anybody was told.
+            } else if self.adj.get(item.id).is_some_and(|entry| entry.seq == 0) {
+                // It came and went before anybody was told, and nobody is yet to forget it.
                 self.freed.extend(self.adj.free(item.id));
             }
         }

@@ -58,7 +58,7 @@ impl GroupKey {
         };
         Self {
             rewrite,
-            encode: session.encode.clone(),
+            encode: session.encode,
             add_path: family.pick(session.add_path_tx),
             export: Arc::clone(&session.export),
             neighbor: session.export.uses_neighbor.then_some(session.address),

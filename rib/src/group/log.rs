@@ -17,8 +17,8 @@ use crate::peer::PeerSlot;
 
 /// Octets at which a segment is closed; one message more may fit behind.
 pub(crate) const SEGMENT_OCTETS: usize = 64 << 10;
-/// Segments kept at most.
-pub(crate) const LOG_SEGMENTS_MAX: usize = 64;
+/// Segments kept at most, unless configured otherwise.
+pub(crate) const LOG_SEGMENTS: usize = 64;
 /// Octets kept at most.
 pub(crate) const LOG_OCTETS_MAX: usize = 4 << 20;
 
@@ -85,15 +85,31 @@ impl Segment {
 }
 
 /// The segments of a group, oldest first, numbered from 1 without gaps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Log {
     segments: VecDeque<Segment>,
     /// Number of the newest segment ever made.
     newest: u32,
     octets: usize,
+    segments_max: usize,
 }
 
 impl Log {
+    /// An empty log of at most `segments_max` segments.
+    pub fn new(segments_max: usize) -> Self {
+        Self {
+            segments: VecDeque::new(),
+            newest: 0,
+            octets: 0,
+            segments_max: segments_max.max(1),
+        }
+    }
+
+    /// Segments kept at most.
+    pub fn segments_max(&self) -> usize {
+        self.segments_max
+    }
+
     /// Number of the newest segment; 0 before the first.
     pub fn newest(&self) -> u32 {
         self.newest
@@ -117,7 +133,7 @@ impl Log {
 
     /// Whether another segment would exceed the bounds.
     pub fn is_full(&self) -> bool {
-        self.segments.len() >= LOG_SEGMENTS_MAX || self.octets >= LOG_OCTETS_MAX
+        self.segments.len() >= self.segments_max || self.octets >= LOG_OCTETS_MAX
     }
 
     /// Appends a segment.
@@ -208,7 +224,7 @@ mod tests {
 
     #[test]
     fn numbers_have_no_gaps() {
-        let mut log = Log::default();
+        let mut log = Log::new(LOG_SEGMENTS);
         assert_eq!((log.oldest(), log.newest()), (1, 0));
         for _ in 0..3 {
             log.push(Segment::default());

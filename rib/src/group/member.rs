@@ -1,8 +1,8 @@
 //! Where each member of a group is, and how one that is behind catches up.
 //!
 //! A member is *attached*: at some segment of the log, like everybody else; or *scanning*: it
-//! walks the Adj-RIB-Out itself and is sent whatever it may not know. A first dump, a peer that was too slow for
-//! the log and a route refresh are the same walk with different bounds:
+//! walks the Adj-RIB-Out itself and is sent whatever it may not know. A first dump, a peer that
+//! was too slow for the log and a route refresh are the same walk with different bounds:
 //!
 //! | | announce entries told after | withdraw entries forgotten after |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! | fell behind at segment s | s - 1 | s - 1 |
 //! | route refresh at segment s | (all) | s - 1 |
 //!
-//! Dirty entries are left out: they will be in a later segment, which the member reads after it
-//! has attached. A walk remembers the newest segment at its start; at its end the member
+//! Dirty entries are not announced: they will be in a later segment, which the member reads after
+//! it has attached. A walk remembers the newest segment at its start; at its end the member
 //! attaches behind that one, or, if the log has moved on, walks again for the difference only.
 //! Either way it holds a position and nothing else, however slow it is.
 //!
@@ -25,7 +25,7 @@ use bytes::{Bytes, BytesMut};
 use proto_codec::afi::AddressFamily;
 
 use super::encode::Item;
-use super::log::{LOG_SEGMENTS_MAX, SEGMENT_OCTETS, Segment};
+use super::log::{SEGMENT_OCTETS, Segment};
 use super::{Env, Group, OutEntry, OutId};
 use crate::attr::OutAttr;
 use crate::peer::PeerSlot;
@@ -81,6 +81,13 @@ impl Member {
 pub(crate) struct Announced {
     pub dest: DestId,
     pub path_id: u32,
+}
+
+/// What a peer that changes groups takes along.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    private: VecDeque<Bytes>,
+    marker: Option<Bytes>,
 }
 
 impl Group {
@@ -152,7 +159,8 @@ impl Group {
         };
         let withdraw_after = match member.state {
             State::Attached { seq, .. } => Some(seq.saturating_sub(1)),
-            State::Walking(walk) => walk.withdraw_after,
+            // What a first walk has told so far was there at its target.
+            State::Walking(walk) => Some(walk.withdraw_after.unwrap_or(walk.target)),
         };
         let walk = Walk {
             at: 0,
@@ -271,7 +279,7 @@ impl Group {
         };
         let next = walk.target + 1;
         let state = if next >= self.log.oldest() {
-            let patience = u32::try_from(LOG_SEGMENTS_MAX).unwrap_or(u32::MAX);
+            let patience = u32::try_from(self.log.segments_max()).unwrap_or(u32::MAX);
             if let Some((_, due)) = &mut member.marker {
                 due.get_or_insert(newest.saturating_add(patience));
             }
@@ -393,7 +401,7 @@ impl Group {
     pub fn move_in<A: AddressFamily>(
         &mut self,
         slot: PeerSlot,
-        marker: Option<Bytes>,
+        owed: Owed,
         known: &[Announced],
         env: &Env<'_, A>,
     ) {
@@ -415,17 +423,23 @@ impl Group {
             }
         }
         if let Some(member) = self.members.get_mut(&slot) {
-            member.marker = marker.map(|marker| (marker, None));
+            member.marker = owed.marker.map(|marker| (marker, None));
+            member.private = owed.private;
             if !out.is_empty() {
                 member.private.push_back(out.freeze());
             }
         }
     }
 
-    /// Takes the marker a member is still owed, to hand it to another group.
-    pub fn owed_marker(&self, slot: PeerSlot) -> Option<Bytes> {
-        let (marker, _) = self.members.get(&slot)?.marker.as_ref()?;
-        Some(marker.clone())
+    /// What a member must get whatever group it is in: messages for it alone, and its marker.
+    pub fn owed_to(&self, slot: PeerSlot) -> Owed {
+        let member = self.members.get(&slot);
+        Owed {
+            private: member
+                .map(|member| member.private.clone())
+                .unwrap_or_default(),
+            marker: member.and_then(|member| Some(member.marker.as_ref()?.0.clone())),
+        }
     }
 
     /// What a member has been told about one destination: attributes and path identifier.
@@ -445,13 +459,12 @@ impl Group {
 
 /// What a walk owes a member of one entry: attributes and source to announce, or a withdrawal.
 fn owed(entry: &OutEntry, member: PeerSlot, walk: &Walk) -> Option<(OutAttr, PeerSlot)> {
-    if entry.is_dirty() {
-        return None;
-    }
     match entry.told().filter(|source| *source != member) {
         Some(source) => {
             let news = walk.announce_after.is_none_or(|after| entry.seq > after);
-            news.then_some((entry.attr, source))
+            // What a dirty entry was told as is no longer known, and what it will be is yet to
+            // come, in a segment that this member reads.
+            (news && !entry.is_dirty()).then_some((entry.attr, source))
         }
         None => {
             let forgotten = walk.withdraw_after.is_some_and(|after| entry.seq > after);

@@ -25,6 +25,7 @@ use proto_codec::afi::{AddressFamily, Family};
 
 pub(crate) use adjout::{AdjOut, OutEntry, OutId, Wish};
 pub(crate) use key::GroupKey;
+pub(crate) use log::LOG_SEGMENTS;
 
 use crate::attr::{Interner, OutAttr, SourceOfPath};
 use crate::hash::Seed;
@@ -78,13 +79,13 @@ pub(crate) struct Group {
 impl Group {
     /// A group without members; the engine offers it every destination and then calls
     /// [`Group::built`].
-    pub fn new(key: Arc<GroupKey>, seed: &Seed) -> Self {
+    pub fn new(key: Arc<GroupKey>, log_segments: usize, seed: &Seed) -> Self {
         let add_path = key.add_path != AddPathTx::Off;
         Self {
             adj: AdjOut::new(add_path, seed),
             key,
             stats: GroupStats::default(),
-            log: Log::default(),
+            log: Log::new(log_segments),
             batch: Batch::default(),
             members: BTreeMap::new(),
             walkers: BTreeMap::new(),
@@ -197,9 +198,10 @@ impl Group {
                 return;
             }
             self.tombstones.pop_front();
-            // It may have come back to life since, or died again later.
-            let dead = |entry: &OutEntry| entry.is_idle() && entry.seq == seq;
-            if self.adj.get(id).is_some_and(dead) {
+            // It may have been told again since, or be about to.
+            let forgotten = |entry: &OutEntry| entry.told().is_none() && entry.seq == seq;
+            if self.adj.get(id).is_some_and(forgotten) {
+                self.adj.forgotten_by_all(id);
                 self.freed.extend(self.adj.free(id));
             }
         }

@@ -2,9 +2,9 @@
 //!
 //! [`Policy::eval`] walks the rules; a rule tests its cheapest conditions first, prefix before
 //! attributes, text of the AS path last, and that text is printed at most once per route.
-//! Changes are gathered in one edit of the attributes and only made when the policy accepts, unless a later
-//! rule has to look at them (`then = next`). The same walk with a listener is what `explain`
-//! prints, so an explanation can not differ from what happened.
+//! Changes are gathered in one edit of the attributes and only made when the policy accepts,
+//! unless a later rule has to look at them (`then = next`). The same walk with a listener is what
+//! `explain` prints, so an explanation can not differ from what happened.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
