@@ -422,5 +422,6 @@ fn rib_config(config: &Config, host: &Host, seed: u64) -> RibConfig {
         own_addresses: host.addresses.iter().map(|own| own.address).collect(),
         fib: config.kernel.is_some(),
         seed,
+        ..RibConfig::new(config.router.router_id, config.router.asn)
     }
 }
