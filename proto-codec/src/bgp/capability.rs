@@ -1,7 +1,7 @@
 //! Capabilities of the OPEN message (RFC 5492 §4): the types, and how they read to people.
 //!
 //! A capability is a code, a length and a value; [`Capability`] has a variant for each one the
-//! suite acts on or prints, and keeps every other as it came. The wire form is in [`wire`], apart
+//! suite acts on or prints, and keeps every other as it came. The wire form is in `wire`, apart
 //! from the meaning. Values that a later RFC may extend (roles, ADD-PATH modes) are kept even when
 //! unknown, because an unknown value is no error in an OPEN. Names a peer sends are shown with
 //! control characters replaced: they end in logs and terminals.

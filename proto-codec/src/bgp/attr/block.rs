@@ -105,7 +105,7 @@ fn rules(ctx: &DecodeContext) -> PathRules {
 /// Validates every attribute but the MP ones.
 pub(crate) fn parse<'a>(block: &'a [u8], base: usize, ctx: &DecodeContext) -> Parsed<'a> {
     let mut parsed = Parsed::default();
-    let mut seen = [0u64; 4];
+    let mut seen = [0u8; 256];
     let mut attributes = Attributes { octets: block };
     let mut at = base;
     while let Some(attr) = attributes.next() {
@@ -152,16 +152,21 @@ impl<'a> Parsed<'a> {
         &mut self,
         attr: RawAttr<'a>,
         places: (usize, usize),
-        seen: &mut [u64; 4],
+        seen: &mut [u8; 256],
         ctx: &DecodeContext,
     ) {
         let (at, value_at) = places;
-        if let Some(word) = seen.get_mut(usize::from(attr.type_code >> 6)) {
-            let bit = 1 << (attr.type_code & 63);
-            if *word & bit != 0 {
-                return self.error(attr.type_code, ErrorKind::Duplicate, at, Action::Discard);
+        if let Some(times) = seen.get_mut(usize::from(attr.type_code)) {
+            *times = times.saturating_add(1);
+            // Told once per type: a message of nothing but duplicates must not become a report
+            // longer than itself.
+            match *times {
+                1 => {}
+                2 => {
+                    return self.error(attr.type_code, ErrorKind::Duplicate, at, Action::Discard);
+                }
+                _ => return,
             }
-            *word |= bit;
         }
         let Some(row) = table::find(attr.type_code) else {
             return self.take_unknown(attr, at);

@@ -169,12 +169,15 @@ fn rfc7606_3d_a_missing_mandatory_attribute_withdraws() {
 
 #[test]
 fn rfc7606_3g_duplicates_keep_the_first_but_for_mp_attributes() {
-    let update = body(&[], &[ORIGIN, PATH, HOP, &[0x40, 1, 1, 2]], PREFIX);
+    let twice = body(&[], &[ORIGIN, PATH, HOP, &[0x40, 1, 1, 2]], PREFIX);
     let ctx = external();
     let mut cache = AttrCache::new();
-    let update = decode_update(&update, &ctx, &mut cache).unwrap();
+    let update = decode_update(&twice, &ctx, &mut cache).unwrap();
     assert_eq!(update.announce[0].attrs.origin(), crate::bgp::Origin::Igp);
     assert_eq!(update.errors[0].kind, ErrorKind::Duplicate);
+    let flood = body(&[], &[ORIGIN, PATH, HOP, &ORIGIN.repeat(10_000)], PREFIX);
+    let update = decode_update(&flood, &ctx, &mut cache).unwrap();
+    assert_eq!((update.announce.len(), update.errors.len()), (1, 1));
     let reach = reach6(&[0x20; 16], PREFIX6);
     let twice = body(&[], &[ORIGIN, PATH, &reach, &reach], &[]);
     assert_eq!(outcome(&twice, &ctx), Outcome::Reset(3, 1));
