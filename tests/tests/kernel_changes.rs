@@ -60,6 +60,13 @@ fn metric_table_and_protocol_change_without_a_gap() {
             destinations("10.244.0.0/16").is_empty()
         });
         assert_eq!(destinations("table 100"), ["10.244.0.0/16"]);
+        // The [kernel] table is taken out of the configuration.
+        kernel.handle.reconfigure(KernelConfig {
+            watch_only: true,
+            ..KernelConfig::default()
+        });
+        kernel.until("nothing", |_| ip("nexthop show").is_empty());
+        assert!(destinations("table 100").is_empty());
     });
 }
 

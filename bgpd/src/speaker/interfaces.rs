@@ -42,8 +42,8 @@ impl Speaker {
                 self.touch(now);
             }
             KernelEvent::Interface(change) => self.interface_changed(now, change),
-            KernelEvent::Restored { prefix, cause } => {
-                let text = format!("route {prefix} restored: somebody else had it {cause:?}");
+            KernelEvent::Restored { what, cause } => {
+                let text = format!("{what} restored: somebody else had it {cause:?}");
                 self.out.attention(None, text.to_lowercase());
             }
             KernelEvent::Failed {

@@ -69,10 +69,10 @@ pub enum KernelEvent {
         /// What the kernel's routes say of it.
         state: NextHopState,
     },
-    /// Someone else deleted or changed a route of ours; it is being written again.
+    /// Someone else deleted or changed something of ours; it is being written again.
     Restored {
-        /// The route.
-        prefix: IpNet,
+        /// What it was.
+        what: KernelItem,
         /// What the other had done to it.
         cause: Meddling,
     },
@@ -93,7 +93,7 @@ pub enum KernelEvent {
     /// The kernel refused a route or next hop; it is tried again later.
     Failed {
         /// What was to be written.
-        what: FailedItem,
+        what: KernelItem,
         /// `errno` of the answer.
         errno: i32,
         /// The kernel's own words where it gave any (extended ack).
@@ -125,20 +125,18 @@ pub enum KernelEvent {
     },
 }
 
-/// What another user of the table did to a route of ours.
+/// What another user of the table did to something of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meddling {
     /// It was deleted.
     Deleted,
     /// It was replaced by, or changed to, something else.
     Changed,
-    /// A next hop object or group of ours was deleted or changed.
-    NextHop,
 }
 
-/// What a failure is about.
+/// One thing of ours in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailedItem {
+pub enum KernelItem {
     /// A route.
     Route(IpNet),
     /// A next hop object: gateway and interface.
@@ -147,7 +145,7 @@ pub enum FailedItem {
     Group(u32),
 }
 
-impl fmt::Display for FailedItem {
+impl fmt::Display for KernelItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Route(prefix) => write!(f, "route {prefix}"),

@@ -29,6 +29,8 @@ const AUDIT_SHARE: u32 = 50;
 /// After a suspicion: long enough for a flapping link to come to rest.
 const SUSPECT_PAUSE: Duration = Duration::from_millis(500);
 const SUSPECT_SHARE: u32 = 10;
+/// After lost notifications: so many times what a dump takes, from one to the next.
+const OVERRUN_SHARE: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Audit {
@@ -135,12 +137,18 @@ impl Fib {
         self.audit.due().is_some_and(|due| due <= now)
     }
 
-    /// Notifications were lost: everything is to be read again at once.
+    /// Notifications were lost: everything is to be read again, at once or, if a dump is running
+    /// or has just ended, some time after it: in a lasting storm every other picture is enough.
     pub fn overrun(&mut self, now: Instant) {
         self.stats.overruns += 1;
-        self.audit.due = Some(now);
-        self.audit.running = None;
+        let earliest = self.audit.last_end + self.audit.last_took * OVERRUN_SHARE;
+        self.audit.due = Some(now.max(earliest));
         self.event(KernelEvent::Overrun);
+    }
+
+    /// The running dump will not go on.
+    pub fn audit_cancel(&mut self) {
+        self.audit.running = None;
     }
 
     /// A dump starts. An unfinished one is forgotten.
@@ -182,7 +190,7 @@ impl Fib {
         self.kick(now);
     }
 
-    /// All routes are in. False if no dump was running (an overrun has cancelled it).
+    /// All routes are in. False if no dump was running.
     pub fn audit_end(&mut self, now: Instant) -> bool {
         let Some(running) = self.audit.running.take() else {
             return false;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use super::api::{FailedItem, KernelEvent};
+use super::api::{KernelEvent, KernelItem};
 use super::model::{KernelOp, OpError, RouteTarget, errno};
 use super::next_hops::{GroupNews, Refusal};
 use super::reconcile::Fib;
@@ -221,7 +221,7 @@ impl Fib {
                 self.crossed_again(prefix, crossed);
             }
             KernelOp::PutNextHop { id, hop } => {
-                let item = FailedItem::NextHop(hop.gateway, hop.interface);
+                let item = KernelItem::NextHop(hop.gateway, hop.interface);
                 let refusal = self.next_hops.object_done(id, result, now);
                 self.refused(now, item, refusal);
             }
@@ -232,12 +232,12 @@ impl Fib {
             } => {
                 let op = (id, members, must_exist);
                 let (news, refusal) = self.next_hops.group_done(op, result, now);
-                self.refused(now, FailedItem::Group(id), refusal);
+                self.refused(now, KernelItem::Group(id), refusal);
                 self.group_news(news);
             }
             KernelOp::DeleteNextHop { id } => {
                 let (news, refusal) = self.next_hops.delete_done(id, result, now);
-                self.refused(now, FailedItem::Group(id), refusal);
+                self.refused(now, KernelItem::Group(id), refusal);
                 self.group_news(news);
             }
         }
@@ -271,7 +271,7 @@ impl Fib {
         }
     }
 
-    fn refused(&mut self, now: Instant, what: FailedItem, refusal: Option<Refusal>) {
+    fn refused(&mut self, now: Instant, what: KernelItem, refusal: Option<Refusal>) {
         let Some(Refusal { error, retry_in }) = refusal else {
             return;
         };
@@ -303,7 +303,7 @@ impl Fib {
             let retry_in = self.routes.refused(prefix, now);
             if !quiet {
                 let OpError { errno, text } = error;
-                let what = FailedItem::Route(prefix);
+                let what = KernelItem::Route(prefix);
                 self.route_event(KernelEvent::Failed {
                     what,
                     errno,
@@ -374,7 +374,7 @@ impl Fib {
                 self.routes.refused(prefix, now)
             };
             let OpError { errno, text } = error;
-            let what = FailedItem::Route(prefix);
+            let what = KernelItem::Route(prefix);
             self.route_event(KernelEvent::Failed {
                 what,
                 errno,

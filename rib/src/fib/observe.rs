@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::api::{InterfaceChange, KernelEvent, Meddling};
+use super::api::{InterfaceChange, KernelEvent, KernelItem, Meddling};
 use super::model::{Link, ObservedKind, ObservedNextHop, ObservedRoute, Source};
 use super::reconcile::Fib;
 use super::routes::{Placed, Slot};
@@ -89,26 +89,26 @@ impl Fib {
         }
         let changed = self.next_hops.observe(seen);
         self.kick(now);
-        if changed && matches!(source, Source::Foreign { .. }) {
-            self.next_hop_meddled();
+        let foreign = matches!(source, Source::Foreign { .. });
+        if let Some(what) = self.next_hops.item(seen.id).filter(|_| changed && foreign) {
+            self.next_hop_meddled(what, Meddling::Changed);
         }
     }
 
     /// A next hop object or group was deleted.
     pub fn next_hop_gone(&mut self, now: Instant, id: u32, source: Source) {
-        if self.next_hops.gone(id) {
+        let what = self.next_hops.item(id);
+        if let Some(what) = what.filter(|_| self.next_hops.gone(id)) {
             self.kick(now);
             if matches!(source, Source::Foreign { .. }) {
-                self.next_hop_meddled();
+                self.next_hop_meddled(what, Meddling::Deleted);
             }
         }
     }
 
-    fn next_hop_meddled(&mut self) {
+    fn next_hop_meddled(&mut self, what: KernelItem, cause: Meddling) {
         self.stats.restored += 1;
-        let cause = Meddling::NextHop;
-        let prefix = IpNet::default();
-        self.route_event(KernelEvent::Restored { prefix, cause });
+        self.route_event(KernelEvent::Restored { what, cause });
     }
 
     /// A route, new or changed.

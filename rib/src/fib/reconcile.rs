@@ -14,7 +14,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::api::{
-    FibChange, FibRoute, Interface, KernelConfig, KernelEvent, KernelStats, Meddling, NextHopState,
+    FibChange, FibRoute, Interface, KernelConfig, KernelEvent, KernelItem, KernelStats, Meddling,
+    NextHopState,
 };
 use super::audit::Audit;
 use super::hops::{HopKey, Hops};
@@ -418,7 +419,8 @@ impl Fib {
             written: 0,
         });
         self.routes.restore(prefix, now);
-        self.route_event(KernelEvent::Restored { prefix, cause });
+        let what = KernelItem::Route(prefix);
+        self.route_event(KernelEvent::Restored { what, cause });
     }
 
     /// Counters, and gauges as of now.

@@ -31,10 +31,10 @@ pub fn cleanup(config: &KernelConfig) -> io::Result<CleanupReport> {
 /// What is left of a configuration that has been replaced while running.
 pub(super) fn retire(old: &KernelConfig, new: &KernelConfig) -> io::Result<CleanupReport> {
     let mut report = CleanupReport::default();
-    if (old.table, old.protocol) != (new.table, new.protocol) {
+    if new.watch_only || (old.table, old.protocol) != (new.table, new.protocol) {
         remove_routes(old, Some(old.table), &mut report)?;
     }
-    if old.protocol != new.protocol {
+    if new.watch_only || old.protocol != new.protocol {
         remove_next_hops(old, &mut report)?;
     }
     Ok(report)

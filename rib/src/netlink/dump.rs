@@ -49,10 +49,6 @@ impl Dumper {
 
     /// Reads everything but routes, and asks for the first routes.
     pub(super) fn start(&mut self, fib: &mut Fib, now: Instant) -> io::Result<()> {
-        if self.running() {
-            // Cancelled by an overrun: a new socket has no rows of the old dump in it.
-            *self = Self::open()?;
-        }
         fib.audit_begin(now);
         for dump in [Dump::Links, Dump::Addresses, Dump::NextHops] {
             let error = self.read_all(dump, |message| feed(fib, now, message, true))?;

@@ -131,6 +131,7 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
         }
         if self.broken_until.take().is_some() {
             self.sockets = Sockets::open()?;
+            self.fib.audit_cancel();
             self.fib.overrun(now);
         }
         self.listen(now)?;
@@ -138,6 +139,9 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
         self.audit(now)?;
         self.fib.settle();
         self.deliver();
+        if self.fib.config().watch_only {
+            self.finish_retired()?;
+        }
         self.write()?;
         self.deliver();
         Ok(())
@@ -208,7 +212,8 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
                 let old = self.fib.config().clone();
                 if !self.fib.reconfigure(now, config.clone()) {
                     self.fib = self.fib.rebuilt(config, now);
-                    self.retired = Some(old);
+                    // What was never written needs no removal.
+                    self.retired = Some(old).filter(|old| !old.watch_only);
                 }
             }
             Command::Routes(query, reply) => reply(self.fib.page(&query)),

@@ -20,6 +20,7 @@ mod ops;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::api::KernelItem;
 use super::model::{Hop, Member, OpError};
 use super::sets::SetId;
 
@@ -135,6 +136,15 @@ impl NextHops {
     pub(super) fn exists(&self, id: u32) -> bool {
         let group = self.groups.get(&id);
         group.is_some_and(|group| group.state == State::Present)
+    }
+
+    /// What an id of ours stands for.
+    pub(super) fn item(&self, id: u32) -> Option<KernelItem> {
+        if let Some(object) = self.objects.get(&id) {
+            let Hop { gateway, interface } = object.hop;
+            return Some(KernelItem::NextHop(gateway, interface));
+        }
+        self.groups.get(&id).map(|_| KernelItem::Group(id))
     }
 
     /// What the kernel has in a group.
