@@ -4,7 +4,7 @@
 //! scenarios (a restart, a reload, a limit) run in milliseconds and always the same way. Time
 //! moves only when nobody has anything to do, and then straight to the next deadline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,43 @@ pub struct Node {
     pub kernel: BTreeMap<IpNet, FibRoute>,
     pub events: Vec<Event>,
     pub resynced: bool,
+    /// Prefixes asked for since the last start; the others are of an earlier life.
+    asked: BTreeSet<IpNet>,
     keys: BTreeMap<IpNet, Md5Key>,
     running: bool,
+}
+
+/// A bad line.
+pub struct Noise {
+    state: u64,
+    /// One byte of this many is flipped; 0 = none.
+    pub flip_one_in: u64,
+}
+
+impl Noise {
+    /// Noise that is always the same for the same seed.
+    pub fn new(seed: u64, flip_one_in: u64) -> Self {
+        Self {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            flip_one_in,
+        }
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % limit.max(1)
+    }
+
+    fn spoil(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            if self.flip_one_in > 0 && self.below(self.flip_one_in) == 0 {
+                *byte ^= 1 << self.below(8);
+            }
+        }
+    }
 }
 
 /// One end of a connection.
@@ -41,6 +76,10 @@ pub struct Lab {
     links: BTreeMap<End, End>,
     /// Pairs of nodes between which nothing passes.
     cut: Vec<(usize, usize)>,
+    /// Ends whose other end is gone without their knowledge, and where it was.
+    half_open: BTreeMap<End, usize>,
+    /// Bytes arrive in pieces of random size, and now and then one is flipped.
+    pub noise: Option<Noise>,
     ports: u16,
 }
 
@@ -73,6 +112,8 @@ impl Lab {
             nodes: Vec::new(),
             links: BTreeMap::new(),
             cut: Vec::new(),
+            half_open: BTreeMap::new(),
+            noise: None,
             ports: 40_000,
         }
     }
@@ -86,6 +127,7 @@ impl Lab {
             kernel: BTreeMap::new(),
             events: Vec::new(),
             resynced: false,
+            asked: BTreeSet::new(),
             keys: BTreeMap::new(),
             running: true,
         });
@@ -112,12 +154,14 @@ impl Lab {
         for end in ends {
             self.hang_up(end, true);
         }
+        self.half_open.retain(|end, _| end.0 != at);
         let address = self.nodes[at].address.to_string();
         let speaker = self.make(&address, text, at + 100);
         let node = &mut self.nodes[at];
         node.speaker = speaker;
         node.keys.clear();
         node.resynced = false;
+        node.asked.clear();
     }
 
     /// Kills a speaker for good.
@@ -137,6 +181,22 @@ impl Lab {
     /// Loses everything between two speakers, without closing anything.
     pub fn cut(&mut self, a: usize, b: usize) {
         self.cut.push((a.min(b), a.max(b)));
+    }
+
+    /// Lets everything pass again. What was lost on the way is a broken connection at both ends.
+    pub fn heal(&mut self) {
+        let cut = std::mem::take(&mut self.cut);
+        let pairs = self.links.iter().map(|(end, other)| (*end, *other));
+        let broken: Vec<(End, End)> = pairs
+            .filter(|(end, other)| cut.contains(&(end.0.min(other.0), end.0.max(other.0))))
+            .collect();
+        for (end, _) in broken {
+            self.links.remove(&end);
+            let reset = Some(std::io::ErrorKind::ConnectionReset);
+            self.nodes[end.0]
+                .speaker
+                .handle_closed(self.now, end.1, reset);
+        }
     }
 
     /// Puts a new configuration in force; answers with the plan's lines.
@@ -243,6 +303,7 @@ impl Lab {
         let node = &mut self.nodes[at];
         while let Some(change) = node.speaker.poll_fib() {
             progress = true;
+            node.asked.insert(change.prefix);
             match change.route {
                 Some(route) => node.kernel.insert(change.prefix, route),
                 None => node.kernel.remove(&change.prefix),
@@ -275,6 +336,7 @@ impl Lab {
                         .handle_bytes(self.now, peer, &farewell);
                 }
                 self.hang_up((at, conn), false);
+                self.half_open.remove(&(at, conn));
             }
             Action::ListenKey { prefix, key } => {
                 match key {
@@ -282,7 +344,11 @@ impl Lab {
                     None => self.nodes[at].keys.remove(&prefix),
                 };
             }
-            Action::ResyncComplete => self.nodes[at].resynced = true,
+            Action::ResyncComplete => {
+                let node = &mut self.nodes[at];
+                node.resynced = true;
+                node.kernel.retain(|prefix, _| node.asked.contains(prefix));
+            }
             Action::TrackNextHop { address, on: true } => {
                 let state = rib::fib::NextHopState {
                     reachable: true,
@@ -359,11 +425,50 @@ impl Lab {
                 if let Some(&(other, peer)) = self.links.get(&end)
                     && !self.is_cut(end.0, other)
                 {
-                    self.nodes[other]
-                        .speaker
-                        .handle_bytes(self.now, peer, &bytes);
+                    self.arrive((other, peer), &bytes);
                 }
             }
+        }
+        progress | self.answer_half_open()
+    }
+
+    /// Hands bytes to a speaker, in pieces and with errors if there is noise.
+    fn arrive(&mut self, end: End, bytes: &[u8]) {
+        let Some(noise) = &mut self.noise else {
+            return self.nodes[end.0]
+                .speaker
+                .handle_bytes(self.now, end.1, bytes);
+        };
+        let mut bytes = bytes.to_vec();
+        noise.spoil(&mut bytes);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let len = 1 + noise.below(rest.len() as u64) as usize;
+            let (piece, behind) = rest.split_at(len);
+            self.nodes[end.0]
+                .speaker
+                .handle_bytes(self.now, end.1, piece);
+            rest = behind;
+        }
+    }
+
+    /// A kernel answers data for a connection it does not know with a reset.
+    fn answer_half_open(&mut self) -> bool {
+        let mut progress = false;
+        for (end, other) in std::mem::take(&mut self.half_open) {
+            let mut sent = false;
+            while self.nodes[end.0].speaker.poll_transmit(end.1).is_some() {
+                sent = true;
+            }
+            if sent && !self.is_cut(end.0, other) {
+                let reset = Some(std::io::ErrorKind::ConnectionReset);
+                self.nodes[end.0]
+                    .speaker
+                    .handle_closed(self.now, end.1, reset);
+            } else {
+                self.half_open.insert(end, other);
+            }
+            progress |= sent;
         }
         for node in &mut self.nodes {
             while node.speaker.poll_ready().is_some() {}
@@ -377,7 +482,9 @@ impl Lab {
             return;
         };
         self.links.remove(&other);
-        if !self.is_cut(end.0, other.0) {
+        if self.is_cut(end.0, other.0) {
+            self.half_open.insert(other, end.0);
+        } else {
             let error = broken.then_some(std::io::ErrorKind::ConnectionReset);
             self.nodes[other.0]
                 .speaker
