@@ -49,8 +49,7 @@ impl Daemon {
     /// # Panics
     /// If it ends or stays silent: with its log.
     pub fn start(name: &str, config: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("wayfare-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("the temporary directory is writable");
+        let dir = fresh_directory(name);
         std::fs::write(dir.join("bgpd.toml"), config).expect("the directory is writable");
         let log = File::create(dir.join("log")).expect("the directory is writable");
         let child = Command::new(binary("wayfare-bgpd"))
@@ -124,6 +123,19 @@ impl Daemon {
         assert!(output.status.success(), "wayfare {words:?}: {error}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// A directory nobody else uses: process ids repeat, in their namespaces and after a crash.
+fn fresh_directory(name: &str) -> PathBuf {
+    let candidates = (0_u32..).map(|n| std::env::temp_dir().join(format!("wayfare-{name}-{n}")));
+    for dir in candidates {
+        match std::fs::create_dir(&dir) {
+            Ok(()) => return dir,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("{}: {error}", dir.display()),
+        }
+    }
+    unreachable!("some number is free")
 }
 
 impl Drop for Daemon {

@@ -21,7 +21,9 @@ pub fn entered(name: &str) -> bool {
     if !nix::unistd::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--pid", "--fork", "--kill-child", "--"]);
+    // Its own /proc, for the process ids of its own children.
+    command.args(["--net", "--pid", "--fork", "--mount-proc"]);
+    command.args(["--kill-child", "--"]);
     command
         .arg(this)
         .args(["--exact", name, "--nocapture"])

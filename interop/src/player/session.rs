@@ -2,7 +2,7 @@
 //!
 //! A thread reads the socket and keeps a [`Table`]; the test waits for conditions on it with a
 //! deadline. Keepalives go out from the reader's idle loop, so that a test that computes for a
-//! while does not lose its session.
+//! while does not lose its session; while the test itself sends, its messages do as well.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -46,6 +46,8 @@ pub struct Seen {
 #[derive(Debug, Default)]
 struct Shared {
     seen: Mutex<Seen>,
+    /// Held while octets are written, so that no KEEPALIVE gets into the middle of a message.
+    writing: Mutex<()>,
     changed: Condvar,
 }
 
@@ -114,6 +116,11 @@ impl Player {
     /// # Errors
     /// Those of the socket.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let _writing = self
+            .shared
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.stream.write_all(bytes)
     }
 
@@ -184,12 +191,21 @@ impl Reader {
                 return self.end(ended);
             }
             if Instant::now() >= keepalive_due {
-                let established = self.lock().established;
-                if established && self.stream.write_all(&wire::keepalive()).is_err() {
+                if self.keep_alive().is_err() {
                     return self.end(Ended::Closed);
                 }
                 keepalive_due = Instant::now() + KEEPALIVE_EVERY;
             }
+        }
+    }
+
+    fn keep_alive(&mut self) -> io::Result<()> {
+        if !self.lock().established {
+            return Ok(());
+        }
+        match self.shared.writing.try_lock() {
+            Ok(_writing) => self.stream.write_all(&wire::keepalive()),
+            Err(_) => Ok(()),
         }
     }
 
