@@ -4,3 +4,4 @@
 //! same file), so that what a long run finds can be replayed by a test.
 
 pub mod check;
+pub mod files;
