@@ -361,3 +361,28 @@ fn next_hops_are_tracked_through_the_kernels_routes() {
     ];
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn a_refusal_of_everything_is_told_in_part_and_heals() {
+    let mut driven = started(1);
+    driven.want(unicast("10.0.0.0/24", &["10.0.1.2"]));
+    driven.quiet();
+    for n in 0..500 {
+        driven.want(unicast(
+            &format!("10.2.{}.{}/32", n / 250, n % 250),
+            &["10.0.1.2"],
+        ));
+    }
+    driven.kernel.refuse = 2000;
+    driven.quiet();
+    let failed = |e: &&KernelEvent| matches!(e, KernelEvent::Failed { errno: 12, .. });
+    let told = driven.events.iter().filter(failed).count();
+    let stats = driven.fib.stats();
+    assert_eq!(stats.errors, 500);
+    assert_eq!(told as u64 + stats.events_suppressed, 500);
+    assert!(told <= 100, "{told}");
+    assert_eq!(stats.routes_failing, 500);
+    driven.pass(Duration::from_secs(60));
+    driven.check();
+    assert_eq!(driven.fib.stats().routes_failing, 0);
+}

@@ -125,7 +125,11 @@ impl Audit {
 
     pub(super) fn shadow(&mut self, route: ObservedRoute) {
         if let Some(running) = &mut self.running {
-            running.routes.entry(route.prefix).or_default().push(route);
+            let found = running.routes.entry(route.prefix).or_default();
+            // Without IPv6 the kernel answers a dump of its routes with those of IPv4.
+            if !found.contains(&route) {
+                found.push(route);
+            }
         }
     }
 }

@@ -64,6 +64,7 @@ impl Fib {
         if let Some(burst) = self.burst.take()
             && burst.written > 0
         {
+            self.routes.shrink();
             self.event(KernelEvent::Installed {
                 routes: self.routes.placed,
                 written: burst.written,

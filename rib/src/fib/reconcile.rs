@@ -28,9 +28,10 @@ use super::view::{Changed, View};
 /// Routes of an earlier run go at the latest this long after the start (FRR's default too).
 pub const RESYNC_MAX: Duration = Duration::from_secs(360);
 
-/// Events of a kind that can come once per route, kept until they are polled. A burst beyond
-/// that is counted in `events_suppressed`; the counters of the kind itself stay exact.
-const ROUTE_EVENTS_MAX: usize = 256;
+/// Events of the kinds that can come once per route, told within a second. A burst beyond that
+/// (no permission for any of a million routes) is counted in `events_suppressed`; the counters
+/// of the kind itself stay exact.
+const ROUTE_EVENTS_A_SECOND: usize = 100;
 
 /// Desired and observed state of the kernel, and the difference between them.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub struct Fib {
     /// Our own protocol number until the last reconfiguration: its routes may be written over.
     pub(super) predecessor: Option<u8>,
     events: VecDeque<KernelEvent>,
+    /// Route events told since then.
+    told: (Instant, usize),
 }
 
 /// Writing since the kernel side was last idle.
@@ -88,6 +91,7 @@ impl Fib {
             burst: None,
             predecessor: None,
             events: VecDeque::new(),
+            told: (now, 0),
             config,
         }
     }
@@ -384,6 +388,9 @@ impl Fib {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.kick(now);
+        if now.saturating_duration_since(self.told.0) >= Duration::from_secs(1) {
+            self.told = (now, 0);
+        }
         self.routes.handle_timeout(now);
         self.next_hops.handle_timeout(now);
         if self.extras_held.is_some_and(|at| at <= now) {
@@ -405,7 +412,8 @@ impl Fib {
 
     /// An event that every route can cause: bounded.
     pub(super) fn route_event(&mut self, event: KernelEvent) {
-        if self.events.len() < ROUTE_EVENTS_MAX {
+        if self.told.1 < ROUTE_EVENTS_A_SECOND {
+            self.told.1 += 1;
             self.events.push_back(event);
         } else {
             self.stats.events_suppressed += 1;

@@ -210,6 +210,13 @@ impl Routes {
         Some(prefix)
     }
 
+    /// Gives back the memory of a long line that has been worked off.
+    pub(super) fn shrink(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
     pub(super) fn pending(&self) -> usize {
         self.queue.len()
     }
