@@ -14,7 +14,7 @@ use lab::{
     Kernel, Monitor, PATIENCE, batch, cable, destinations, gateways, in_namespace, ip, nothing,
     unicast,
 };
-use rib::fib::{InterfaceChange, KernelConfig, KernelEvent, RouteQuery};
+use rib::fib::{FibRoute, InterfaceChange, KernelConfig, KernelEvent, RouteQuery};
 use rib::netlink::{KernelHandle, interfaces};
 
 #[test]
@@ -336,5 +336,83 @@ fn an_idle_thread_sleeps() {
         assert!(kernel.event_within(Duration::from_millis(500)).is_none());
         let woken = switches() - before;
         assert!(woken < 10, "woken {woken} times with nothing to do");
+    });
+}
+
+#[test]
+fn routes_carry_their_next_hops_where_there_are_no_objects() {
+    in_namespace(
+        "routes_carry_their_next_hops_where_there_are_no_objects",
+        || {
+            (1..=2).for_each(cable);
+            let config = KernelConfig {
+                next_hop_objects: false,
+                ..KernelConfig::default()
+            };
+            let wanted = [
+                unicast("10.244.0.0/16", &["10.0.1.2", "10.0.2.2"]),
+                unicast("10.245.0.0/16", &["10.0.2.2"]),
+                unicast("10.246.0.0/16", &["fd00:1::2", "fd00:2::2"]),
+                unicast("10.247.0.0/16", &["fd00:1::2"]),
+                unicast("2001:db8::/32", &["fd00:1::2", "fd00:2::2"]),
+            ];
+            let check = || {
+                assert_eq!(gateways("10.244.0.0/16"), ["10.0.1.2", "10.0.2.2"]);
+                assert_eq!(gateways("10.245.0.0/16"), ["10.0.2.2"]);
+                assert_eq!(gateways("10.246.0.0/16"), ["fd00:1::2", "fd00:2::2"]);
+                assert_eq!(gateways("10.247.0.0/16"), ["fd00:1::2"]);
+                assert_eq!(gateways("2001:db8::/32"), ["fd00:1::2", "fd00:2::2"]);
+                assert_eq!(ip("nexthop show"), "");
+            };
+            let (kernel, _) = Kernel::start(&config);
+            kernel.put(wanted.to_vec());
+            check();
+            drop(kernel);
+            let (kernel, adopted) = Kernel::start(&config);
+            assert_eq!(adopted, 5);
+            kernel.put(wanted.to_vec());
+            kernel.handle.resync_complete();
+            check();
+            ip("link set w1 down");
+            kernel.until("one path", |_| gateways("10.244.0.0/16") == ["10.0.2.2"]);
+            kernel.until("one path", |_| gateways("2001:db8::/32") == ["fd00:2::2"]);
+            kernel.until("no path", |_| gateways("10.247.0.0/16").is_empty());
+            ip("link set w1 up");
+            kernel.until("all paths", |stats| stats.routes_installed == 5);
+            kernel.until("two paths", |_| gateways("10.244.0.0/16").len() == 2);
+            check();
+            // And over to groups, as after an upgrade of the kernel.
+            kernel.handle.reconfigure(KernelConfig::default());
+            kernel.until("groups", |_| {
+                ip("route show 10.244.0.0/16").contains("nhid")
+            });
+            kernel.until("groups", |_| {
+                ip("-6 route show 2001:db8::/32").contains("nhid")
+            });
+            assert_eq!(gateways("10.246.0.0/16"), ["fd00:1::2", "fd00:2::2"]);
+        },
+    );
+}
+
+#[test]
+fn weights_reach_the_kernel() {
+    in_namespace("weights_reach_the_kernel", || {
+        (1..=2).for_each(cable);
+        for next_hop_objects in [true, false] {
+            let config = KernelConfig {
+                next_hop_objects,
+                ..KernelConfig::default()
+            };
+            let (kernel, _) = Kernel::start(&config);
+            let mut change = unicast("10.244.0.0/16", &["10.0.1.2", "10.0.2.2"]);
+            if let Some(FibRoute::Unicast(via)) = &mut change.route {
+                via[0].weight = 6;
+                via[1].weight = 2;
+            }
+            kernel.put(vec![change]);
+            let shown = ip("route show 10.244.0.0/16");
+            assert!(shown.contains("via 10.0.1.2 dev v1 weight 3"), "{shown}");
+            assert!(shown.contains("via 10.0.2.2 dev v2 weight 1"), "{shown}");
+        }
     });
 }

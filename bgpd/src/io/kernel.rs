@@ -54,7 +54,7 @@ pub fn kernel_config(kernel: Option<&config::Kernel>) -> KernelConfig {
             metric: kernel.metric,
             multipath: kernel.multipath,
             protocol: kernel.protocol,
-            watch_only: false,
+            ..KernelConfig::default()
         },
         None => KernelConfig {
             watch_only: true,

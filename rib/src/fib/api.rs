@@ -38,6 +38,9 @@ pub struct KernelConfig {
     pub protocol: u8,
     /// Writes nothing and removes nothing: next hops and interfaces are watched only.
     pub watch_only: bool,
+    /// Routes lead to next hop groups. False, and by itself on kernels before 5.3: each route
+    /// carries its next hops, so a change of a next hop rewrites all routes behind it.
+    pub next_hop_objects: bool,
 }
 
 impl Default for KernelConfig {
@@ -48,6 +51,7 @@ impl Default for KernelConfig {
             multipath: 64,
             protocol: 186,
             watch_only: false,
+            next_hop_objects: true,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Fib {
             stats: KernelStats::default(),
             outstanding: Vec::new(),
             crossed: BTreeSet::new(),
-            inline: false,
+            inline: !config.next_hop_objects,
             version: 0,
             ready: false,
             resync_deadline: None,
@@ -192,12 +192,13 @@ impl Fib {
 
     /// Changes metric or multipath limit in place.
     ///
-    /// Returns false if table, protocol or mode changed: then the driver goes on with
+    /// Returns false if table, protocol or the way of writing changed: then the driver goes on with
     /// [`Fib::rebuilt`] and cleans up after the old configuration once the new one is written.
     pub fn reconfigure(&mut self, now: Instant, config: KernelConfig) -> bool {
         let same = config.table == self.config.table
             && config.protocol == self.config.protocol
-            && config.watch_only == self.config.watch_only;
+            && config.watch_only == self.config.watch_only
+            && config.next_hop_objects == self.config.next_hop_objects;
         if !same {
             return false;
         }
