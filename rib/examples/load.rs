@@ -36,7 +36,7 @@ fn main() {
         rib.peer_up(session(n, &rib));
     }
     let mut spent = Spent::default();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_ns());
     let mut position = vec![0; feeds.len()];
     let mut caches: Vec<AttrCache> = feeds.iter().map(|_| AttrCache::new()).collect();
     loop {
@@ -59,7 +59,15 @@ fn main() {
         }
     }
     let wall = start.elapsed();
-    report(&rib, &spent, wall, f64::from(prefixes * feeders), before);
+    let cpu = Duration::from_nanos(cpu_ns() - cpu);
+    report(
+        &rib,
+        &spent,
+        (wall, cpu),
+        f64::from(prefixes * feeders),
+        before,
+    );
+    let cpu = cpu_ns();
     let down = timed(|| {
         rib.peer_down(slot(0), false);
         rib.settle();
@@ -67,10 +75,9 @@ fn main() {
             while rib.poll_transmit(slot(n)).is_some() {}
         }
     });
-    println!(
-        "peer down  {down:?}, resident {} MiB",
-        (rss_kib() - before) / 1024
-    );
+    let cpu = Duration::from_nanos(cpu_ns() - cpu);
+    let resident = (rss_kib() - before) / 1024;
+    println!("peer down  CPU {cpu:?} (wall {down:?}), resident {resident} MiB");
 }
 
 #[derive(Default)]
@@ -187,7 +194,7 @@ fn timed(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn report(rib: &Rib, spent: &Spent, wall: Duration, routes: f64, before: u64) {
+fn report(rib: &Rib, spent: &Spent, times: (Duration, Duration), routes: f64, before: u64) {
     let each = |time: Duration| time.as_secs_f64() * 1e9 / routes;
     let family = proto_codec::afi::Family::Ipv4Unicast;
     let stats = rib.table_stats(family);
@@ -196,7 +203,11 @@ fn report(rib: &Rib, spent: &Spent, wall: Duration, routes: f64, before: u64) {
         "routes     {routes}, {} prefixes, {} attribute sets",
         stats.prefixes, shared.attr_sets
     );
-    println!("wall       {wall:?}, {:.0} ns per route", each(wall));
+    let (wall, cpu) = times;
+    println!(
+        "CPU        {cpu:?}, {:.0} ns per route (wall {wall:?})",
+        each(cpu)
+    );
     println!(
         "  decode+update {:.0}, settle {:.0}",
         each(spent.decode + spent.update),
@@ -213,6 +224,13 @@ fn report(rib: &Rib, spent: &Spent, wall: Duration, routes: f64, before: u64) {
         shared.attr_memory >> 20,
         (rss_kib() - before) / 1024
     );
+}
+
+/// Time this process has been running on a processor: a busy machine does not distort it.
+fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let first = stat.split(' ').next().and_then(|time| time.parse().ok());
+    first.unwrap_or(0)
 }
 
 /// Resident memory of this process.
