@@ -1,0 +1,403 @@
+//! Every match and every set of the policy language, through a whole RIB.
+//!
+//! A route with all kinds of attributes comes in, a policy of one rule is applied on import, and
+//! what comes out is compared. One policy at a time: `set_import` runs the kept Adj-RIB-In through it.
+
+mod lab;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use lab::{Lab, config};
+use proto_codec::bgp::{AttrEdit, AttrSet, ExtCommunity, LargeCommunity, NextHop, Origin};
+use rib::policy::{
+    MatchDef, NextHopAction, PolicyDef, PrefixMatch, RpkiState, RuleDef, SetDef, Then,
+};
+use rib::{OriginRoute, PeerSlot, Policy};
+
+const RT: [u8; 8] = [0, 2, 0xfd, 0xe9, 0, 0, 0, 5];
+
+fn large(local2: u32) -> LargeCommunity {
+    LargeCommunity {
+        global: 65001,
+        local1: 1,
+        local2,
+    }
+}
+
+/// A route with one of everything.
+fn attrs() -> AttrSet {
+    let mut edit = AttrEdit::new(Origin::Igp, NextHop::V4([192, 0, 2, 1].into()));
+    edit.set_as_path(&[65001, 64600, 64601]);
+    edit.set_med(Some(1));
+    edit.add_community(65001 << 16 | 100);
+    edit.add_community(65001 << 16 | 200);
+    edit.add_large_community(large(3));
+    edit.add_ext_community(ExtCommunity(RT));
+    edit.finish()
+}
+
+fn rule(matches: MatchDef, set: SetDef, then: Then) -> RuleDef {
+    RuleDef { matches, set, then }
+}
+
+fn policy(rules: Vec<RuleDef>) -> Arc<Policy> {
+    let def = PolicyDef {
+        name: "test".into(),
+        rules,
+    };
+    Arc::new(Policy::compile(&def).unwrap())
+}
+
+fn lab() -> (Lab, PeerSlot, PeerSlot) {
+    let mut lab = Lab::new(config());
+    let (feeder, reader) = (lab.add(65001), lab.add(65002));
+    lab.all_up();
+    let net: IpNet = "10.1.2.0/24".parse().unwrap();
+    lab.announce(feeder, &[net], &attrs());
+    lab.drain();
+    (lab, feeder, reader)
+}
+
+fn strings(list: &[&str]) -> Vec<String> {
+    list.iter().map(|one| (*one).to_owned()).collect()
+}
+
+#[test]
+fn every_kind_of_match_takes_and_leaves() {
+    let prefix = |net: &str| PrefixMatch {
+        net: net.parse().unwrap(),
+        ge: None,
+        le: Some(24),
+    };
+    let none = MatchDef::default;
+    let cases: Vec<(MatchDef, bool)> = vec![
+        (none(), true),
+        (
+            MatchDef {
+                prefix: vec![prefix("10.0.0.0/8")],
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                prefix: vec![prefix("11.0.0.0/8")],
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                community: strings(&["65001:100"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                community: strings(&["65001:300", "65002:*"]),
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                community: strings(&["65001:*"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                large_community: strings(&["65001:1:3"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                large_community: strings(&["*:*:4"]),
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                ext_community: strings(&["rt:65001:5"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                ext_community: strings(&["rt:65001:6"]),
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                as_path: strings(&["_64600_"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                as_path: strings(&["^64600_", "64601$"]),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                as_path: strings(&["^64600_"]),
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                neighbor: vec![lab::address(0)],
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                neighbor: vec![lab::address(1)],
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                rpki: Some(RpkiState::NotFound),
+                ..none()
+            },
+            true,
+        ),
+        (
+            MatchDef {
+                rpki: Some(RpkiState::Valid),
+                ..none()
+            },
+            false,
+        ),
+        (
+            MatchDef {
+                origin_source: strings(&["*"]),
+                ..none()
+            },
+            false,
+        ),
+    ];
+    let (mut lab, feeder, reader) = lab();
+    for (matches, taken) in cases {
+        let policy = policy(vec![rule(matches.clone(), SetDef::default(), Then::Accept)]);
+        lab.rib.set_import(feeder, Policy::accept_all());
+        lab.rib.set_import(feeder, Arc::clone(&policy));
+        lab.drain();
+        assert_eq!(lab.nets(reader).len(), usize::from(taken), "{matches:?}");
+        assert_eq!(policy.hits(), [u64::from(taken)], "{matches:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_set_changes_what_it_names() {
+    let (mut lab, feeder, _) = lab();
+    let mut after = |set: SetDef| {
+        let policy = policy(vec![rule(MatchDef::default(), set, Then::Accept)]);
+        lab.rib.set_import(feeder, policy);
+        let view = lab.rib.lookup("10.1.2.0/24".parse().unwrap()).unwrap();
+        Arc::clone(&view.paths[0].attrs)
+    };
+    let none = SetDef::default;
+    let communities =
+        |set: &AttrSet| -> Vec<u32> { set.communities().map(|one| one & 0xffff).collect() };
+    let larges =
+        |set: &AttrSet| -> Vec<u32> { set.large_communities().map(|one| one.local2).collect() };
+
+    assert_eq!(*after(none()), attrs());
+    assert_eq!(
+        after(SetDef {
+            local_pref: Some(7),
+            ..none()
+        })
+        .local_pref(),
+        Some(7)
+    );
+    assert_eq!(
+        after(SetDef {
+            med: Some(7),
+            ..none()
+        })
+        .med(),
+        Some(7)
+    );
+    let prepended = after(SetDef {
+        prepend: Some(2),
+        ..none()
+    });
+    assert_eq!(
+        prepended.as_path().to_string(),
+        "65001 65001 65001 64600 64601"
+    );
+    let hop = |action| {
+        after(SetDef {
+            next_hop: Some(action),
+            ..none()
+        })
+        .next_hop()
+        .addr()
+    };
+    let mut hop = hop;
+    assert_eq!(
+        hop(NextHopAction::Addr([9, 9, 9, 9].into())).to_string(),
+        "9.9.9.9"
+    );
+    assert_eq!(hop(NextHopAction::SelfAddr).to_string(), "10.0.0.254");
+    assert_eq!(hop(NextHopAction::Unchanged).to_string(), "192.0.2.1");
+    let added = after(SetDef {
+        community_add: strings(&["65001:100", "1:7"]),
+        ..none()
+    });
+    assert_eq!(communities(&added), [100, 200, 7]);
+    let removed = after(SetDef {
+        community_remove: strings(&["*:100"]),
+        ..none()
+    });
+    assert_eq!(communities(&removed), [200]);
+    let replaced = after(SetDef {
+        community_set: Some(strings(&["1:7"])),
+        ..none()
+    });
+    assert_eq!(communities(&replaced), [7]);
+    assert!(
+        communities(&after(SetDef {
+            community_set: Some(Vec::new()),
+            ..none()
+        }))
+        .is_empty()
+    );
+    let added = after(SetDef {
+        large_community_add: strings(&["1:2:9"]),
+        ..none()
+    });
+    assert_eq!(larges(&added), [3, 9]);
+    let removed = after(SetDef {
+        large_community_remove: strings(&["65001:*:*"]),
+        ..none()
+    });
+    assert!(larges(&removed).is_empty());
+    let replaced = after(SetDef {
+        large_community_set: Some(strings(&["1:2:8"])),
+        ..none()
+    });
+    assert_eq!(larges(&replaced), [8]);
+    let removed = after(SetDef {
+        ext_community_remove: strings(&["rt:65001:5"]),
+        ..none()
+    });
+    assert_eq!(removed.ext_communities().count(), 0);
+    let added = after(SetDef {
+        ext_community_add: strings(&["soo:65001:5"]),
+        ..none()
+    });
+    assert_eq!(added.ext_communities().count(), 2);
+}
+
+#[test]
+fn the_first_rule_that_decides_wins_and_next_goes_on_with_the_changes() {
+    let (mut lab, feeder, reader) = lab();
+    let community = |text: &str| MatchDef {
+        community: strings(&[text]),
+        ..MatchDef::default()
+    };
+    let mark = SetDef {
+        community_add: strings(&["65000:1"]),
+        ..SetDef::default()
+    };
+    let prefer = SetDef {
+        local_pref: Some(250),
+        ..SetDef::default()
+    };
+    let import = policy(vec![
+        rule(community("65001:999"), SetDef::default(), Then::Reject),
+        rule(community("65001:100"), mark, Then::Next),
+        rule(community("65000:1"), prefer, Then::Accept),
+        rule(MatchDef::default(), SetDef::default(), Then::Reject),
+    ]);
+    lab.rib.set_import(feeder, Arc::clone(&import));
+    lab.drain();
+    let view = lab.rib.lookup("10.1.2.0/24".parse().unwrap()).unwrap();
+    assert_eq!(view.paths[0].attrs.local_pref(), Some(250));
+    assert_eq!(
+        view.paths[0].received.local_pref(),
+        None,
+        "kept as received"
+    );
+    assert_eq!(import.hits(), [0, 1, 1, 0]);
+    lab.rib.set_import(feeder, policy(Vec::new()));
+    lab.drain();
+    assert!(lab.nets(reader).is_empty(), "a policy ends in reject");
+    let stats = lab.rib.peer_stats(feeder).unwrap();
+    assert_eq!((stats.received[0], stats.accepted[0]), (1, 0));
+}
+
+/// RFC 8326 §4: the route of a router that is about to go is the last choice.
+#[test]
+fn graceful_shutdown_lowers_the_local_preference() {
+    let (mut lab, feeder, _) = lab();
+    let mut edit = attrs().edit();
+    edit.add_community(0xffff_0000);
+    lab.announce(feeder, &["10.1.2.0/24".parse().unwrap()], &edit.finish());
+    let view = lab.rib.lookup("10.1.2.0/24".parse().unwrap()).unwrap();
+    assert_eq!(view.paths[0].attrs.local_pref(), Some(0));
+}
+
+#[test]
+fn export_policy_sees_sources_and_neighbors_and_sets_what_leaves() {
+    let (mut lab, feeder, reader) = lab();
+    let from_pool = MatchDef {
+        origin_source: strings(&["pool:a"]),
+        ..MatchDef::default()
+    };
+    let to_reader = MatchDef {
+        neighbor: vec![lab::address(reader.0)],
+        ..MatchDef::default()
+    };
+    let set = SetDef {
+        med: Some(55),
+        prepend: Some(2),
+        next_hop: Some(NextHopAction::Unchanged),
+        ..SetDef::default()
+    };
+    let export = policy(vec![
+        rule(from_pool, SetDef::default(), Then::Accept),
+        rule(to_reader, set, Then::Accept),
+    ]);
+    let local = |prefix: &str| OriginRoute::new(prefix.parse().unwrap());
+    lab.rib.originate("pool:a", vec![local("172.16.0.0/24")]);
+    lab.rib.originate("pool:b", vec![local("172.16.1.0/24")]);
+    for slot in [feeder, reader] {
+        lab.rib.set_export(slot, Arc::clone(&export));
+    }
+    lab.drain();
+    assert_eq!(lab.nets(feeder), ["172.16.0.0/24"]);
+    assert_eq!(
+        lab.nets(reader),
+        ["10.1.2.0/24", "172.16.0.0/24", "172.16.1.0/24"]
+    );
+    let told = lab.told(reader, "10.1.2.0/24").unwrap();
+    assert_eq!(
+        told.as_path().to_string(),
+        "65000 65000 65000 65001 64600 64601"
+    );
+    assert_eq!(
+        (told.med(), told.next_hop()),
+        (Some(55), NextHop::V4([192, 0, 2, 1].into()))
+    );
+    assert_eq!(lab.told(reader, "172.16.0.0/24").unwrap().med(), None);
+}
