@@ -1,11 +1,14 @@
 //! What a daemon could answer, for the renderers' tests: every state a column knows, every
 //! attribute a detail shows.
+//!
+//! Addresses and AS numbers are those of documentation and private use; nothing here is measured.
 
 use proto_codec::control::view::{
-    AddPathState, AttrView, CapabilityState, Endpoint, FamilyState, IpRoute, IpRouteHop,
-    IpRouteState, LastReset, MessageCounters, Neighbor, Path, PathKind, PeerRef, PeerState,
-    PeerSummary, PrefixCounters, RestartState, Route, RouteDetail, RouteSource, SummaryFamily,
-    Timers,
+    AddPathState, Advertisement, AttrView, CapabilityState, Endpoint, Event, EventKind,
+    ExplainStep, FamilyState, IpRoute, IpRouteHop, IpRouteState, LastReset, Memory,
+    MessageCounters, Neighbor, Notice, Path, PathKind, PeerRef, PeerState, PeerSummary, PlanChange,
+    PlanImpact, Pool, PrefixCounters, RestartState, Route, RouteDetail, RouteSource, RuleVerdict,
+    SummaryFamily, Timers,
 };
 use proto_codec::control::{Family, Head, View};
 
@@ -384,4 +387,103 @@ fn timers() -> Timers {
         connect_retry_ms: 5_000,
         next_connect_ms: None,
     }
+}
+
+pub fn advertisements() -> Vec<View> {
+    vec![View::Advertisement(Advertisement {
+        prefix: "172.40.100.7/32".parse().unwrap(),
+        source: "pool:my-ip-space".to_owned(),
+        object: "172.40.100.7".to_owned(),
+        state: "advertised".to_owned(),
+        neighbors: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
+        advertised_to: vec!["10.0.0.1".parse().unwrap()],
+    })]
+}
+
+pub fn pools() -> Vec<View> {
+    vec![View::Pool(Pool {
+        name: "my-ip-space".to_owned(),
+        addresses: vec![
+            "172.40.100.0/24".to_owned(),
+            "10.0.50.25-10.0.50.50".to_owned(),
+        ],
+        size: 282,
+        in_use: vec!["172.40.100.7".parse().unwrap()],
+        in_use_count: 3,
+        prefixes: vec!["172.40.100.7/32".parse().unwrap()],
+    })]
+}
+
+pub fn explanation() -> Vec<View> {
+    let rule = |number, matched, detail: &str| RuleVerdict {
+        policy: "from-tor".to_owned(),
+        rule: number,
+        matched,
+        detail: detail.to_owned(),
+    };
+    vec![View::ExplainStep(ExplainStep {
+        stage: "import".to_owned(),
+        subject: "path from 10.0.0.2".to_owned(),
+        rules: vec![
+            rule(1, false, "prefix 10.0.0.0/8 le 24"),
+            rule(2, true, "local-pref 200"),
+        ],
+        verdict: "accepted".to_owned(),
+    })]
+}
+
+pub fn plan() -> Vec<View> {
+    let change = |what: &str, impact, neighbor: Option<&str>| {
+        View::PlanChange(PlanChange {
+            what: what.to_owned(),
+            impact,
+            neighbor: neighbor.map(|address| address.parse().unwrap()),
+            applied: false,
+        })
+    };
+    vec![
+        change(
+            "import policy from-tor",
+            PlanImpact::SoftIn,
+            Some("10.0.0.1"),
+        ),
+        change("hold-time", PlanImpact::NextSession, Some("10.0.0.1")),
+        change("asn", PlanImpact::SessionReset, Some("10.0.0.2")),
+        change("router-id", PlanImpact::Restart, None),
+    ]
+}
+
+pub fn memory() -> Vec<View> {
+    let row = |name: &str, count, bytes| {
+        View::Memory(Memory {
+            name: name.to_owned(),
+            count,
+            bytes,
+        })
+    };
+    vec![
+        row("attribute sets", 20, 4960),
+        row("resident set", 0, 12 << 20),
+    ]
+}
+
+pub fn notices() -> Vec<View> {
+    let notice = |subject: Option<&str>| {
+        let text = "routes sent again".to_owned();
+        View::Notice(Notice {
+            subject: subject.map(str::to_owned),
+            text,
+        })
+    };
+    vec![notice(Some("10.0.0.2")), notice(None)]
+}
+
+pub fn events() -> Vec<View> {
+    vec![View::Event(Event {
+        epoch_ms: 1_795_155_506_042,
+        kind: EventKind::Session,
+        neighbor: Some("10.0.0.2".parse().unwrap()),
+        prefix: None,
+        text: "OpenConfirm -> Established".to_owned(),
+    })]
 }

@@ -1,4 +1,7 @@
 //! `show bgp neighbors json`: FRR's object per neighbor, under its address.
+//!
+//! Names and nesting are FRR's. What FRR knows and this suite does not (conditional advertisement,
+//! path limits, thread states) is left out rather than invented.
 
 use std::io::{self, Write};
 

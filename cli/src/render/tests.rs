@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use proto_codec::control::{AdjKind, PathFilter, TableFilter};
+use proto_codec::control::{AdjKind, MonitorTopic, PathFilter, TableFilter};
 
 use super::fixtures::*;
 use super::*;
@@ -29,12 +29,18 @@ fn rendered(requests: &[Request], answers: Vec<Vec<View>>, json: bool) -> String
 
 /// Compares both forms with `expect/NAME.txt` and `expect/NAME.json`.
 fn check(name: &str, requests: &[Request], answers: Vec<Vec<View>>) {
+    // What a test renders must also survive the wire.
+    for view in answers.iter().flatten() {
+        let wire = serde_json::to_vec(view).unwrap();
+        assert_eq!(serde_json::from_slice::<View>(&wire).unwrap(), *view);
+    }
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/render/expect");
     for (json, extension) in [(false, "txt"), (true, "json")] {
         let file = dir.join(format!("{name}.{extension}"));
         let got = rendered(requests, answers.clone(), json);
         if json {
-            serde_json::from_str::<serde_json::Value>(&got).unwrap();
+            let values = serde_json::Deserializer::from_str(&got).into_iter();
+            values.for_each(|value: serde_json::Result<serde_json::Value>| drop(value.unwrap()));
         }
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::create_dir_all(&dir).unwrap();
@@ -140,5 +146,37 @@ fn a_row_that_does_not_belong_is_refused() {
     assert_eq!(
         error.to_string(),
         "the daemon sent a RouteDetail where it does not belong"
+    );
+}
+
+#[test]
+fn what_frr_does_not_have() {
+    let one = |name: &str, request: Request, views: Vec<View>| check(name, &[request], vec![views]);
+    let prefix = "172.40.100.7/32".parse().unwrap();
+    one(
+        "advertisements",
+        Request::ShowAdvertisements,
+        advertisements(),
+    );
+    one("pools", Request::ShowPools, pools());
+    one(
+        "explain",
+        Request::ExplainRoute { prefix, to: None },
+        explanation(),
+    );
+    one("reload", Request::Reload { check_only: true }, plan());
+    one(
+        "reload-nothing",
+        Request::Reload { check_only: true },
+        Vec::new(),
+    );
+    one("memory", Request::ShowMemory, memory());
+    one("drain", Request::Drain { undo: false }, notices());
+    one(
+        "monitor",
+        Request::Monitor {
+            topic: MonitorTopic::Bgp,
+        },
+        events(),
     );
 }
