@@ -8,7 +8,10 @@ mod files;
 use proptest::prelude::*;
 
 proptest! {
-    #[test]
+    /// One target's checks over one file.
+type Check = fn(&[u8]);
+
+#[test]
     fn any_archive_is_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..600)) {
         files::archive(&data);
     }
@@ -31,7 +34,7 @@ proptest! {
 
 #[test]
 fn the_corpus_still_passes() {
-    let checks: [(&str, fn(&[u8])); 3] = [
+    let checks: [(&str, Check); 3] = [
         ("archive", files::archive),
         ("capture", files::capture),
         ("control", files::control),
