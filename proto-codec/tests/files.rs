@@ -7,11 +7,11 @@ mod files;
 
 use proptest::prelude::*;
 
-proptest! {
-    /// One target's checks over one file.
+/// One target's checks over one file.
 type Check = fn(&[u8]);
 
-#[test]
+proptest! {
+    #[test]
     fn any_archive_is_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..600)) {
         files::archive(&data);
     }
