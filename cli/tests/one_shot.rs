@@ -81,7 +81,7 @@ fn with_daemon<T: Send + 'static>(
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let hello = Hello::new("bgpd", "0.1.0");
         let mut server = Server::bind(&socket, hello, Access::default()).unwrap();
         let path = socket.clone();
@@ -94,7 +94,9 @@ fn with_daemon<T: Send + 'static>(
                 done = &mut operator => return done.unwrap(),
             }
         }
-    })
+    });
+    std::fs::remove_dir_all(dir(name)).unwrap();
+    result
 }
 
 async fn answer(call: ctl::server::Call, rows: u32) {

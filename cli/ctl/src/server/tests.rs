@@ -13,10 +13,29 @@ use super::*;
 use crate::client::{Client, ClientError, Item};
 use proto_codec::control::{Fault, Tail, View};
 
-fn socket(name: &str) -> PathBuf {
+/// A socket path in a directory that goes with it.
+struct Place(PathBuf);
+
+impl std::ops::Deref for Place {
+    type Target = PathBuf;
+
+    fn deref(&self) -> &PathBuf {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.parent() {
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+fn socket(name: &str) -> Place {
     let dir = std::env::temp_dir().join(format!("ctl-test-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
-    dir.join("d.sock")
+    Place(dir.join("d.sock"))
 }
 
 fn bind(path: &Path) -> Result<Server, BindError> {
@@ -79,7 +98,7 @@ fn rows_arrive_in_order_through_a_bounded_channel() {
     run(async {
         let mut server = bind(&path).unwrap();
         let reader = tokio::task::spawn_blocking({
-            let path = path.clone();
+            let path = path.to_path_buf();
             move || read_all(&path, &Request::ShowVersion)
         });
         let call = server.recv().await;
@@ -111,7 +130,7 @@ fn a_dropped_request_is_an_error_not_a_silence() {
     run(async {
         let mut server = bind(&path).unwrap();
         let reader = tokio::task::spawn_blocking({
-            let path = path.clone();
+            let path = path.to_path_buf();
             move || read_all(&path, &Request::ShowMemory)
         });
         let call = server.recv().await;
@@ -129,7 +148,7 @@ fn a_fault_reaches_the_client_with_its_kind() {
     run(async {
         let mut server = bind(&path).unwrap();
         let reader = tokio::task::spawn_blocking({
-            let path = path.clone();
+            let path = path.to_path_buf();
             move || read_all(&path, &Request::ShowMemory)
         });
         server
@@ -148,7 +167,7 @@ fn a_client_that_leaves_is_noticed() {
     run(async {
         let mut server = bind(&path).unwrap();
         let reader = tokio::task::spawn_blocking({
-            let path = path.clone();
+            let path = path.to_path_buf();
             move || {
                 let mut client = Client::connect(&path).unwrap();
                 client.call(&Request::ShowMemory).unwrap();
