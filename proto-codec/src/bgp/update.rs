@@ -379,18 +379,20 @@ fn is_skipped_family(error: &AttrError) -> bool {
     matches!(error.kind, ErrorKind::FamilyNotNegotiated(_)) && error.type_code != 15
 }
 
-/// What tells apart cache entries of the same attributes: the family and the next hop's form.
-fn tag(routes: &Routes<'_>) -> [u8; 1] {
+/// What tells apart cache entries of the same attributes: the family, and how long the next hop is
+/// that stands before them in the key.
+fn tag(routes: &Routes<'_>) -> [u8; 2] {
+    let family = match routes.nlri.family() {
+        Family::Ipv4Unicast => 4,
+        Family::Ipv6Unicast => 6,
+    };
     match routes.next_hop {
-        HopSource::Attribute => [0],
-        HopSource::Mp(..) => match routes.nlri.family() {
-            Family::Ipv4Unicast => [4],
-            Family::Ipv6Unicast => [6],
-        },
+        HopSource::Attribute => [0, 0],
+        HopSource::Mp(hop, ..) => [family, u8::try_from(hop.len()).unwrap_or(0)],
     }
 }
 
-fn key<'a>(scan: &Scan<'a>, routes: &Routes<'a>, tag: &'a [u8; 1]) -> BlockKey<'a> {
+fn key<'a>(scan: &Scan<'a>, routes: &Routes<'a>, tag: &'a [u8; 2]) -> BlockKey<'a> {
     let hop = match routes.next_hop {
         HopSource::Attribute => &[],
         HopSource::Mp(octets, ..) => octets,
