@@ -144,6 +144,34 @@ impl Facts<'_> {
             .unwrap_or_else(|| self.source(path.source).router_id)
     }
 
+    /// Whether `path`, new among the candidates, may displace `best`, the best of the others: it
+    /// is preferred, or puts `best` out by its MED. (If it puts out any other, that changes
+    /// nothing: the other was not the best.)
+    pub fn may_displace(&self, path: &Path, best: &Path) -> bool {
+        if path.key != best.key {
+            return path.key > best.key;
+        }
+        let (hot, best_hot) = (self.attrs.hot(path.attrs), self.attrs.hot(best.attrs));
+        if hot.neighbor_as == best_hot.neighbor_as && hot.med != best_hot.med {
+            return hot.med < best_hot.med;
+        }
+        let near = |path: &Path| (path.kind != PathKind::External, self.igp_metric(path));
+        let (mine, theirs) = (near(path), near(best));
+        if mine != theirs {
+            return mine < theirs;
+        }
+        // RFC 5004 again: among external paths the one in use stays.
+        let last = |path: &Path| {
+            (
+                self.router_id(path),
+                self.cluster_length(path.attrs),
+                self.source(path.source).address,
+                (path.path_id, path.source),
+            )
+        };
+        path.kind != PathKind::External && last(path) < last(best)
+    }
+
     fn cluster_length(&self, id: AttrId) -> usize {
         self.attrs
             .get(id)
@@ -263,20 +291,21 @@ impl Race<'_> {
     /// Step c: puts out every path that some other of the same neighbor AS beats in MED. Each
     /// neighbor AS is judged by its own lowest MED, so the order of the paths plays no part.
     fn lowest_med(&mut self) {
-        let hot = |index: &usize| {
+        let as_and_med = |index: &usize| {
             let path = self.paths.get(*index)?;
             let hot = self.facts.attrs.hot(path.attrs);
             Some((hot.neighbor_as, hot.med))
         };
-        let beaten = |index: &usize| {
-            let Some((neighbor_as, med)) = hot(index) else {
-                return true;
-            };
-            self.ties
-                .iter()
-                .filter_map(hot)
-                .any(|(other_as, other)| other_as == neighbor_as && other < med)
-        };
+        let mut lowest: SmallVec<[(u32, u32); 8]> =
+            self.ties.iter().filter_map(as_and_med).collect();
+        let first = lowest.first().map(|(_, med)| *med);
+        if lowest.iter().all(|(_, med)| Some(*med) == first) {
+            return;
+        }
+        lowest.sort_unstable();
+        lowest.dedup_by_key(|(neighbor_as, _)| *neighbor_as);
+        let beaten =
+            |index: &usize| as_and_med(index).is_none_or(|own| lowest.binary_search(&own).is_err());
         let before = self.ties.len();
         let kept: Indices = self
             .ties

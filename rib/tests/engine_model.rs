@@ -79,7 +79,12 @@ struct Attrs {
 }
 
 fn attrs() -> impl Strategy<Value = Attrs> {
-    let path = prop::collection::vec(prop_oneof![Just(64601u32), Just(64602)], 0..3);
+    // Mostly equal in length, origin and preference, so that the later steps have to decide.
+    let hop = || prop_oneof![Just(64601u32), Just(64602)];
+    let path = prop_oneof![
+        6 => hop().prop_map(|hop| vec![hop]),
+        1 => prop::collection::vec(hop(), 0..3),
+    ];
     let community = prop_oneof![
         4 => Just(65000u32 << 16 | 1),
         2 => Just(65000 << 16 | 9),
@@ -87,9 +92,10 @@ fn attrs() -> impl Strategy<Value = Attrs> {
         1 => Just(0xffff_ff02),
         1 => Just(0xffff_0000),
     ];
-    let plain = (path, 0u8..3, 0u8..3, prop::option::of(0u32..3));
+    let origin = prop_oneof![6 => Just(1u8), 1 => 0u8..3];
+    let plain = (path, origin, 0u8..3, prop::option::of(0u32..3));
     let others = (
-        prop::option::of(prop_oneof![Just(100u32), Just(200)]),
+        prop::option::of(prop_oneof![4 => Just(100u32), 1 => Just(200)]),
         prop::collection::vec(community, 0..2),
         prop::option::of(0u8..4),
         prop::collection::vec(0u8..4, 0..3),
@@ -111,7 +117,7 @@ fn attrs() -> impl Strategy<Value = Attrs> {
 
 fn op() -> impl Strategy<Value = Op> {
     let peer = || 0..u16::try_from(PEERS.len()).unwrap();
-    let nets = || prop::collection::vec(0u8..10, 1..5);
+    let nets = || prop::collection::vec(prop_oneof![2 => 0u8..2, 1 => 0u8..10], 1..5);
     let policy = || {
         prop_oneof![
             Just(ModelPolicy::Accept),

@@ -1,7 +1,7 @@
 //! Every match and every set of the policy language, through a whole RIB.
 //!
 //! A route with all kinds of attributes comes in, a policy of one rule is applied on import, and
-//! what comes out is compared. One policy at a time: `set_import` runs the kept Adj-RIB-In through it.
+//! what comes out is compared: `set_import` runs the kept Adj-RIB-In through it.
 
 mod lab;
 
@@ -63,248 +63,120 @@ fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|one| (*one).to_owned()).collect()
 }
 
-#[test]
-fn every_kind_of_match_takes_and_leaves() {
-    let prefix = |net: &str| PrefixMatch {
-        net: net.parse().unwrap(),
-        ge: None,
-        le: Some(24),
-    };
-    let none = MatchDef::default;
-    let cases: Vec<(MatchDef, bool)> = vec![
-        (none(), true),
-        (
-            MatchDef {
-                prefix: vec![prefix("10.0.0.0/8")],
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                prefix: vec![prefix("11.0.0.0/8")],
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                community: strings(&["65001:100"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                community: strings(&["65001:300", "65002:*"]),
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                community: strings(&["65001:*"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                large_community: strings(&["65001:1:3"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                large_community: strings(&["*:*:4"]),
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                ext_community: strings(&["rt:65001:5"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                ext_community: strings(&["rt:65001:6"]),
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                as_path: strings(&["_64600_"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                as_path: strings(&["^64600_", "64601$"]),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                as_path: strings(&["^64600_"]),
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                neighbor: vec![lab::address(0)],
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                neighbor: vec![lab::address(1)],
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                rpki: Some(RpkiState::NotFound),
-                ..none()
-            },
-            true,
-        ),
-        (
-            MatchDef {
-                rpki: Some(RpkiState::Valid),
-                ..none()
-            },
-            false,
-        ),
-        (
-            MatchDef {
-                origin_source: strings(&["*"]),
-                ..none()
-            },
-            false,
-        ),
-    ];
-    let (mut lab, feeder, reader) = lab();
-    for (matches, taken) in cases {
-        let policy = policy(vec![rule(matches.clone(), SetDef::default(), Then::Accept)]);
-        lab.rib.set_import(feeder, Policy::accept_all());
-        lab.rib.set_import(feeder, Arc::clone(&policy));
-        lab.drain();
-        assert_eq!(lab.nets(reader).len(), usize::from(taken), "{matches:?}");
-        assert_eq!(policy.hits(), [u64::from(taken)], "{matches:?}");
+/// A match on one key; values are separated by commas.
+fn matching(key: &str, values: &str) -> MatchDef {
+    let list = || values.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let mut def = MatchDef::default();
+    match key {
+        "" => {}
+        "prefix" => def.prefix.push(PrefixMatch {
+            net: values.parse().unwrap(),
+            ge: None,
+            le: Some(24),
+        }),
+        "community" => def.community = list(),
+        "large-community" => def.large_community = list(),
+        "ext-community" => def.ext_community = list(),
+        "as-path" => def.as_path = list(),
+        "neighbor" => def.neighbor.push(values.parse().unwrap()),
+        "rpki" if values == "valid" => def.rpki = Some(RpkiState::Valid),
+        "rpki" => def.rpki = Some(RpkiState::NotFound),
+        "origin-source" => def.origin_source = list(),
+        other => unreachable!("{other}"),
     }
+    def
 }
 
 #[test]
-fn every_kind_of_set_changes_what_it_names() {
-    let (mut lab, feeder, _) = lab();
-    let mut after = |set: SetDef| {
-        let policy = policy(vec![rule(MatchDef::default(), set, Then::Accept)]);
-        lab.rib.set_import(feeder, policy);
-        let view = lab.rib.lookup("10.1.2.0/24".parse().unwrap()).unwrap();
-        Arc::clone(&view.paths[0].attrs)
-    };
-    let none = SetDef::default;
-    let communities =
-        |set: &AttrSet| -> Vec<u32> { set.communities().map(|one| one & 0xffff).collect() };
-    let larges =
-        |set: &AttrSet| -> Vec<u32> { set.large_communities().map(|one| one.local2).collect() };
+fn every_kind_of_match_takes_and_leaves() {
+    let cases = [
+        ("", "", true),
+        ("prefix", "10.0.0.0/8", true),
+        ("prefix", "11.0.0.0/8", false),
+        ("community", "65001:100", true),
+        ("community", "65001:300,65002:*", false),
+        ("community", "65001:*", true),
+        ("large-community", "65001:1:3", true),
+        ("large-community", "*:*:4", false),
+        ("ext-community", "rt:65001:5", true),
+        ("ext-community", "rt:65001:6", false),
+        ("as-path", "_64600_", true),
+        ("as-path", "^64600_,64601$", true),
+        ("as-path", "^64600_", false),
+        ("neighbor", "10.0.0.1", true),
+        ("neighbor", "10.0.0.2", false),
+        ("rpki", "not-found", true),
+        ("rpki", "valid", false),
+        ("origin-source", "*", false),
+    ];
+    let (mut lab, feeder, reader) = lab();
+    for (key, values, taken) in cases {
+        let rule = rule(matching(key, values), SetDef::default(), Then::Accept);
+        let policy = policy(vec![rule]);
+        lab.rib.set_import(feeder, Policy::accept_all());
+        lab.rib.set_import(feeder, Arc::clone(&policy));
+        lab.drain();
+        assert_eq!(lab.nets(reader).len(), usize::from(taken), "{key} {values}");
+        assert_eq!(policy.hits(), [u64::from(taken)], "{key} {values}");
+    }
+}
 
-    assert_eq!(*after(none()), attrs());
-    assert_eq!(
-        after(SetDef {
-            local_pref: Some(7),
-            ..none()
-        })
-        .local_pref(),
-        Some(7)
-    );
-    assert_eq!(
-        after(SetDef {
-            med: Some(7),
-            ..none()
-        })
-        .med(),
-        Some(7)
-    );
-    let prepended = after(SetDef {
-        prepend: Some(2),
-        ..none()
-    });
+/// The route after a policy that sets what `change` says.
+fn after(change: impl FnOnce(&mut SetDef)) -> Arc<AttrSet> {
+    let (mut lab, feeder, _) = lab();
+    let mut set = SetDef::default();
+    change(&mut set);
+    let rule = rule(MatchDef::default(), set, Then::Accept);
+    lab.rib.set_import(feeder, policy(vec![rule]));
+    let view = lab.rib.lookup("10.1.2.0/24".parse().unwrap()).unwrap();
+    Arc::clone(&view.paths[0].attrs)
+}
+
+#[test]
+fn numbers_and_next_hops_are_set() {
+    assert_eq!(*after(|_| ()), attrs());
+    assert_eq!(after(|set| set.local_pref = Some(7)).local_pref(), Some(7));
+    assert_eq!(after(|set| set.med = Some(7)).med(), Some(7));
+    let prepended = after(|set| set.prepend = Some(2));
     assert_eq!(
         prepended.as_path().to_string(),
         "65001 65001 65001 64600 64601"
     );
     let hop = |action| {
-        after(SetDef {
-            next_hop: Some(action),
-            ..none()
-        })
-        .next_hop()
-        .addr()
+        let set = after(|set| set.next_hop = Some(action));
+        set.next_hop().addr().to_string()
     };
-    let mut hop = hop;
+    assert_eq!(hop(NextHopAction::Addr([9, 9, 9, 9].into())), "9.9.9.9");
+    assert_eq!(hop(NextHopAction::SelfAddr), "10.0.0.254");
+    assert_eq!(hop(NextHopAction::Unchanged), "192.0.2.1");
+}
+
+#[test]
+fn communities_of_all_kinds_are_replaced_removed_and_added() {
+    let low =
+        |set: Arc<AttrSet>| -> Vec<u32> { set.communities().map(|one| one & 0xffff).collect() };
+    let larges =
+        |set: Arc<AttrSet>| -> Vec<u32> { set.large_communities().map(|one| one.local2).collect() };
+    let added = after(|set| set.community_add = strings(&["65001:100", "1:7"]));
+    assert_eq!(low(added), [100, 200, 7]);
     assert_eq!(
-        hop(NextHopAction::Addr([9, 9, 9, 9].into())).to_string(),
-        "9.9.9.9"
+        low(after(|set| set.community_remove = strings(&["*:100"]))),
+        [200]
     );
-    assert_eq!(hop(NextHopAction::SelfAddr).to_string(), "10.0.0.254");
-    assert_eq!(hop(NextHopAction::Unchanged).to_string(), "192.0.2.1");
-    let added = after(SetDef {
-        community_add: strings(&["65001:100", "1:7"]),
-        ..none()
-    });
-    assert_eq!(communities(&added), [100, 200, 7]);
-    let removed = after(SetDef {
-        community_remove: strings(&["*:100"]),
-        ..none()
-    });
-    assert_eq!(communities(&removed), [200]);
-    let replaced = after(SetDef {
-        community_set: Some(strings(&["1:7"])),
-        ..none()
-    });
-    assert_eq!(communities(&replaced), [7]);
-    assert!(
-        communities(&after(SetDef {
-            community_set: Some(Vec::new()),
-            ..none()
-        }))
-        .is_empty()
+    assert_eq!(
+        low(after(|set| set.community_set = Some(strings(&["1:7"])))),
+        [7]
     );
-    let added = after(SetDef {
-        large_community_add: strings(&["1:2:9"]),
-        ..none()
-    });
-    assert_eq!(larges(&added), [3, 9]);
-    let removed = after(SetDef {
-        large_community_remove: strings(&["65001:*:*"]),
-        ..none()
-    });
-    assert!(larges(&removed).is_empty());
-    let replaced = after(SetDef {
-        large_community_set: Some(strings(&["1:2:8"])),
-        ..none()
-    });
-    assert_eq!(larges(&replaced), [8]);
-    let removed = after(SetDef {
-        ext_community_remove: strings(&["rt:65001:5"]),
-        ..none()
-    });
+    assert!(low(after(|set| set.community_set = Some(Vec::new()))).is_empty());
+    let added = after(|set| set.large_community_add = strings(&["1:2:9"]));
+    assert_eq!(larges(added), [3, 9]);
+    let removed = after(|set| set.large_community_remove = strings(&["65001:*:*"]));
+    assert!(larges(removed).is_empty());
+    let replaced = after(|set| set.large_community_set = Some(strings(&["1:2:8"])));
+    assert_eq!(larges(replaced), [8]);
+    let removed = after(|set| set.ext_community_remove = strings(&["rt:65001:5"]));
     assert_eq!(removed.ext_communities().count(), 0);
-    let added = after(SetDef {
-        ext_community_add: strings(&["soo:65001:5"]),
-        ..none()
-    });
+    let added = after(|set| set.ext_community_add = strings(&["soo:65001:5"]));
     assert_eq!(added.ext_communities().count(), 2);
 }
 

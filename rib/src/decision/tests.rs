@@ -126,110 +126,60 @@ fn wins(better: &Candidate, worse: &Candidate, reason: Reason) {
     }
 }
 
+/// The usual candidate, changed.
+fn but(source: u16, change: impl FnOnce(&mut Candidate)) -> Candidate {
+    let mut one = candidate(source);
+    change(&mut one);
+    one
+}
+
+/// The same over iBGP.
+fn internal(source: u16, change: impl FnOnce(&mut Candidate)) -> Candidate {
+    let mut one = but(source, change);
+    one.kind = PathKind::Internal;
+    one
+}
+
 #[test]
 fn each_step_decides_before_those_behind_it() {
-    let internal = || Candidate {
-        kind: PathKind::Internal,
-        ..candidate(1)
-    };
-    let base = candidate(1);
-    let local = Candidate {
-        kind: PathKind::Local,
-        local_pref: 1,
-        ..base.clone()
-    };
-    let high = Candidate {
-        local_pref: 200,
-        path: vec![1, 2, 3, 4],
-        ..candidate(1)
-    };
-    let short = Candidate {
-        path: vec![65001],
-        origin: Origin::Incomplete,
-        ..candidate(1)
-    };
-    let egp = Candidate {
-        origin: Origin::Egp,
-        med: Some(0),
-        ..candidate(2)
-    };
-    let low_med = Candidate {
-        med: Some(5),
-        kind: PathKind::Internal,
-        ..candidate(1)
-    };
-    let near = Candidate {
-        next_hop: 1,
-        ..internal()
-    };
-    let far = Candidate {
-        next_hop: 9,
-        source: 7,
-        ..internal()
-    };
+    let other = candidate(2);
+    let local = but(1, |one| (one.kind, one.local_pref) = (PathKind::Local, 1));
     wins(
         &local,
-        &Candidate {
-            local_pref: 500,
-            ..candidate(2)
-        },
+        &but(2, |one| one.local_pref = 500),
         Reason::LocalRoute,
     );
-    wins(&high, &candidate(2), Reason::LocalPref);
-    wins(&short, &candidate(2), Reason::AsPath);
-    wins(
-        &Candidate {
-            med: Some(9),
-            ..candidate(1)
-        },
-        &egp,
-        Reason::Origin,
-    );
-    wins(
-        &low_med,
-        &Candidate {
-            med: Some(6),
-            ..candidate(2)
-        },
-        Reason::Med,
-    );
-    wins(
-        &base,
-        &Candidate {
-            med: Some(1),
-            ..candidate(2)
-        },
-        Reason::Med,
-    );
-    wins(
-        &Candidate {
-            next_hop: 9,
-            ..candidate(1)
-        },
-        &internal(),
-        Reason::PeerType,
-    );
-    wins(&near, &far, Reason::IgpMetric);
+    let preferred = but(1, |one| {
+        (one.local_pref, one.path) = (200, vec![1, 2, 3, 4])
+    });
+    wins(&preferred, &other, Reason::LocalPref);
+    let short = but(1, |one| {
+        (one.path, one.origin) = (vec![65001], Origin::Incomplete)
+    });
+    wins(&short, &other, Reason::AsPath);
+    let egp = but(2, |one| (one.origin, one.med) = (Origin::Egp, Some(0)));
+    wins(&but(1, |one| one.med = Some(9)), &egp, Reason::Origin);
+    let low_med = internal(1, |one| one.med = Some(5));
+    wins(&low_med, &but(2, |one| one.med = Some(6)), Reason::Med);
+    wins(&candidate(1), &but(2, |one| one.med = Some(1)), Reason::Med);
+    let external = but(1, |one| one.next_hop = 9);
+    wins(&external, &internal(1, |_| ()), Reason::PeerType);
+    let far = internal(7, |one| one.next_hop = 9);
+    wins(&internal(1, |_| ()), &far, Reason::IgpMetric);
+}
+
+#[test]
+fn the_last_steps_tell_equal_paths_apart() {
     wins(&candidate(2), &candidate(1), Reason::RouterId);
-    let originated = |last| Candidate {
-        originator: Some(last),
-        ..internal()
-    };
-    wins(&originated(3), &originated(4), Reason::RouterId);
+    let of = |source, last| internal(source, move |one| one.originator = Some(last));
+    wins(&of(1, 3), &of(1, 4), Reason::RouterId);
     let reflected = |clusters| Candidate {
         clusters,
-        ..originated(3)
+        ..of(1, 3)
     };
     wins(&reflected(1), &reflected(2), Reason::ClusterLength);
-    let from = |source| Candidate {
-        source,
-        ..originated(3)
-    };
-    wins(&from(2), &from(3), Reason::NeighborAddress);
-    let numbered = |path_id| Candidate {
-        path_id,
-        ..candidate(1)
-    };
+    wins(&of(2, 3), &of(3, 3), Reason::NeighborAddress);
+    let numbered = |path_id| but(1, move |one| one.path_id = path_id);
     wins(&numbered(1), &numbered(2), Reason::PathId);
 }
 

@@ -127,14 +127,17 @@ impl<A: AddressFamily> Plane<A> {
             let index = dest.paths().len().saturating_sub(1);
             core.peers
                 .count(path.source, A::FAMILY, true, path.is_filtered());
-            self.decide(id, Some(index), core);
+            self.decide(id, Change::Joined(index), core);
             return Installed::New;
         };
+        let best_key = dest.best().map(|best| best.key);
         let Some(have) = dest.paths_mut().get_mut(index) else {
             return Installed::Full;
         };
         let before = *have;
         *have = path;
+        // A path that never came near the best had no influence on the choice.
+        let candidate = before.is_valid() && best_key.is_none_or(|best| before.key >= best);
         if before.says_the_same(&path) {
             have.stamp = before.stamp;
             return Installed::Unchanged;
@@ -143,7 +146,11 @@ impl<A: AddressFamily> Plane<A> {
             .count(path.source, A::FAMILY, false, before.is_filtered());
         core.peers
             .count(path.source, A::FAMILY, true, path.is_filtered());
-        self.decide(id, Some(index), core);
+        let change = match candidate {
+            true => Change::Replaced(index),
+            false => Change::Joined(index),
+        };
+        self.decide(id, change, core);
         core.release_path(&before);
         Installed::Replaced
     }
@@ -179,18 +186,22 @@ impl<A: AddressFamily> Plane<A> {
         };
         core.peers
             .count(path.source, A::FAMILY, false, path.is_filtered());
+        // A path that was as good as the best up to its MED may have kept out others.
+        let tied = || dest.best().is_some_and(|best| best.key == path.key);
         if was_best || core.all_paths_matter(A::FAMILY) {
-            self.decide(id, None, core);
+            self.decide(id, Change::Other, core);
             self.mark_changed(id);
+        } else if path.is_valid() && tied() {
+            self.decide(id, Change::Other, core);
         } else {
             self.table.drop_unused(id);
         }
         core.release_path(&path);
     }
 
-    /// Runs the decision process after the path at `touched` changed.
+    /// Runs the decision process after a change.
     #[inline]
-    pub fn decide(&mut self, id: DestId, touched: Option<usize>, core: &Core) {
+    pub fn decide(&mut self, id: DestId, change: Change, core: &Core) {
         let Some(dest) = self.table.get_mut(id) else {
             return;
         };
@@ -198,13 +209,13 @@ impl<A: AddressFamily> Plane<A> {
         let after = match dest.paths() {
             [] => None,
             [only] => only.is_valid().then_some(0),
-            paths => match loses_at_once(paths, before, touched) {
+            paths => match changes_nothing(paths, before, change, core) {
                 true => before,
                 false => select(paths, before, core.facts()).map(|selection| selection.best),
             },
         };
         dest.set_best(after);
-        let best_changed = before != after || (touched.is_some() && touched == after);
+        let best_changed = before != after || change.is_to(after);
         if best_changed || (dest.paths().len() > 1 && core.all_paths_matter(A::FAMILY)) {
             self.mark_changed(id);
         }
@@ -253,7 +264,7 @@ impl<A: AddressFamily> Plane<A> {
                 }
             }
             if any {
-                self.decide(id, best.filter(|_| best_touched), core);
+                self.decide(id, Change::Other, core);
                 if best_touched {
                     self.mark_changed(id);
                 }
@@ -272,14 +283,35 @@ impl<A: AddressFamily> Plane<A> {
     }
 }
 
-/// Whether the path at `touched` is so much worse than the best path, which is another, that
-/// nothing can change. The usual case where many peers send the same prefix.
-fn loses_at_once(paths: &[Path], best: Option<usize>, touched: Option<usize>) -> bool {
-    let (Some(best), Some(touched)) = (best, touched) else {
+/// What happened to the paths of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The path at this index was not a candidate before.
+    Joined(usize),
+    /// The path at this index was one, and is another now.
+    Replaced(usize),
+    /// A path went, or paths changed in ways not told.
+    Other,
+}
+
+impl Change {
+    fn is_to(self, best: Option<usize>) -> bool {
+        match self {
+            Change::Joined(index) | Change::Replaced(index) => best == Some(index),
+            Change::Other => false,
+        }
+    }
+}
+
+/// Whether a path that joined cannot change the outcome, which a comparison with the best path
+/// shows. The usual case where many peers send the same prefix. A path that was a candidate before
+/// is another matter: the old one may have kept out others by its MED.
+fn changes_nothing(paths: &[Path], best: Option<usize>, change: Change, core: &Core) -> bool {
+    let (Some(best), Change::Joined(joined)) = (best, change) else {
         return false;
     };
-    let (Some(best_path), Some(path)) = (paths.get(best), paths.get(touched)) else {
+    let (Some(best_path), Some(path)) = (paths.get(best), paths.get(joined)) else {
         return false;
     };
-    best != touched && (!path.is_valid() || path.key < best_path.key)
+    best != joined && (!path.is_valid() || !core.facts().may_displace(path, best_path))
 }
