@@ -197,7 +197,7 @@ fn two_daemons_on_one_socket_are_refused() {
 fn a_socket_left_by_a_dead_daemon_is_replaced() {
     let path = socket("stale");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    drop(std::os::unix::net::UnixListener::bind(&*path).unwrap());
     assert!(matches!(
         Client::connect(&path),
         Err(ClientError::Unreachable { .. })
