@@ -6,20 +6,30 @@
 
 use ctl::server::Replies;
 use proto_codec::control::view::{Event, EventKind};
-use proto_codec::control::{MonitorTopic, Tail, View};
+use proto_codec::control::{Fault, FaultKind, MonitorTopic, Tail, View};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Answer, Context};
 use crate::event;
 use crate::io::events::epoch_ms;
+use crate::speaker::Speaker;
 
 /// `monitor (bgp | routes | log)`.
 pub(super) async fn watch(context: &Context, replies: &Replies, topic: MonitorTopic) -> Answer {
     match topic {
         MonitorTopic::Log => log(replies).await,
         MonitorTopic::Bgp => events(context, replies, EventKind::Session).await,
+        MonitorTopic::Routes if context.node.peek(|speaker, _| follows_no_routes(speaker)) => {
+            let text = "changes of best paths are followed for the kernel: add [kernel]";
+            Ok(Err(Fault::new(FaultKind::Refused, text)))
+        }
         MonitorTopic::Routes => events(context, replies, EventKind::Route).await,
     }
+}
+
+/// Without a kernel table nobody is told what a prefix is from now on.
+fn follows_no_routes(speaker: &Speaker) -> bool {
+    speaker.config().kernel.is_none()
 }
 
 async fn events(context: &Context, replies: &Replies, wanted: EventKind) -> Answer {

@@ -34,9 +34,9 @@ pub fn spawn(node: &Rc<Node>, request: ConnectRequest) {
             () = handle.closing.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
         };
         node.conns.borrow_mut().remove(&request.conn);
-        match outcome.and_then(|stream| Ok((stream.local_addr()?, stream))) {
-            Ok((local, stream)) => {
-                let remote = request.remote;
+        match outcome.and_then(|stream| Ok((stream.local_addr()?, stream.peer_addr()?, stream))) {
+            // The socket's own idea of the other end: it knows the scope of a link-local address.
+            Ok((local, remote, stream)) => {
                 let wanted = node.step(|speaker, now| {
                     speaker.handle_connected(now, request.conn, local, remote)
                 });

@@ -57,9 +57,10 @@ pub fn epoch_ms() -> u64 {
 
 fn write_log(event: &Event) {
     let neighbor = event.neighbor().map(tracing::field::display);
+    let prefix = event.prefix().map(tracing::field::display);
     match event.level() {
         Level::Warn => tracing::warn!(neighbor, "{event}"),
         Level::Info => tracing::info!(neighbor, "{event}"),
-        Level::Debug => tracing::debug!(neighbor, "{event}"),
+        Level::Debug => tracing::debug!(neighbor, prefix, "{event}"),
     }
 }

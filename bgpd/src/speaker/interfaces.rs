@@ -20,6 +20,9 @@ use super::peers::Entry;
 use crate::config::HostAddress;
 use crate::session::{Command, Restart};
 
+/// `errno` of a missing capability.
+const EPERM: i32 = 1;
+
 /// The interfaces there are, by index.
 #[derive(Debug, Default)]
 pub struct Interfaces {
@@ -53,9 +56,15 @@ impl Speaker {
                 retry_in,
             } => {
                 let error = std::io::Error::from_raw_os_error(errno);
+                let cure = if errno == EPERM {
+                    " (needs CAP_NET_ADMIN)"
+                } else {
+                    ""
+                };
                 let text = text.unwrap_or_default();
                 let again = retry_in.as_secs_f32();
-                let text = format!("kernel refused {what}: {error} {text}; again in {again} s");
+                let text =
+                    format!("kernel refused {what}: {error} {text}{cure}; again in {again} s");
                 self.out.attention(None, text);
             }
             KernelEvent::Conflict { prefix, protocol } => {

@@ -369,14 +369,14 @@ impl Speaker {
 /// What a prefix is from now on, for a monitor.
 fn describe(change: &FibChange) -> String {
     match &change.route {
-        None => format!("{} has no route", change.prefix),
-        Some(FibRoute::Discard) => format!("{} starts here", change.prefix),
+        None => "no route".to_owned(),
+        Some(FibRoute::Discard) => "starts here".to_owned(),
         Some(FibRoute::Unicast(next_hops)) => {
             let via: Vec<String> = next_hops
                 .iter()
                 .map(|hop| hop.gateway.to_string())
                 .collect();
-            format!("{} via {}", change.prefix, via.join(" "))
+            format!("via {}", via.join(" "))
         }
     }
 }
