@@ -84,17 +84,21 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::Session { from, to, .. } if from != to => {
-                let both = [*from, *to];
-                if both.contains(&State::Established) {
-                    Level::Info
-                } else {
-                    Level::Debug
-                }
-            }
+            Self::Session { .. } if self.is_up_or_down() => Level::Info,
             Self::Session { .. } | Self::Refused { .. } | Self::Route { .. } => Level::Debug,
             Self::Malformed { .. } | Self::Attention { .. } => Level::Warn,
             Self::Notice { .. } => Level::Info,
+        }
+    }
+
+    /// Whether a session became Established or left it.
+    #[must_use]
+    pub fn is_up_or_down(&self) -> bool {
+        match self {
+            Self::Session { from, to, .. } => {
+                from != to && [*from, *to].contains(&State::Established)
+            }
+            _ => false,
         }
     }
 

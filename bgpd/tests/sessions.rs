@@ -125,3 +125,22 @@ fn a_listen_range_makes_neighbors_up_to_its_limit_and_forgets_them() {
         "the place went to the third"
     );
 }
+
+#[test]
+fn a_neighbor_that_cannot_be_reached_is_said_once() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &ebgp(64501, A, B, 64502));
+    lab.run_for(10 * MINUTE);
+    let said = |lab: &Lab| {
+        let events = lab.nodes[a].events.iter();
+        events
+            .filter(|event| event.to_string().contains("cannot connect"))
+            .count()
+    };
+    assert_eq!(said(&lab), 1, "{:?}", lab.nodes[a].events);
+    let b = lab.add(B, &ebgp(64502, B, A, 64501));
+    assert!(lab.run_until(5 * MINUTE, |lab| established(lab, a, B)));
+    lab.crash(b);
+    lab.run_for(10 * MINUTE);
+    assert_eq!(said(&lab), 2, "and again after it was there");
+}

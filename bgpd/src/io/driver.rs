@@ -185,8 +185,14 @@ impl Driver {
         while let Some(conn) = node.peek(|speaker, _| speaker.poll_ready()) {
             node.wake_writer(conn);
         }
+        let mut sessions_changed = false;
         while let Some(event) = node.peek(|speaker, _| speaker.poll_event()) {
+            sessions_changed |= event.is_up_or_down();
             node.events.publish(event);
+        }
+        if sessions_changed {
+            let (up, all) = node.peek(|speaker, _| speaker.peers().count_up());
+            notify::status(&format!("{up} of {all} neighbors established"));
         }
     }
 }

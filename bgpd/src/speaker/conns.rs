@@ -20,6 +20,8 @@ pub struct Conn {
     pub slot: PeerSlot,
     /// The other end.
     pub remote: SocketAddr,
+    /// It is a connection, no longer an attempt.
+    pub open: bool,
     /// Cuts messages.
     pub framer: Framer,
     /// The longest message to expect.
@@ -44,6 +46,7 @@ impl Conns {
         let conn = Conn {
             slot,
             remote,
+            open: false,
             framer: Framer::new(),
             message_len_max: MESSAGE_LEN_MAX,
             updates_out: 0,

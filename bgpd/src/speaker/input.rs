@@ -9,6 +9,7 @@
 //! a message that cannot be cut into routes at all resets the session, with the NOTIFICATION the
 //! decoder wrote.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -58,6 +59,9 @@ impl Speaker {
         entry.seen = true;
         let conn = entry.peer.accept_id();
         self.conns.add(slot, conn, remote);
+        if let Some(accepted) = self.conns.get_mut(conn) {
+            accepted.open = true;
+        }
         let event = ConnEvent::Opened {
             direction: Direction::Inbound,
             local,
@@ -91,22 +95,50 @@ impl Speaker {
     }
 
     /// A connection that was asked for did not come about.
-    pub fn handle_connect_failed(&mut self, now: Instant, key: ConnId, error: std::io::ErrorKind) {
+    pub fn handle_connect_failed(&mut self, now: Instant, key: ConnId, error: ErrorKind) {
+        self.say_connect_error(key, error);
         self.conn_event(now, key, ConnEvent::Failed(error));
         self.conns.remove(key);
     }
 
+    /// A neighbor that cannot be reached is said once, and again when the reason is another.
+    pub(super) fn say_connect_error(&mut self, key: ConnId, error: ErrorKind) {
+        let slot = self.conns.get(key).map(|conn| conn.slot);
+        let Some(entry) = slot.and_then(|slot| self.peers.get_mut(slot)) else {
+            return;
+        };
+        // Our own doing: the attempt was given up.
+        if error == ErrorKind::ConnectionAborted
+            || entry.connect_error.replace(error) == Some(error)
+        {
+            return;
+        }
+        let settings = &entry.neighbor.settings;
+        let hint = match (error, settings.local_address) {
+            (ErrorKind::AddrNotAvailable, Some(local)) => {
+                format!(": no interface has the local-address {local}")
+            }
+            (ErrorKind::TimedOut, _) if settings.password.is_some() => {
+                ": no answer, as it is when the TCP-MD5 keys differ".to_owned()
+            }
+            _ => String::new(),
+        };
+        let text = format!("cannot connect: {error}{hint}; trying again");
+        self.out.notice(Some(entry.address), text);
+    }
+
     /// A connection ended: closed in order by the other side (`None`) or broken.
-    pub fn handle_closed(&mut self, now: Instant, key: ConnId, error: Option<std::io::ErrorKind>) {
+    pub fn handle_closed(&mut self, now: Instant, key: ConnId, error: Option<ErrorKind>) {
         self.conn_event(now, key, ConnEvent::Closed(error));
         self.conns.remove(key);
     }
 
     fn conn_event(&mut self, now: Instant, key: ConnId, event: ConnEvent) {
-        let Some(conn) = self.conns.get(key) else {
+        let Some(conn) = self.conns.get_mut(key) else {
             return;
         };
         let slot = conn.slot;
+        conn.open |= matches!(event, ConnEvent::Opened { .. });
         if let Some(entry) = self.peers.get_mut(slot) {
             entry.peer.handle_conn(now, key, event);
         }

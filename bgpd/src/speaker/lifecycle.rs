@@ -9,6 +9,7 @@
 //! out into the speaker's own state and sets the peer's next deadline. There is no other way
 //! from machine to tables.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use proto_codec::afi::Family;
@@ -44,6 +45,7 @@ impl Speaker {
                     farewell,
                     abort,
                 } => {
+                    self.note_attempt_given_up(slot, conn);
                     self.conns.remove(conn);
                     self.out.actions.push_back(Action::Close {
                         conn,
@@ -69,12 +71,21 @@ impl Speaker {
         self.forget_if_gone(slot);
     }
 
+    /// The machine gave up an attempt and tries again: nobody answered.
+    fn note_attempt_given_up(&mut self, slot: PeerSlot, id: ConnId) {
+        let unanswered = self.conns.get(id).is_some_and(|conn| !conn.open);
+        let state = self.peers.get(slot).map(|entry| entry.peer.state());
+        if unanswered && matches!(state, Some(State::Connect | State::Active)) {
+            self.say_connect_error(id, ErrorKind::TimedOut);
+        }
+    }
+
     fn connect(&mut self, now: Instant, slot: PeerSlot, id: ConnId) {
         let Some(entry) = self.peers.get_mut(slot) else {
             return;
         };
         let Some((remote, interface)) = assemble::remote(&entry.neighbor) else {
-            let error = std::io::ErrorKind::AddrNotAvailable;
+            let error = ErrorKind::AddrNotAvailable;
             entry.peer.handle_conn(now, id, ConnEvent::Failed(error));
             return;
         };
@@ -112,6 +123,7 @@ impl Speaker {
         let session =
             assemble::peer_session(slot, &entry.neighbor, &established, &self.host, policies);
         entry.hold = Hold::None;
+        entry.connect_error = None;
         self.rib.peer_up(session);
         if self.deadlines.is_set(Due::Stale(slot)) {
             self.deadlines

@@ -57,6 +57,7 @@ impl Speaker {
             up: None,
             policies,
             hold,
+            connect_error: None,
             seen: false,
             malformed: MalformedCounters::default(),
         });

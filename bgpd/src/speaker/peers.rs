@@ -78,6 +78,8 @@ pub struct Entry {
     pub policies: Policies,
     /// Why it is held down.
     pub hold: Hold,
+    /// Why it could last not be connected to; said once until the reason changes.
+    pub connect_error: Option<std::io::ErrorKind>,
     /// It has connected: a dynamic neighbor that is gone again may be forgotten.
     pub seen: bool,
     /// UPDATE errors the session survived (RFC 7606), by reaction.
@@ -179,6 +181,13 @@ impl Peers {
     #[must_use]
     pub fn slots(&self) -> Vec<PeerSlot> {
         self.by_address.values().copied().collect()
+    }
+
+    /// How many are Established, and how many there are.
+    #[must_use]
+    pub fn count_up(&self) -> (usize, usize) {
+        let up = self.iter().filter(|entry| entry.is_up()).count();
+        (up, self.len())
     }
 
     /// How many there are.
