@@ -5,13 +5,17 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use interop::demo::screen::{self, Progress};
 use interop::demo::script::STEPS;
 use interop::demo::stage::Stage;
 use interop::lab;
+
+/// Live, the eye gets this long before each step.
+const PAUSE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let headless = std::env::args().any(|a| a == "--headless") || !std::io::stdout().is_terminal();
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
         started.elapsed().as_secs_f64()
     );
     let passed = if headless {
-        play(&stage, true, &Progress::default())
+        play(&stage, &Progress::default(), None)
     } else {
         live(&stage)
     };
@@ -53,12 +57,19 @@ fn verdict(passed: bool) -> &'static str {
     if passed { "PASS" } else { "FAIL" }
 }
 
-/// Plays all steps, stops at the first that fails.
-fn play(stage: &Stage, print: bool, progress: &Progress) -> bool {
+/// Plays all steps, stops at the first that fails. With `quit`, somebody watches: steps are not
+/// printed but paced, and end when it is set.
+fn play(stage: &Stage, progress: &Progress, quit: Option<&AtomicBool>) -> bool {
     for (title, step) in STEPS {
+        if let Some(quit) = quit {
+            std::thread::park_timeout(PAUSE);
+            if quit.load(Ordering::Relaxed) {
+                return false;
+            }
+        }
         let outcome = step(stage);
         let passed = outcome.is_ok();
-        if print {
+        if quit.is_none() {
             let (mark, figure) = match &outcome {
                 Ok(figure) => ("ok  ", figure),
                 Err(why) => ("FAIL", why),
@@ -78,9 +89,12 @@ fn play(stage: &Stage, print: bool, progress: &Progress) -> bool {
 /// Plays beside the drawing, which ends with `q`; the outcome is repeated as text afterwards.
 fn live(stage: &Stage) -> bool {
     let progress: Progress = Arc::new(Mutex::new(Vec::new()));
+    let quit = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| play(stage, false, &progress));
+        let player = scope.spawn(|| play(stage, &progress, Some(&quit)));
         screen::show(stage, &progress);
+        quit.store(true, Ordering::Relaxed);
+        player.thread().unpark();
     });
     let done = progress.lock().map(|done| done.clone()).unwrap_or_default();
     for ((title, _), outcome) in STEPS.iter().zip(&done) {

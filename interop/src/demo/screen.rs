@@ -54,7 +54,7 @@ pub fn show(stage: &Stage, progress: &Progress) {
 
 fn draw(sight: &Sight, done: &[Result<String, String>], elapsed: Duration) {
     let mut text = format!(
-        "\x1b[H\x1b[2J{BOLD}Wayfare{PLAIN}   tor1 FRR · tor2 BIRD · node1-3 wayfare-bgpd   {:>6.1} s   \
+        "\x1b[H{BOLD}Wayfare{PLAIN}   tor1 FRR · tor2 BIRD · node1-3 wayfare-bgpd   {:>6.1} s   \
          q quits\r\n\r\n",
         elapsed.as_secs_f64()
     );
@@ -81,6 +81,8 @@ fn draw(sight: &Sight, done: &[Result<String, String>], elapsed: Duration) {
         };
         let _ = write!(text, "  {mark} {title}  {figure}\r\n");
     }
+    // Drawn over the last picture, the rest of each line cleared: no flicker.
+    let text = text.replace("\r\n", "\x1b[K\r\n") + "\x1b[J";
     let mut out = std::io::stdout();
     // A closed terminal ends the demo by its signal, not here.
     let _ = out.write_all(text.as_bytes());
@@ -121,6 +123,7 @@ impl Terminal {
             .filter(|output| output.status.success())
             .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         stty(&["-icanon", "-echo", "min", "1"]);
+        print!("\x1b[2J");
         Terminal { saved }
     }
 }
