@@ -215,6 +215,8 @@ fn static_route(network: &Network) -> String {
 fn session(speaker: &Speaker, neighbor: &Neighbor) -> String {
     let mut text = format!("local {} as {}; ", neighbor.local, speaker.asn);
     text += "direct; connect delay time 1; connect retry time 2; error wait time 1,2; ";
+    // The real table holds AS_SETs, which BIRD refuses unless told (RFC 9774).
+    text += "allow as sets on; ";
     let _ = write!(text, "hold time {}; ", neighbor.hold_time_s);
     if let Some(key) = &neighbor.password {
         let _ = write!(text, "authentication md5; password \"{key}\"; ");

@@ -145,7 +145,7 @@ fn config(node: &Node, speaker: &Speaker) -> String {
         speaker.asn, speaker.router_id
     );
     text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n";
-    text += " no bgp network import-check\n bgp bestpath as-path multipath-relax\n";
+    text += " no bgp network import-check\n no bgp reject-as-sets\n bgp bestpath as-path multipath-relax\n";
     // A crash is to be seen at once, not after a restart time.
     text += " bgp log-neighbor-changes\n bgp graceful-restart-disable\n";
     for neighbor in &speaker.neighbors {
@@ -229,7 +229,7 @@ fn address_family(speaker: &Speaker, family: Family) -> String {
 }
 
 /// A path of `show bgp … PREFIX json`; `wayfare show …` uses the same names.
-pub(crate) fn path(value: &Value) -> Path {
+pub fn path(value: &Value) -> Path {
     let words = |value: &Value| -> BTreeSet<String> {
         let text = value["string"].as_str().unwrap_or_default();
         text.split_whitespace().map(str::to_owned).collect()
