@@ -22,7 +22,9 @@ use ipnet::IpNet;
 const NAME: &str = "full_table_into_bird_and_frr";
 const TABLE: &str = "full-table/rib.20260511.real-prefixes.synth-attrs.mrt.bz2";
 const FEEDER: u8 = 201;
-const FEEDER_ASN: u32 = 65101;
+/// Numbers that no path of the real table holds, else loop detection would take those out.
+const DUT_ASN: u32 = 4_200_000_001;
+const FEEDER_ASN: u32 = 4_200_000_101;
 const SAMPLES: usize = 10_000;
 /// Seconds for the table to reach a router; FRR needs most of it.
 const PATIENCE: u64 = 240;
@@ -80,16 +82,16 @@ fn play(lab: &mut Lab, routes: &[(IpNet, Attributes)]) {
 
 fn start(lab: &mut Lab) -> (Router, Router, Router) {
     let local = Lab::address(1);
-    let mut dut = Speaker::new(65001, local);
+    let mut dut = Speaker::new(DUT_ASN, local);
     dut.kernel = false;
     let mut plan = Vec::new();
     for (index, kind) in [(2, Kind::Bird), (3, Kind::Frr)] {
-        let asn = 65000 + u32::from(index);
+        let asn = DUT_ASN + u32::from(index);
         dut = dut.neighbor(Neighbor::new(local, Lab::address(index), asn));
         let mut speaker = Speaker::new(asn, Lab::address(index)).neighbor(Neighbor::new(
             Lab::address(index),
             local,
-            65001,
+            DUT_ASN,
         ));
         speaker.kernel = false;
         plan.push((kind, speaker));
@@ -172,7 +174,7 @@ fn report(dut: &Router, who: &str, routes: usize, started: Instant) {
 /// What an external hop makes of the attributes, in the neutral shape.
 fn expected(feeder: &Feeder, attributes: &Attributes) -> Path {
     let mut path = Path::default();
-    for (_, code, value) in feeder.expected(attributes, 65001) {
+    for (_, code, value) in feeder.expected(attributes, DUT_ASN) {
         match code {
             1 => path.origin = ["IGP", "EGP", "incomplete"][usize::from(value[0])].to_owned(),
             2 => path.as_path = as_numbers(&value),
