@@ -250,7 +250,10 @@ pub fn path(value: &Value) -> Path {
         origin: value["origin"].as_str().unwrap_or_default().to_owned(),
         med: number(&value["med"]).or_else(|| number(&value["metric"])),
         local_pref: number(&value["localpref"]).or_else(|| number(&value["locPrf"])),
-        communities: words(&value["community"]),
+        communities: words(&value["community"])
+            .iter()
+            .map(|word| by_number(word))
+            .collect(),
         large_communities: words(&value["largeCommunity"]),
         route_targets: words(&value["extendedCommunity"])
             .iter()
@@ -265,4 +268,21 @@ pub fn path(value: &Value) -> Path {
             .collect(),
         best: value["bestpath"]["overall"].as_bool().unwrap_or(false),
     }
+}
+
+/// A well-known community by number, where FRR prints its name.
+fn by_number(word: &str) -> String {
+    let low = match word {
+        "no-export" => 65281,
+        "no-advertise" => 65282,
+        "local-AS" => 65283,
+        "no-peer" => 65284,
+        "blackhole" => 666,
+        "graceful-shutdown" => 0,
+        "accept-own" => 1,
+        "llgr-stale" => 6,
+        "no-llgr" => 7,
+        other => return other.to_owned(),
+    };
+    format!("65535:{low}")
 }
