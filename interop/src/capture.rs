@@ -1,8 +1,8 @@
 //! Packets: tcpdump in a node, tshark over the file.
 //!
 //! A capture starts before the daemons do and is flushed packet by packet, so it can be read while
-//! it runs. [`Capture::complaints`] asks tshark, an independent decoder, whether anything we sent is
-//! malformed; what the other side sends is its own affair and is left out.
+//! it runs. [`Capture::complaints`] asks tshark, an independent decoder, whether anything we sent
+//! is malformed; what the other side sends is its own affair and is left out.
 
 use std::net::IpAddr;
 use std::process::{Child, Command};

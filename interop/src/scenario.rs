@@ -31,8 +31,8 @@ pub const PEER_V6: &str = "2001:db8:2::/48";
 
 /// One test per implementation for a scenario `fn(&mut Lab, Kind)`, named by the caller.
 ///
-/// `with_each!(md5, [], md5_with_bird = Bird, md5_with_frr = Frr);` – the list in brackets holds the
-/// [`Feature`]s the scenario needs of the other side.
+/// `with_each!(md5, [], md5_with_bird = Bird, md5_with_frr = Frr);`: the list in brackets holds
+/// the [`Feature`]s the scenario needs of the other side.
 #[macro_export]
 macro_rules! with_each {
     ($scenario:path, $features:expr, $($test:ident = $kind:ident),+ $(,)?) => {

@@ -1,5 +1,5 @@
 //! eBGP and iBGP, IPv4 and IPv6 in one session, with each implementation: sessions come up, both
-//! sides' tables hold the other's networks with the right AS path and next hop, the kernel forwards.
+//! tables hold the other's networks with the right AS path and next hop, kernels forward.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,8 @@
 //! What happens in the demo, as steps: do something, wait for what the routers must show, say how
-//! long it took. The first step that fails ends the play.
+//! long it took. The first step that fails ends the play, live and headless alike.
+//!
+//! What is waited for is always the routers' own view: FRR's and BIRD's sessions, the gateways in
+//! their kernels, the counters of their TCP. Our side's word alone proves nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -20,6 +20,18 @@ pub const SERVICE: &str = "172.40.100.10";
 /// Key of the sessions with `tor1`.
 const KEY: &str = "rack-7-key";
 
+/// What every node announces besides its pod CIDR, and that it announces nothing else.
+const ORIGINS: &str = r#"
+[[policy]]
+name = "own"
+rules = [{ match = { origin-source = ["pod-cidr", "pool:services"] }, then = "accept" }]
+
+[[pool]]
+name = "services"
+addresses = ["172.40.100.0/24"]
+community = ["64512:20"]
+"#;
+
 /// The running lab.
 pub struct Stage {
     /// `tor1` (FRR) and `tor2` (BIRD).
@@ -159,9 +171,7 @@ fn origins(index: u8) -> String {
             .to_owned();
     }
     format!(
-        "\n[[policy]]\nname = \"own\"\nrules = [{{ match = {{ origin-source = [\"pod-cidr\", \
-         \"pool:services\"] }}, then = \"accept\" }}]\n\n[[advertise]]\nkind = \"pod-cidr\"\nprefixes = [\"{}\"]\n\n[[pool]]\nname = \
-         \"services\"\naddresses = [\"172.40.100.0/24\"]\ncommunity = [\"64512:20\"]\n",
+        "{ORIGINS}\n[[advertise]]\nkind = \"pod-cidr\"\nprefixes = [\"{}\"]\n",
         pod_cidr(index)
     )
 }

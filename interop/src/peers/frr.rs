@@ -145,7 +145,8 @@ fn config(node: &Node, speaker: &Speaker) -> String {
         speaker.asn, speaker.router_id
     );
     text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n";
-    text += " no bgp network import-check\n no bgp reject-as-sets\n bgp bestpath as-path multipath-relax\n";
+    text += " no bgp network import-check\n no bgp reject-as-sets\n";
+    text += " bgp bestpath as-path multipath-relax\n";
     // A crash is to be seen at once, not after a restart time.
     text += " bgp log-neighbor-changes\n bgp graceful-restart-disable\n";
     for neighbor in &speaker.neighbors {
