@@ -238,6 +238,11 @@ fn own_next_hops(
             _ => {}
         }
     }
+    // A link without global addresses: the link-local one is all there is to name (RFC 2545 §3 has
+    // no form for it; everybody takes it in the place of the global one).
+    if let (None, IpAddr::V6(address)) = (v6, local) {
+        v6 = Some(address);
+    }
     (v4, v6)
 }
 
@@ -280,5 +285,91 @@ fn session_role(role: Role) -> proto_codec::bgp::capability::Role {
         Role::RouteServerClient => Wire::RouteServerClient,
         Role::Customer => Wire::Customer,
         Role::Peer => Wire::Peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{HostAddress, parse};
+
+    fn neighbor(keys: &str) -> Neighbor {
+        let text = format!(
+            "[router]\nasn = 64500\nrouter-id = \"10.0.0.1\"\n\
+             [[neighbor]]\naddress = \"10.0.0.2\"\n{keys}\n"
+        );
+        let loaded = parse("test.toml", &text, &Host::default());
+        let mut config = loaded.expect("a good configuration").config;
+        config.neighbors.remove(0)
+    }
+
+    fn limits(keys: &str) -> (Option<u8>, Option<u8>) {
+        let options = socket_options(&neighbor(keys));
+        (options.ttl, options.ttl_min)
+    }
+
+    /// RFC 5082 §3: 255 on the way out, and no more hops than allowed on the way in.
+    #[test]
+    fn hop_limits_follow_the_kind_of_session() {
+        assert_eq!(limits("asn = 64501"), (Some(1), None));
+        assert_eq!(limits("asn = 64501\nebgp-multihop = 4"), (Some(4), None));
+        assert_eq!(limits("asn = \"internal\""), (Some(64), None));
+        assert_eq!(
+            limits("asn = 64501\nttl-security = 1"),
+            (Some(255), Some(255))
+        );
+        assert_eq!(
+            limits("asn = 64501\nttl-security = 3"),
+            (Some(255), Some(253))
+        );
+        assert_eq!(
+            limits("asn = 64501\nttl-security = 254"),
+            (Some(255), Some(2))
+        );
+    }
+
+    #[test]
+    fn only_ebgp_to_the_next_router_hangs_on_its_link() {
+        assert!(single_hop(&neighbor("asn = 64501")));
+        assert!(single_hop(&neighbor("asn = 64501\nttl-security = 1")));
+        assert!(!single_hop(&neighbor("asn = 64501\nttl-security = 2")));
+        assert!(!single_hop(&neighbor("asn = 64501\nebgp-multihop = 2")));
+        assert!(!single_hop(&neighbor("asn = \"internal\"")));
+    }
+
+    fn host(addresses: &[(&str, &str)]) -> Host {
+        let addresses = addresses.iter().map(|(interface, address)| HostAddress {
+            interface: (*interface).to_owned(),
+            loopback: false,
+            address: address.parse().expect("an address"),
+        });
+        Host {
+            addresses: addresses.collect(),
+            ..Host::default()
+        }
+    }
+
+    /// RFC 4760 §3, RFC 2545 §3: the other family's next hop is on the same interface.
+    #[test]
+    fn own_next_hops_come_from_the_session_and_its_interface() {
+        let host = host(&[
+            ("eth0", "10.0.0.1"),
+            ("eth1", "2001:db8:1::1"),
+            ("eth0", "fe80::1"),
+            ("eth0", "2001:db8::1"),
+        ]);
+        let local: IpAddr = "10.0.0.1".parse().expect("an address");
+        let (v4, v6) = own_next_hops(&neighbor("asn = 64501"), local, &host);
+        assert_eq!(v4.map(IpAddr::V4), Some(local));
+        assert_eq!(v6, "2001:db8::1".parse().ok());
+        assert_eq!(link_local_beside(local, &host), "fe80::1".parse().ok());
+    }
+
+    #[test]
+    fn a_link_without_global_addresses_names_its_link_local_one() {
+        let host = host(&[("eth0", "fe80::1")]);
+        let local: IpAddr = "fe80::1".parse().expect("an address");
+        let (v4, v6) = own_next_hops(&neighbor("asn = 64501"), local, &host);
+        assert_eq!((v4, v6), (None, "fe80::1".parse().ok()));
     }
 }

@@ -25,7 +25,8 @@ impl Speaker {
     pub(super) fn add_neighbor(&mut self, now: Instant, neighbor: Neighbor) {
         let Some(address) = neighbor.address.addr() else {
             let text = format!(
-                "neighbor {}: its address is not known yet",
+                "neighbor on {}: nobody is found by the interface alone in this version; \
+                 add its link-local address",
                 neighbor.address
             );
             self.out.attention(None, text);
