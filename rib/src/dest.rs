@@ -112,7 +112,13 @@ impl<P> Dest<P> {
                 list.extend([*first, path]);
                 self.paths = Paths::Many(Box::new(list));
             }
-            Paths::Many(list) if list.len() < PATHS_MAX => list.push(path),
+            Paths::Many(list) if list.len() < PATHS_MAX => {
+                if list.len() == list.capacity() {
+                    // Doubling would leave a third of the table empty; ten feeds are ten paths.
+                    list.reserve_exact(2.max(list.len() / 4));
+                }
+                list.push(path);
+            }
             Paths::Many(_) => return false,
         }
         true

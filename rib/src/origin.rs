@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrEdit, AttrSet, NextHop, Origin};
 
 /// A route that starts here.
@@ -186,6 +187,15 @@ impl Origins {
     pub fn name(&self, path_id: u32) -> Option<&str> {
         let source = usize::from(LocalTag::from_path_id(path_id).source);
         self.names.get(source).map(String::as_str)
+    }
+
+    /// Routes of a family, over all sources.
+    pub fn routes(&self, family: Family) -> usize {
+        let routes = self
+            .sources
+            .values()
+            .flat_map(|source| source.routes.keys());
+        routes.filter(|prefix| Family::of(prefix) == family).count()
     }
 
     /// Sources with the number of their routes.

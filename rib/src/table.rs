@@ -166,20 +166,16 @@ impl<A: AddressFamily> Table<A> {
             })
     }
 
-    /// Octets allocated.
-    pub fn memory(&self) -> usize {
-        let boxed: usize = self
-            .dests
-            .iter()
-            .map(|(_, dest)| match dest.paths().len() {
-                0 | 1 => 0,
-                many => 24 + many * size_of::<crate::path::Path>(),
-            })
-            .sum();
+    /// Octets allocated, estimated for the lists of destinations with several of the `paths`.
+    pub fn memory(&self, paths: usize) -> usize {
+        const LIST_OCTETS: usize = size_of::<Vec<crate::path::Path>>();
+        let more = paths.saturating_sub(self.len());
+        let lists = more.min(self.len());
         self.dests.memory()
             + self.index.capacity() * (size_of::<Hashed>() + 1)
             + self.free.capacity() * size_of::<DestId>()
-            + boxed
+            + (more + lists) * size_of::<crate::path::Path>()
+            + lists * LIST_OCTETS
     }
 }
 

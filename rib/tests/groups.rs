@@ -161,6 +161,49 @@ fn the_first_dump_ends_with_end_of_rib() {
     assert!(order.iter().all(|(routes, eor)| *routes == 1000 || !eor[0]));
 }
 
+/// A reflector whose clients come back at once encodes its table once.
+#[test]
+fn first_dumps_at_the_same_time_share_their_octets() {
+    let mut lab = Lab::new(config());
+    let feeder = lab.add(65001);
+    let readers: Vec<PeerSlot> = (0..4).map(|n| lab.add(65002 + n)).collect();
+    lab.up(feeder);
+    for chunk in nets(0..20_000).chunks(500) {
+        lab.announce(feeder, chunk, &attrs(&[65001], 1));
+    }
+    lab.rib.settle();
+    for reader in &readers {
+        lab.up(*reader);
+    }
+    let (one, two) = (readers[0], readers[1]);
+    let mut pieces = 0;
+    loop {
+        let (to_one, to_two) = (lab.rib.poll_transmit(one), lab.rib.poll_transmit(two));
+        let Some((to_one, to_two)) = to_one.zip(to_two) else {
+            break;
+        };
+        if to_one.len() > 100 {
+            assert_eq!(to_one.as_ptr(), to_two.as_ptr());
+            pieces += 1;
+        }
+        lab.peer(one).receive(&to_one);
+        lab.peer(two).receive(&to_two);
+    }
+    assert!(pieces > 2, "{pieces}");
+    assert_eq!(lab.nets(one).len(), 20_000);
+    // In the middle of the others' dump something changes, and one of them comes again.
+    lab.read(readers[2], 1);
+    lab.withdraw(feeder, &nets(19_990..20_000));
+    lab.withdraw(feeder, &nets(0..10));
+    lab.down(one);
+    lab.rib.settle();
+    lab.up(one);
+    lab.drain();
+    for reader in readers {
+        assert_eq!(lab.nets(reader).len(), 19_980);
+    }
+}
+
 /// RFC 7313 §4: the refresh stands between BoRR and EoRR and holds the whole Adj-RIB-Out.
 #[test]
 fn a_refresh_repeats_everything_between_its_markers() {

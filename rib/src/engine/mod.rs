@@ -65,6 +65,12 @@ impl Rib {
         &self.core.config
     }
 
+    /// Replaces the addresses of this router. Routes that came before keep their verdict until
+    /// they come again.
+    pub fn set_own_addresses(&mut self, addresses: Vec<std::net::IpAddr>) {
+        self.core.config.own_addresses = addresses;
+    }
+
     /// Tells the time in seconds of the caller's choice; paths that come from now on bear it.
     pub fn set_time(&mut self, now_s: u32) {
         self.core.now_s = now_s;

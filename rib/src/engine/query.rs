@@ -1,8 +1,7 @@
 //! Looking things up: one route, and counters.
 //!
-//! Exact lookups cost one probe; the longest match one per prefix length in use. Counters of peers
-//! are kept as routes come and go and cost nothing to read; the memory figures walk the tables, a
-//! few milliseconds for a million prefixes, so ask for them when an operator does.
+//! Exact lookups cost one probe; the longest match one per prefix length in use. Counters are kept
+//! as routes come and go and cost nothing to read, however large the tables.
 
 use std::net::IpAddr;
 
@@ -95,12 +94,22 @@ impl Rib {
             .filter(|(_, group)| group.family() == family)
             .map(|(_, group)| group.memory())
             .sum();
+        let learned = self
+            .core
+            .peers
+            .iter()
+            .map(|peer| family.pick(peer.received));
+        let learned: usize = learned
+            .filter_map(|count| usize::try_from(count).ok())
+            .sum();
+        let paths = learned + self.core.origins.routes(family);
         for_family!(family, A => {
             let plane = A::plane(&self.planes);
             TableStats {
                 prefixes: plane.table.len(),
+                paths,
                 version: plane.version,
-                memory: plane.table.memory() + adj_out,
+                memory: plane.table.memory(paths) + adj_out,
             }
         })
     }

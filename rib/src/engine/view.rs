@@ -91,9 +91,11 @@ pub struct PeerStats {
 pub struct TableStats {
     /// Prefixes with at least one path, and those whose end somebody is yet to be told.
     pub prefixes: usize,
+    /// Paths in the table, refused ones included.
+    pub paths: usize,
     /// Counts changes; two equal values mean that nothing happened in between.
     pub version: u64,
-    /// Octets of the table and of the Adj-RIB-Outs.
+    /// Octets of the table and of the Adj-RIB-Outs, about.
     pub memory: usize,
 }
 

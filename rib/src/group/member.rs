@@ -1,19 +1,9 @@
 //! Where each member of a group is, and how one that is behind catches up.
 //!
-//! A member is *attached*: at some segment of the log, like everybody else; or *scanning*: it
-//! walks the Adj-RIB-Out itself and is sent whatever it may not know. A first dump, a peer that
-//! was too slow for the log and a route refresh are the same walk with different bounds:
-//!
-//! | | announce entries told after | withdraw entries forgotten after |
-//! |---|---|---|
-//! | first dump | (all) | (none: the peer knows nothing) |
-//! | fell behind at segment s | s - 1 | s - 1 |
-//! | route refresh at segment s | (all) | s - 1 |
-//!
-//! Dirty entries are not announced: they will be in a later segment, which the member reads after
-//! it has attached. A walk remembers the newest segment at its start; at its end the member
-//! attaches behind that one, or, if the log has moved on, walks again for the difference only.
-//! Either way it holds a position and nothing else, however slow it is.
+//! A member is *attached*: at some segment of the log, like everybody else; or *walking* over the
+//! Adj-RIB-Out itself (see `walk`). One that joins, that was too slow for the log, or that asked
+//! for a refresh walks first and then attaches. Either way it holds a position and nothing else,
+//! however slow it is.
 //!
 //! End-of-RIB (RFC 4724 §2) and the end marker of a refresh (RFC 7313 §4) follow when the
 //! member has caught up with everything that was pending, so a peer that then drops stale routes
@@ -24,30 +14,16 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use proto_codec::afi::AddressFamily;
 
-use super::encode::Item;
-use super::log::{SEGMENT_OCTETS, Segment};
+use super::log::Segment;
+use super::walk::Walk;
 use super::{Env, Group, OutEntry, OutId};
 use crate::attr::OutAttr;
 use crate::peer::PeerSlot;
 use crate::table::DestId;
 
-/// Entries a walk sorts and encodes at a time: 64 to 100 KiB of messages.
-const WALK_ENTRIES: usize = 16 << 10;
-
-/// A walk over the Adj-RIB-Out.
+/// Where a member is.
 #[derive(Clone, Copy, Debug)]
-struct Walk {
-    at: OutId,
-    /// Announce what was told after this segment; `None`: everything.
-    announce_after: Option<u32>,
-    /// Withdraw what was forgotten after this segment; `None`: nothing.
-    withdraw_after: Option<u32>,
-    /// The newest segment when the walk began.
-    target: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
+pub(super) enum State {
     /// Next to read: segment and range within.
     Attached {
         seq: u32,
@@ -59,11 +35,11 @@ enum State {
 /// A peer in a group.
 #[derive(Debug)]
 pub(super) struct Member {
-    state: State,
+    pub state: State,
     /// Messages for this peer alone, sent first.
     private: VecDeque<Bytes>,
     /// Sent when the member has caught up, or has read this segment.
-    marker: Option<(Bytes, Option<u32>)>,
+    pub marker: Option<(Bytes, Option<u32>)>,
 }
 
 impl Member {
@@ -94,12 +70,7 @@ impl Group {
     /// Adds a peer that knows nothing. `marker` is sent when it has been told everything.
     pub fn join<A: AddressFamily>(&mut self, slot: PeerSlot, marker: Bytes, env: &Env<'_, A>) {
         self.flush(env);
-        let walk = Walk {
-            at: 0,
-            announce_after: None,
-            withdraw_after: None,
-            target: self.log.newest(),
-        };
+        let walk = Walk::first(self.log.newest());
         let member = Member {
             state: State::Walking(walk),
             private: VecDeque::new(),
@@ -110,7 +81,7 @@ impl Group {
     }
 
     /// Moves a member, keeping the count of readers of each segment and the list of walkers.
-    fn set_state(&mut self, slot: PeerSlot, state: State) {
+    pub(super) fn set_state(&mut self, slot: PeerSlot, state: State) {
         let Some(member) = self.members.get_mut(&slot) else {
             return;
         };
@@ -127,6 +98,7 @@ impl Group {
                 self.walkers.insert(slot, walk.target);
             }
         }
+        self.drop_dump_unless_used();
     }
 
     /// Removes a peer.
@@ -137,6 +109,7 @@ impl Group {
             self.log.count_reader(seq, false);
         }
         self.walkers.remove(&slot);
+        self.drop_dump_unless_used();
         self.trim();
     }
 
@@ -162,12 +135,7 @@ impl Group {
             // What a first walk has told so far was there at its target.
             State::Walking(walk) => Some(walk.withdraw_after.unwrap_or(walk.target)),
         };
-        let walk = Walk {
-            at: 0,
-            announce_after: None,
-            withdraw_after,
-            target,
-        };
+        let walk = Walk::again(withdraw_after, target);
         if let Some((begin, end)) = markers {
             member.private.push_back(begin);
             // An End-of-RIB still owed is owed no longer: the refresh ends with its own marker.
@@ -235,70 +203,6 @@ impl Group {
         bytes
     }
 
-    /// Walks on; `None` when the walk is over (or another one has begun).
-    fn walk<A: AddressFamily>(
-        &mut self,
-        slot: PeerSlot,
-        mut walk: Walk,
-        env: &Env<'_, A>,
-    ) -> Option<Bytes> {
-        let mut items = Vec::new();
-        while walk.at < self.adj.len() && items.len() < WALK_ENTRIES {
-            let id = walk.at;
-            walk.at += 1;
-            let send = self.adj.get(id).and_then(|entry| owed(entry, slot, &walk));
-            items.extend(send.map(|(attr, source)| Item { attr, source, id }));
-        }
-        let over = walk.at >= self.adj.len();
-        let member = self.members.get_mut(&slot)?;
-        member.state = State::Walking(walk);
-        if over {
-            self.end_walk(slot, walk);
-        }
-        if items.is_empty() {
-            return None;
-        }
-        items.sort_unstable();
-        let mut out = BytesMut::with_capacity(SEGMENT_OCTETS);
-        for run in items.chunk_by(|a, b| a.attr == b.attr && a.source == b.source) {
-            match run.first().map(|item| item.attr) {
-                Some(OutAttr::NONE) => self.withdraw(run, env, &mut out),
-                _ => {
-                    self.announce(run, env, &mut out);
-                }
-            }
-        }
-        Some(out.freeze()).filter(|bytes| !bytes.is_empty())
-    }
-
-    /// Attaches a member that has walked to the end, or lets it walk for what came since.
-    fn end_walk(&mut self, slot: PeerSlot, walk: Walk) {
-        let newest = self.log.newest();
-        let Some(member) = self.members.get_mut(&slot) else {
-            return;
-        };
-        let next = walk.target + 1;
-        let state = if next >= self.log.oldest() {
-            let patience = u32::try_from(self.log.segments_max()).unwrap_or(u32::MAX);
-            if let Some((_, due)) = &mut member.marker {
-                due.get_or_insert(newest.saturating_add(patience));
-            }
-            State::Attached {
-                seq: next,
-                range: 0,
-            }
-        } else {
-            State::Walking(Walk {
-                at: 0,
-                announce_after: Some(walk.target),
-                withdraw_after: Some(walk.target),
-                target: newest,
-            })
-        };
-        self.set_state(slot, state);
-        self.trim();
-    }
-
     /// Encodes everything that is pending. Needed before a peer joins or is refreshed, so that
     /// what its markers promise is true.
     fn flush<A: AddressFamily>(&mut self, env: &Env<'_, A>) {
@@ -334,12 +238,7 @@ impl Group {
             false => self.members.iter().filter_map(unread).collect(),
         };
         for (slot, passed) in behind {
-            let walk = Walk {
-                at: 0,
-                announce_after: Some(passed),
-                withdraw_after: Some(passed),
-                target: newest,
-            };
+            let walk = Walk::since(passed, newest);
             self.set_state(slot, State::Walking(walk));
             let member = self.members.get_mut(&slot);
             if let Some((_, due)) = member.and_then(|member| member.marker.as_mut()) {
@@ -352,7 +251,7 @@ impl Group {
     }
 
     /// Drops segments that nobody will read.
-    fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         if !self.log.oldest_is_read() && !self.log.is_empty() {
             return;
         }
@@ -454,21 +353,5 @@ impl Group {
             .into_iter()
             .filter_map(told)
             .collect()
-    }
-}
-
-/// What a walk owes a member of one entry: attributes and source to announce, or a withdrawal.
-fn owed(entry: &OutEntry, member: PeerSlot, walk: &Walk) -> Option<(OutAttr, PeerSlot)> {
-    match entry.told().filter(|source| *source != member) {
-        Some(source) => {
-            let news = walk.announce_after.is_none_or(|after| entry.seq > after);
-            // What a dirty entry was told as is no longer known, and what it will be is yet to
-            // come, in a segment that this member reads.
-            (news && !entry.is_dirty()).then_some((entry.attr, source))
-        }
-        None => {
-            let forgotten = walk.withdraw_after.is_some_and(|after| entry.seq > after);
-            forgotten.then_some((OutAttr::NONE, PeerSlot::NONE))
-        }
     }
 }

@@ -8,7 +8,7 @@
 //! is read is told once.
 //!
 //! - `adjout` what should be told and what was; `log` the shared segments; `encode` pending
-//!   entries to segments; `member` where each peer is, and how one catches up.
+//!   entries to segments; `member` where each peer is; `walk` how one catches up.
 //!
 //! A withdrawn entry stays as a tombstone until every member has passed the segment that said so.
 
@@ -17,6 +17,7 @@ mod encode;
 mod key;
 mod log;
 mod member;
+mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::table::{DestId, Table};
 use encode::Batch;
 use log::Log;
 use member::Member;
+use walk::Dump;
 
 /// An update group inside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +72,8 @@ pub(crate) struct Group {
     members: BTreeMap<PeerSlot, Member>,
     /// Members that walk, with the newest segment when they began.
     walkers: BTreeMap<PeerSlot, u32>,
+    /// What members that walk for the first time can share.
+    dump: Option<Dump>,
     /// Entries told to be forgotten, by segment, oldest first.
     tombstones: VecDeque<(u32, OutId)>,
     /// Destinations no longer referred to; the engine takes them.
@@ -89,6 +93,7 @@ impl Group {
             batch: Batch::default(),
             members: BTreeMap::new(),
             walkers: BTreeMap::new(),
+            dump: None,
             tombstones: VecDeque::new(),
             freed: Vec::new(),
         }
