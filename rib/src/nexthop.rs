@@ -101,7 +101,10 @@ impl NextHops {
             }
         };
         self.by_addr.insert(addr, index);
-        self.queue_interest(index);
+        // The next hop of a route that starts here is no address to watch.
+        if self.track && !addr.is_unspecified() {
+            self.queue_interest(index);
+        }
         NextHopId(index)
     }
 
@@ -112,19 +115,17 @@ impl NextHops {
             return;
         };
         entry.refs = entry.refs.saturating_sub(1);
-        if entry.refs == 0 {
-            if self.track {
-                self.queue_interest(id.0);
-            } else {
-                self.forget(id.0);
-            }
+        if entry.refs > 0 {
+            return;
+        }
+        if entry.announced || entry.queued {
+            self.queue_interest(id.0);
+        } else {
+            self.forget(id.0);
         }
     }
 
     fn queue_interest(&mut self, index: u32) {
-        if !self.track {
-            return;
-        }
         if let Some(entry) = self.entry_mut(NextHopId(index))
             && !entry.queued
         {
@@ -244,6 +245,10 @@ mod tests {
         );
         hops.release(id);
         assert_eq!(hops.poll_interest(), Some((ADDR, false)));
+        assert_eq!(hops.len(), 0);
+        let own = hops.acquire(std::net::Ipv4Addr::UNSPECIFIED.into());
+        assert_eq!(hops.poll_interest(), None, "ours, nothing to watch");
+        hops.release(own);
         assert_eq!(hops.len(), 0);
     }
 

@@ -20,6 +20,12 @@ use crate::peer::PeerSlot;
 /// Entries sorted at a time. Feeds arrive packed by attribute set, so a batch of this size splits
 /// few sets; sorting it takes about a millisecond.
 const BATCH_ENTRIES: usize = 32 << 10;
+/// Entries for which an idle group keeps room.
+const KEPT_ENTRIES: usize = 256;
+/// Octets to expect of one entry, with its share of the attributes.
+const ENTRY_OCTETS: usize = 24;
+/// Octets of a small message.
+const MESSAGE_OCTETS: usize = 512;
 /// Entries of one attribute set encoded before the size of the segment is looked at again.
 const RUN_ENTRIES: usize = 8 << 10;
 
@@ -36,11 +42,18 @@ pub(super) struct Item {
 pub(super) struct Batch {
     items: Vec<Item>,
     at: usize,
+    /// The entries being written, kept for its allocation.
+    run: Vec<Item>,
     /// Buffer that segments are cut from; small ones share an allocation.
     buffer: BytesMut,
 }
 
 impl Batch {
+    /// Entries that were not dealt with.
+    fn left(&self) -> usize {
+        self.items.len().saturating_sub(self.at)
+    }
+
     /// Whether every entry was dealt with.
     pub fn is_done(&self) -> bool {
         self.at >= self.items.len()
@@ -76,20 +89,29 @@ impl Group {
             buffer: std::mem::take(&mut self.batch.buffer),
             ranges: Vec::new(),
         };
-        writer.buffer.reserve(SEGMENT_OCTETS);
+        let waiting = self.adj.pending.len() + self.batch.left();
+        let guess = waiting.saturating_mul(ENTRY_OCTETS) + MESSAGE_OCTETS;
+        writer.buffer.reserve(guess.min(SEGMENT_OCTETS));
         let seq = self.log_newest() + 1;
         while writer.buffer.len() < SEGMENT_OCTETS && (!self.batch.is_done() || self.refill()) {
-            let run = self.next_run();
+            let mut run = std::mem::take(&mut self.batch.run);
+            self.next_run(&mut run);
             match run.first().map(|item| item.attr) {
                 None => {}
                 Some(OutAttr::NONE) => self.withdraw_run(&run, seq, env, &mut writer),
                 Some(_) => self.announce_run(&run, seq, env, &mut writer),
             }
+            self.batch.run = run;
         }
         let bytes = writer.buffer.split().freeze();
         self.batch.buffer = writer.buffer;
         if self.batch.is_done() && self.adj.pending.is_empty() {
-            self.batch.items = Vec::new();
+            self.batch.items.clear();
+            self.batch.items.shrink_to(KEPT_ENTRIES);
+            self.batch.run.clear();
+            self.batch.run.shrink_to(KEPT_ENTRIES);
+            // Segments hold on to it as long as they need it; an idle group holds nothing.
+            self.batch.buffer = BytesMut::new();
         }
         if !bytes.is_empty() {
             self.stats.segments += 1;
@@ -107,6 +129,7 @@ impl Group {
         let adj = &self.adj;
         self.batch.at = 0;
         self.batch.items.clear();
+        self.batch.items.reserve(take);
         let items = adj.pending.iter().take(take).filter_map(|id| {
             let entry = adj.get(*id)?;
             let source = match entry.attr {
@@ -130,8 +153,8 @@ impl Group {
 
     /// The next entries of one attribute set and source. Entries that changed since the batch was
     /// made go back to wait for the next one.
-    fn next_run(&mut self) -> Vec<Item> {
-        let mut run = Vec::new();
+    fn next_run(&mut self, run: &mut Vec<Item>) {
+        run.clear();
         while let Some(item) = self.batch.items.get(self.batch.at) {
             let same = |first: &Item| first.attr == item.attr && first.source == item.source;
             if run.len() >= RUN_ENTRIES || !run.first().is_none_or(same) {
@@ -149,7 +172,6 @@ impl Group {
                 self.adj.pending.push(item.id);
             }
         }
-        run
     }
 
     fn seen_by_all_but(&self, source: PeerSlot) -> Visible {
