@@ -103,8 +103,14 @@ impl Listeners {
         }
     }
 
-    fn closed(&self, address: SocketAddr) {
-        if let Some(listener) = self.open.borrow_mut().get_mut(&address) {
+    fn closed(&self, address: SocketAddr, socket: &Rc<TcpListener>) {
+        // The address may have been taken away and given again: then this is a newer socket's place.
+        if let Some(listener) = self.open.borrow_mut().get_mut(&address)
+            && listener
+                .socket
+                .as_ref()
+                .is_some_and(|open| Rc::ptr_eq(open, socket))
+        {
             listener.socket = None;
         }
     }
@@ -136,7 +142,7 @@ async fn listen(node: Rc<Node>, address: SocketAddr, stop: CancellationToken) {
                     () = stop.cancelled() => {}
                     () = accept(&node, &socket) => {}
                 }
-                node.listeners.closed(address);
+                node.listeners.closed(address, &socket);
             }
             Err(error) => {
                 if said != Some(error.kind()) {

@@ -260,6 +260,9 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
     new.router.cluster_id = old.router.cluster_id;
     new.router.default_local_pref = old.router.default_local_pref;
     new.router.multipath_relax = old.router.multipath_relax;
+    new.engine.clone_from(&old.engine);
+    new.kubernetes.clone_from(&old.kubernetes);
+    new.metrics.clone_from(&old.metrics);
     match (&old.kernel, &mut new.kernel) {
         (Some(old), Some(new)) => new.multipath = old.multipath,
         (old, new) => new.clone_from(old),
