@@ -346,7 +346,11 @@ fn check_built(raw: &Raw, sink: &Sink) {
     }
     if let Some(table) = &raw.metrics {
         let message = "`metrics` is not built in this version: nothing is served over HTTP";
-        sink.warning(&table.header.span, message, "ask `wayfare show bgp neighbors json`");
+        sink.warning(
+            &table.header.span,
+            message,
+            "ask `wayfare show bgp neighbors json`",
+        );
     }
     if let Some(at) = raw.threads.as_ref() {
         match at.value {
