@@ -139,9 +139,13 @@ impl Lab {
 
     pub fn withdraw(&mut self, slot: PeerSlot, nets: &[IpNet]) -> UpdateOutcome {
         let paths: Vec<(u32, IpNet)> = nets.iter().map(|net| (0, *net)).collect();
-        let message = match Family::of(&nets[0]) {
-            Family::Ipv4Unicast => self.encode::<V4>(slot, &paths, None),
-            Family::Ipv6Unicast => self.encode::<V6>(slot, &paths, None),
+        self.withdraw_paths(slot, &paths)
+    }
+
+    pub fn withdraw_paths(&mut self, slot: PeerSlot, paths: &[(u32, IpNet)]) -> UpdateOutcome {
+        let message = match Family::of(&paths[0].1) {
+            Family::Ipv4Unicast => self.encode::<V4>(slot, paths, None),
+            Family::Ipv6Unicast => self.encode::<V6>(slot, paths, None),
         };
         self.feed(slot, &message)
     }
