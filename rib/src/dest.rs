@@ -24,6 +24,8 @@ impl DestFlags {
     pub const FIB_PENDING: DestFlags = DestFlags(1 << 1);
     /// The kernel side was told of a route.
     pub const FIB_TOLD: DestFlags = DestFlags(1 << 2);
+    /// In the list of destinations with a path whose next hop is not known to be reachable.
+    pub const WAITING: DestFlags = DestFlags(1 << 3);
 }
 
 /// The paths of a destination. The vector is boxed so that the enum is no larger than a path.

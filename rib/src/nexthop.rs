@@ -46,6 +46,8 @@ pub(crate) struct NextHops {
     track: bool,
     interest: VecDeque<u32>,
     any_dirty: bool,
+    /// Some changed next hop was in use before: paths other than unresolved ones are touched.
+    any_in_use: bool,
 }
 
 impl NextHops {
@@ -58,6 +60,7 @@ impl NextHops {
             track,
             interest: VecDeque::new(),
             any_dirty: false,
+            any_in_use: false,
         }
     }
 
@@ -172,15 +175,23 @@ impl NextHops {
         let Some(entry) = self.entry_mut(id).filter(|entry| entry.state != state) else {
             return false;
         };
+        let was_reachable = entry.state.reachable;
         entry.state = state;
         entry.dirty = true;
         self.any_dirty = true;
+        self.any_in_use |= was_reachable;
         true
     }
 
     /// Whether some state changed since `clear_dirty`.
     pub fn has_dirty(&self) -> bool {
         self.any_dirty
+    }
+
+    /// Whether one of those that changed was reachable before. Else every path concerned is an
+    /// unresolved one.
+    pub fn touches_resolved(&self) -> bool {
+        self.any_in_use
     }
 
     /// Whether this one changed.
@@ -194,6 +205,7 @@ impl NextHops {
             entry.dirty = false;
         }
         self.any_dirty = false;
+        self.any_in_use = false;
     }
 
     /// Whether it is known to be reachable.

@@ -154,6 +154,11 @@ impl Path {
         self.flags.any(PathFlags::FILTERED)
     }
 
+    /// Whether its next hop is not known to be reachable.
+    pub fn is_unresolved(&self) -> bool {
+        self.flags.any(PathFlags::UNRESOLVED)
+    }
+
     /// Whether nothing but the time of its arrival differs.
     #[inline]
     pub fn says_the_same(&self, other: &Path) -> bool {

@@ -142,7 +142,7 @@ impl Rib {
     pub fn mark_stale(&mut self, slot: PeerSlot, family: Family) {
         for_family!(family, A => {
             let plane = A::plane_mut(&mut self.planes);
-            plane.for_each_path(&mut self.core, |_, path, _| {
+            plane.for_each_path(&mut self.core, |path, _| {
                 if path.source == slot {
                     path.flags.set(PathFlags::STALE, true);
                 }

@@ -22,6 +22,8 @@ pub(crate) struct Plane<A: AddressFamily> {
     pub table: Table<A>,
     /// Destinations to offer to the groups.
     pub changed: Vec<DestId>,
+    /// Destinations with an unresolved path, and some that had one.
+    pub waiting: Vec<DestId>,
     /// Destinations to hand to the kernel side, each with a reference.
     pub fib: VecDeque<DestId>,
     /// Counts changes of best paths.
@@ -87,6 +89,9 @@ impl Planes {
     }
 }
 
+/// Entries of the waiting list before it is looked at for duplicates.
+const WAITING_SLACK: usize = 64;
+
 /// How a path entered the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Installed {
@@ -105,6 +110,7 @@ impl<A: AddressFamily> Plane<A> {
         Self {
             table: Table::new(seed),
             changed: Vec::new(),
+            waiting: Vec::new(),
             fib: VecDeque::new(),
             version: 0,
         }
@@ -115,6 +121,9 @@ impl<A: AddressFamily> Plane<A> {
     #[inline]
     pub fn install(&mut self, key: A::Prefix, path: Path, core: &mut Core) -> Installed {
         let id = self.table.find_or_insert(key);
+        if path.is_unresolved() {
+            self.wait(id);
+        }
         let Some(dest) = self.table.get_mut(id) else {
             return Installed::Full;
         };
@@ -248,26 +257,73 @@ impl<A: AddressFamily> Plane<A> {
     pub fn for_each_path(
         &mut self,
         core: &mut Core,
-        mut change: impl FnMut(A::Prefix, &mut Path, &mut Core) -> bool,
+        mut change: impl FnMut(&mut Path, &mut Core) -> bool,
     ) {
         for id in self.table.ids() {
-            let Some(dest) = self.table.get_mut(id) else {
-                continue;
-            };
-            let key = dest.key;
-            let best = dest.best_index();
-            let (mut any, mut best_touched) = (false, false);
-            for (index, path) in dest.paths_mut().iter_mut().enumerate() {
-                if change(key, path, core) {
-                    any = true;
-                    best_touched |= best == Some(index);
-                }
+            self.change_paths(id, core, &mut change);
+        }
+    }
+
+    /// The same for the destinations that wait for a next hop.
+    pub fn for_each_waiting(
+        &mut self,
+        core: &mut Core,
+        mut change: impl FnMut(&mut Path, &mut Core) -> bool,
+    ) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting.retain(|id| {
+            self.change_paths(*id, core, &mut change);
+            let dest = self.table.get_mut(*id);
+            dest.is_some_and(|dest| {
+                let waits = dest.paths().iter().any(Path::is_unresolved);
+                dest.mark(DestFlags::WAITING, waits);
+                waits
+            })
+        });
+        self.waiting = waiting;
+    }
+
+    /// Puts a destination on the list of those that wait. Indices that were given back and taken
+    /// again may be there twice; when they could be half of the list, they are sorted out.
+    fn wait(&mut self, id: DestId) {
+        let dest = self.table.get_mut(id);
+        if dest.is_none_or(|dest| dest.mark(DestFlags::WAITING, true)) {
+            return;
+        }
+        self.waiting.push(id);
+        if self.waiting.len() > 2 * self.table.ids().len() + WAITING_SLACK {
+            self.waiting.sort_unstable();
+            self.waiting.dedup();
+        }
+    }
+
+    fn change_paths(
+        &mut self,
+        id: DestId,
+        core: &mut Core,
+        change: &mut impl FnMut(&mut Path, &mut Core) -> bool,
+    ) {
+        let Some(dest) = self.table.get_mut(id) else {
+            return;
+        };
+        let best = dest.best_index();
+        let (mut any, mut best_touched, mut waits) = (false, false, false);
+        for (index, path) in dest.paths_mut().iter_mut().enumerate() {
+            if change(path, core) {
+                any = true;
+                best_touched |= best == Some(index);
+                waits |= path.is_unresolved();
             }
-            if any {
-                self.decide(id, Change::Other, core);
-                if best_touched {
-                    self.mark_changed(id);
-                }
+        }
+        if waits {
+            self.wait(id);
+        }
+        if any {
+            self.decide(id, Change::Other, core);
+            if best_touched {
+                self.mark_changed(id);
             }
         }
     }

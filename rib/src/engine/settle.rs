@@ -16,7 +16,7 @@ use super::plane::{Plane, RibFamily, for_family};
 use crate::attr::SourceOfPath;
 use crate::dest::DestFlags;
 use crate::group::{Env, Group, GroupId};
-use crate::path::PathFlags;
+use crate::path::{Path, PathFlags, PathKind};
 use crate::peer::PeerSlot;
 use crate::table::DestId;
 
@@ -96,10 +96,11 @@ pub(crate) fn release_freed<A: RibFamily>(plane: &mut Plane<A>, group: &mut Grou
     }
 }
 
-/// Flips the paths whose next hop changed.
+/// Flips the paths whose next hop changed. While a table is coming in, next hops become known one
+/// after the other: then only the paths that wait for one are looked at, not the whole table.
 fn apply_next_hops<A: RibFamily>(plane: &mut Plane<A>, core: &mut Core) {
-    plane.for_each_path(core, |_, path, core| {
-        if path.kind == crate::path::PathKind::Local {
+    let flip = |path: &mut Path, core: &mut Core| {
+        if path.kind == PathKind::Local {
             return false;
         }
         let next_hop = core.attrs.hot(path.attrs).next_hop;
@@ -109,7 +110,11 @@ fn apply_next_hops<A: RibFamily>(plane: &mut Plane<A>, core: &mut Core) {
         let reachable = core.next_hops.is_reachable(next_hop);
         path.flags.set(PathFlags::UNRESOLVED, !reachable);
         true
-    });
+    };
+    match core.next_hops.touches_resolved() {
+        true => plane.for_each_path(core, flip),
+        false => plane.for_each_waiting(core, flip),
+    }
 }
 
 /// Offers the changed destinations to every group of the family, and to the kernel side.
