@@ -104,7 +104,7 @@ impl Listeners {
     }
 
     fn closed(&self, address: SocketAddr, socket: &Rc<TcpListener>) {
-        // The address may have been taken away and given again: then this is a newer socket's place.
+        // The address may have been taken away and given again: then this is a newer socket.
         if let Some(listener) = self.open.borrow_mut().get_mut(&address)
             && listener
                 .socket
