@@ -175,7 +175,7 @@ fn compare(seen: &Seen, model: &Model) {
         "{} routes differ: {first:#?}",
         differences.len()
     );
-    eprintln!("{} routes equal in every attribute", model.len());
+    eprintln!("MEASURED {} routes equal in every attribute", model.len());
 }
 
 /// UPDATEs of the recorded day, one prefix each as they happened, applied to the model too.
@@ -209,7 +209,7 @@ fn replay(file: &std::path::Path, paths: &[Attributes], model: &mut Model) -> (V
 fn report(what: &str, begin: Instant, daemon: &Daemon) {
     let usage = daemon.usage();
     eprintln!(
-        "{what}: {:.2} s, daemon CPU so far {:.2} s, peak RSS {} MiB",
+        "MEASURED {what}: {:.2} s, daemon CPU so far {:.2} s, peak RSS {} MiB",
         begin.elapsed().as_secs_f64(),
         usage.cpu_s,
         usage.peak_kib / 1024

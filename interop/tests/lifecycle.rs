@@ -216,10 +216,10 @@ fn crash(lab: &mut Lab, kind: Kind) {
     pair.peer.kill();
     pair.dut.wait_no_route(PEER_V4, 10);
     pair.dut.wait_kernel(PEER_V4, &[]);
+    let took = started.elapsed().as_millis();
     eprintln!(
-        "MEASURED crash of {}: routes gone in {:?}",
-        kind.name(),
-        started.elapsed()
+        "MEASURED crash of {}: routes gone in {took} ms",
+        kind.name()
     );
     pair.peer.start_again();
     pair.wait_established();
