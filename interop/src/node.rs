@@ -32,7 +32,7 @@ cd "$2/m"
 mount -t proc proc proc
 mount --rbind /dev dev
 mount --rbind /sys sys || true
-for d in run tmp srv; do mount -t tmpfs tmpfs $d; done
+for d in run tmp srv opt; do mount -t tmpfs tmpfs $d; done
 for d in etc/frr var/lib/frr var/tmp/frr var/log; do
     [ ! -d $d ] || mount -t tmpfs tmpfs $d
 done
