@@ -23,10 +23,14 @@ use proto_codec::{AfiSafi, Prefix4, Prefix6, V4, V6};
 #[path = "../fuzz/src/check.rs"]
 mod check;
 
-/// Few cases each, so that the suite stays quick; the fuzz targets do the long runs.
+/// Few cases each, so that the suite stays quick; `PROPTEST_CASES` asks for more, and the fuzz
+/// targets do the long runs.
 fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
     ProptestConfig {
-        cases: 24,
+        cases: asked.unwrap_or(16),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
