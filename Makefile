@@ -7,7 +7,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fuzz peers setup clean-peers
 
-export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
 
 help:

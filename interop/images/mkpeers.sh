@@ -9,6 +9,7 @@
 # OpenBGPD change to users of their own; without them the script stops and says so.
 # Environment: WAYFARE_CACHE, MIRROR (Debian mirror), WAYFARE_SUITES (default "sid trixie bookworm").
 set -eu
+export PATH="$PATH:/usr/sbin:/sbin" # a plain user's lacks them
 
 cache=${WAYFARE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wayfare}
 suites=${WAYFARE_SUITES:-sid trixie bookworm}
