@@ -13,13 +13,16 @@
 //! * [`feed`]: a table as a router would send it, and what must become of it.
 //! * [`namespace`]: a test run again inside a network namespace of its own.
 //! * [`rib_file`]: a real table from an MRT file.
+//! * [`holders`]: what BIRD and FRR hold of such a table; [`shown`]: attributes in one shape.
 
 pub mod cases;
 pub mod daemon;
 pub mod feed;
+pub mod holders;
 pub mod namespace;
 pub mod rib_file;
 pub mod session;
+pub mod shown;
 pub mod strict;
 pub mod wire;
 

@@ -9,10 +9,15 @@ use std::process::Command;
 
 const INSIDE: &str = "WAYFARE_TEST_NAMESPACE";
 
+/// Whether [`entered`] has been passed.
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
 /// True inside the namespace. Outside, runs the test `name` of this executable inside and panics
 /// if it fails there; the caller then returns, its work done.
 pub fn entered(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
+    if is_inside() {
         run("ip", &["link", "set", "lo", "up"]);
         return true;
     }
