@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use lab::{Lab, config};
 use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrEdit, AttrSet, NextHop, Origin};
+use rib::policy::Policy;
 use rib::route::{FibNextHop, FibRoute, NextHopState};
 use rib::{OriginRoute, Reason, Reject, Rib, RibConfig, ScanCursor, Stage};
 
@@ -282,6 +283,34 @@ fn a_scan_is_sorted_whatever_the_order_of_arrival() {
     assert_eq!(lab.rib.peer_stats(reader).unwrap().advertised[0], 20_000);
     assert_eq!(lab.rib.peer_stats(feeder).unwrap().advertised[0], 0);
     assert_eq!(lab.rib.advertised_to(nets[0]), [reader]);
+}
+
+/// RFC 4271 §3.2: what import policy refuses is in the Adj-RIB-In and not in the Loc-RIB.
+#[test]
+fn refused_routes_are_shown_as_received_only() {
+    let mut lab = Lab::new(config());
+    let feeder = lab.add(65001);
+    lab.all_up();
+    lab.announce(feeder, &[net("10.0.0.0/8")], &attrs(&[65001], 1));
+    lab.drain();
+    lab.rib.set_import(feeder, Policy::reject_all().into());
+    lab.drain();
+    let walk = |mut cursor: ScanCursor| {
+        let mut seen = Vec::new();
+        while !lab.rib.scan(&mut cursor, 9, |row| seen.push(row.prefix)) {}
+        seen.len()
+    };
+    assert_eq!(walk(ScanCursor::received(Family::Ipv4Unicast, feeder)), 1);
+    assert_eq!(walk(ScanCursor::accepted(Family::Ipv4Unicast, feeder)), 0);
+    assert_eq!(walk(ScanCursor::table(Family::Ipv4Unicast)), 0);
+    assert!(lab.rib.longest_match("10.0.0.1".parse().unwrap()).is_none());
+    assert!(
+        lab.rib
+            .lookup(net("10.0.0.0/8"))
+            .unwrap()
+            .accepted()
+            .is_none()
+    );
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub(super) async fn prefix(
         } else {
             speaker.rib().longest_match(prefix.addr())
         };
-        let RouteView { prefix, paths } = route?;
+        let RouteView { prefix, paths } = route?.accepted()?;
         let advertised_to = speaker.rib().advertised_to(prefix);
         let wanted = paths.iter().filter(|path| match filter {
             PathFilter::All => true,

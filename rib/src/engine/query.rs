@@ -15,7 +15,7 @@ use super::view::{PathView, PeerStats, RouteView, SharedStats, TableStats, route
 use crate::peer::{PeerSession, PeerSlot};
 
 impl Rib {
-    /// All paths of exactly this prefix.
+    /// All paths of exactly this prefix, those that import policy refused too.
     pub fn lookup(&self, prefix: IpNet) -> Option<RouteView> {
         for_family!(Family::of(&prefix), A => {
             let table = &A::plane(&self.planes).table;
@@ -24,7 +24,7 @@ impl Rib {
         })
     }
 
-    /// All paths of the longest prefix that contains `addr` and has a path.
+    /// All paths of the longest prefix that contains `addr` and has an accepted path.
     pub fn longest_match(&self, addr: IpAddr) -> Option<RouteView> {
         let family = match addr {
             IpAddr::V4(_) => Family::Ipv4Unicast,
@@ -32,7 +32,9 @@ impl Rib {
         };
         for_family!(family, A => {
             let table = &A::plane(&self.planes).table;
-            let dest = table.get(table.longest_match(addr, |_| true)?)?;
+            let dest = table.get(table.longest_match(addr, |dest| {
+                dest.paths().iter().any(|path| !path.is_filtered())
+            })?)?;
             Some(route_view::<A>(dest, &self.core))
         })
     }

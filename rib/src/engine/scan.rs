@@ -196,7 +196,7 @@ impl Rib {
 
     fn is_shown<A: RibFamily>(&self, id: DestId, dest: &Dest<A::Prefix>, shown: Shown) -> bool {
         match shown {
-            Shown::Table => !dest.paths().is_empty(),
+            Shown::Table => dest.paths().iter().any(|path| !path.is_filtered()),
             Shown::AdjIn { slot, accepted } => dest
                 .paths()
                 .iter()
@@ -210,9 +210,7 @@ impl Rib {
         let id = table.find(key)?;
         let dest = table.get(id)?;
         match shown {
-            Shown::Table => {
-                Some(route_view::<A>(dest, &self.core)).filter(|view| !view.paths.is_empty())
-            }
+            Shown::Table => route_view::<A>(dest, &self.core).accepted(),
             Shown::AdjIn { slot, accepted } => {
                 let mut view = route_view::<A>(dest, &self.core);
                 view.paths

@@ -28,6 +28,16 @@ pub struct RouteView {
     pub paths: Vec<PathView>,
 }
 
+impl RouteView {
+    /// Without the paths that import policy refused, which are in the Adj-RIB-In alone; `None` when
+    /// nothing else is there.
+    #[must_use]
+    pub fn accepted(mut self) -> Option<Self> {
+        self.paths.retain(|path| !path.filtered);
+        (!self.paths.is_empty()).then_some(self)
+    }
+}
+
 /// One path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathView {
