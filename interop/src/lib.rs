@@ -17,6 +17,7 @@
 pub mod capture;
 pub mod demo;
 pub mod lab;
+pub mod load;
 pub mod node;
 pub mod peers;
 pub mod player;

@@ -8,7 +8,8 @@
 //! * [`wire`]: messages and attributes from parts (RFC 4271 §4).
 //! * [`strict`]: UPDATEs read with every check of RFC 4271, 4760 and 7606, into a [`Table`].
 //! * [`session`]: one TCP session, blocking, with a reader thread and conditions to wait for.
-//! * [`cases`]: the list of malformed messages and the reactions they must cause.
+//! * [`cases`]: a list of malformed messages and the reactions they must cause; [`own_cases`]: one
+//!   of our own.
 //! * [`daemon`]: `wayfare-bgpd` as a child process, in this network namespace.
 //! * [`feed`]: a table as a router would send it, and what must become of it.
 //! * [`namespace`]: a test run again inside a network namespace of its own.
@@ -20,6 +21,7 @@ pub mod daemon;
 pub mod feed;
 pub mod holders;
 pub mod namespace;
+pub mod own_cases;
 pub mod rib_file;
 pub mod session;
 pub mod shown;
