@@ -147,25 +147,31 @@ impl Driven {
 
     // The oracle.
 
-    /// The neighbor an address is reached through, over connected and static routes.
+    /// The neighbor an address is reached through, over connected and static routes: the longest
+    /// prefix, and of one prefix the lowest metric, decides. A blackhole reaches nothing, and hides
+    /// what stands behind it.
     fn reach(&self, addr: IpAddr) -> Option<(IpAddr, u32)> {
-        let mut best: Option<(u8, IpAddr, u32)> = None;
+        let mut best: Option<(u8, Option<(IpAddr, u32)>)> = None;
         for ((prefix, _), route) in &self.kernel.routes {
-            let Way::Hops(hops) = &route.way else {
-                continue;
-            };
             if route.protocol == OURS || !prefix.contains(&addr) || prefix.prefix_len() == 0 {
                 continue;
             }
-            let hop = hops[0];
-            let link = &self.kernel.links[&hop.interface];
-            let longer = best.is_none_or(|(len, ..)| len < prefix.prefix_len());
-            if link.up && link.carrier && longer {
-                let gateway = hop.gateway.unwrap_or(addr);
-                best = Some((prefix.prefix_len(), gateway, hop.interface));
+            let through = match &route.way {
+                Way::Discard => None,
+                Way::Hops(hops) => {
+                    let link = &self.kernel.links[&hops[0].interface];
+                    if !link.up || !link.carrier {
+                        continue;
+                    }
+                    Some((hops[0].gateway.unwrap_or(addr), hops[0].interface))
+                }
+                Way::Group(_) => continue,
+            };
+            if best.is_none_or(|(len, _)| len < prefix.prefix_len()) {
+                best = Some((prefix.prefix_len(), through));
             }
         }
-        best.map(|(_, gateway, interface)| (gateway, interface))
+        best.and_then(|(_, through)| through)
     }
 
     /// What the kernel must hold of ours.
