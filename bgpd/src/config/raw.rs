@@ -26,6 +26,8 @@ pub(super) struct Raw {
     pub groups: Vec<RawGroup>,
     pub neighbors: Vec<RawNeighbor>,
     pub ranges: Vec<RawRange>,
+    /// The settings of ranges without a usable prefix.
+    pub unplaced: Vec<RawSettings>,
     pub mesh: Option<RawMesh>,
     pub advertise: Vec<RawAdvertise>,
     pub pools: Vec<RawPool>,
@@ -185,6 +187,7 @@ pub(super) struct RawMetrics {
 
 /// Reads all sections; unknown keys and wrong values are in the table's sink afterwards.
 pub(super) fn read(top: Table<'_>) -> Raw {
+    let mut unplaced = Vec::new();
     let raw = Raw {
         router: top.table("router").map(read_router),
         kernel: top.table("kernel").map(read_kernel),
@@ -202,8 +205,9 @@ pub(super) fn read(top: Table<'_>) -> Raw {
         ranges: top
             .tables("listen-range")
             .into_iter()
-            .filter_map(read_range)
+            .filter_map(|table| read_range(table, &mut unplaced))
             .collect(),
+        unplaced,
         mesh: top.table("mesh").and_then(read_mesh),
         advertise: top
             .tables("advertise")
@@ -277,7 +281,7 @@ fn read_neighbor(table: Table<'_>) -> RawNeighbor {
     neighbor
 }
 
-fn read_range(table: Table<'_>) -> Option<RawRange> {
+fn read_range(table: Table<'_>, unplaced: &mut Vec<RawSettings>) -> Option<RawRange> {
     let prefix = table.require("prefix", "write prefix = \"10.0.0.0/24\"");
     let range = |prefix| RawRange {
         prefix,
@@ -293,7 +297,11 @@ fn read_range(table: Table<'_>) -> Option<RawRange> {
     let usable = prefix.is_some();
     let range = range(prefix.unwrap_or(nowhere));
     table.finish();
-    usable.then_some(range)
+    if !usable {
+        unplaced.push(range.settings);
+        return None;
+    }
+    Some(range)
 }
 
 fn read_mesh(table: Table<'_>) -> Option<RawMesh> {

@@ -30,7 +30,11 @@ const RANGE_NEIGHBORS: u16 = 256;
 /// result is not for use.
 pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
     let mut groups: Groups<'_> = BTreeMap::new();
+    for settings in &raw.unplaced {
+        scope.judge(settings);
+    }
     for group in &raw.groups {
+        scope.judge(&group.settings);
         groups
             .entry(group.name.value.as_str())
             .or_insert(&group.settings);
@@ -118,6 +122,8 @@ fn kernel(table: &RawKernel) -> Kernel {
 
 fn listed(raw: &Raw, groups: &Groups<'_>, scope: &Scope<'_>) -> Vec<Neighbor> {
     let resolve_one = |neighbor: &RawNeighbor| {
+        let merged = inherited(&neighbor.settings, neighbor.peer_group.as_ref(), groups);
+        let orphan = orphan(neighbor.peer_group.as_ref(), groups);
         let address = match (&neighbor.address, &neighbor.interface) {
             (Some(address), Some(interface)) => match address.value {
                 IpAddr::V6(addr) => NeighborAddress::LinkLocal(addr, interface.value.clone()),
@@ -125,18 +131,29 @@ fn listed(raw: &Raw, groups: &Groups<'_>, scope: &Scope<'_>) -> Vec<Neighbor> {
             },
             (Some(address), None) => NeighborAddress::Address(address.value),
             (None, Some(interface)) => NeighborAddress::Interface(interface.value.clone()),
-            (None, None) => return None,
+            (None, None) => {
+                // Nobody to speak to, but its other values are judged all the same.
+                let subject = Subject {
+                    title: "neighbor".to_owned(),
+                    span: &neighbor.header.span,
+                    address: None,
+                    orphan,
+                    dynamic: false,
+                    local_address: None,
+                };
+                scope.resolve(&merged, &subject);
+                return None;
+            }
         };
         let span = neighbor
             .address
             .as_ref()
             .map_or(&neighbor.header.span, |at| &at.span);
-        let merged = inherited(&neighbor.settings, neighbor.peer_group.as_ref(), groups);
         let subject = Subject {
             title: format!("neighbor {address}"),
             span,
             address: address.addr(),
-            orphan: orphan(neighbor.peer_group.as_ref(), groups),
+            orphan,
             dynamic: false,
             local_address: None,
         };

@@ -119,6 +119,20 @@ impl Scope<'_> {
         }
     }
 
+    /// Judges values that no neighbor may ever have: a group's, of a range without a prefix. What
+    /// depends on the neighbor is left out; what is wrong for a member too is said once.
+    pub fn judge(&self, raw: &RawSettings) {
+        self.check_hops(raw, false);
+        self.check_built(raw);
+        self.timers(raw);
+        self.next_hops(raw);
+        self.policy(&raw.import, false);
+        self.policy(&raw.export, false);
+        if let Some(at) = &raw.password_file {
+            self.password(at);
+        }
+    }
+
     fn asn_rule(&self, raw: &RawSettings, subject: &Subject<'_>) -> AsnRule {
         if let Some(at) = &raw.asn {
             return at.value;
