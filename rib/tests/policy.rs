@@ -147,7 +147,8 @@ fn numbers_and_next_hops_are_set() {
         set.next_hop().addr().to_string()
     };
     assert_eq!(hop(NextHopAction::Addr([9, 9, 9, 9].into())), "9.9.9.9");
-    assert_eq!(hop(NextHopAction::SelfAddr), "10.0.0.254");
+    // Ourselves as the next hop of what we learn would be a route nobody can follow.
+    assert_eq!(hop(NextHopAction::SelfAddr), "192.0.2.1");
     assert_eq!(hop(NextHopAction::Unchanged), "192.0.2.1");
 }
 

@@ -9,11 +9,10 @@
 //! GRACEFUL_SHUTDOWN by an external peer gets LOCAL_PREF 0 (RFC 8326 §4), after policy so that no
 //! policy undoes it by accident.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use proto_codec::bgp::{AttrSet, NextHop};
+use proto_codec::bgp::AttrSet;
 use smallvec::SmallVec;
 
 use super::core::{Core, kind_of};
@@ -191,14 +190,8 @@ pub(crate) fn subject<'a>(prefix: IpNet, attrs: &'a AttrSet, session: &PeerSessi
         origin_source: None,
         rpki: RpkiState::NotFound,
         prepend_asn: session.asn,
-        own_next_hop: own_next_hop(&prefix, session),
+        // "self" is about what we announce. Taken at its word here, it would make us the next
+        // hop of our own route, which no kernel can follow.
+        own_next_hop: None,
     }
-}
-
-fn own_next_hop(prefix: &IpNet, session: &PeerSession) -> Option<NextHop> {
-    let addr: Option<IpAddr> = match prefix {
-        IpNet::V4(_) => session.local_v4.map(Ipv4Addr::into),
-        IpNet::V6(_) => session.local_v6.map(Ipv6Addr::into),
-    };
-    addr.map(NextHop::from)
 }

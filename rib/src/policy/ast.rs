@@ -96,7 +96,7 @@ pub struct MatchDef {
 /// Which next hop to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NextHopAction {
-    /// Our address towards the peer.
+    /// Our address towards the peer. On import the next hop stays as received.
     SelfAddr,
     /// This address.
     Addr(IpAddr),

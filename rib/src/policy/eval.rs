@@ -30,7 +30,7 @@ pub(crate) struct Subject<'a> {
     pub rpki: RpkiState,
     /// The AS that `prepend` prepends.
     pub prepend_asn: u32,
-    /// The address `next-hop = "self"` means.
+    /// The address `next-hop = "self"` means; `None` on import, where it changes nothing.
     pub own_next_hop: Option<NextHop>,
 }
 
