@@ -20,7 +20,7 @@ impl Fib {
     pub fn page(&self, query: &RouteQuery) -> RoutePage {
         let mut page = RoutePage::default();
         if let Some(prefix) = query.prefix {
-            self.rows(prefix.trunc(), query.ours, &mut page.rows);
+            self.matching(prefix.trunc(), query.ours, &mut page.rows);
             return page;
         }
         // IPv4 sorts before IPv6, so the first family ends where the second begins.
@@ -46,6 +46,18 @@ impl Fib {
         }
         page.next = at;
         page
+    }
+
+    /// The rows of `prefix`; for an address that has no route of its own, those it would take.
+    fn matching(&self, prefix: IpNet, ours: bool, rows: &mut Vec<RouteView>) {
+        let mut next = Some(prefix);
+        while let Some(net) = next {
+            self.rows(net, ours, rows);
+            if !rows.is_empty() || prefix.prefix_len() < prefix.max_prefix_len() {
+                return;
+            }
+            next = net.supernet();
+        }
     }
 
     fn next_prefix(&self, after: Option<IpNet>, query: &RouteQuery) -> Option<IpNet> {
@@ -175,5 +187,42 @@ impl Fib {
     fn name(&self, index: u32) -> String {
         let name = self.view.link_name(index);
         name.map_or_else(|| format!("if{index}"), str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::fib::{FibChange, FibRoute, KernelConfig};
+
+    /// Asking for an address finds the route it takes; asking for a prefix finds that one only.
+    #[test]
+    fn an_address_finds_its_longest_match() {
+        let now = Instant::now();
+        let mut fib = Fib::new(KernelConfig::default(), now);
+        for prefix in ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32"] {
+            let change = FibChange {
+                prefix: prefix.parse().unwrap(),
+                route: Some(FibRoute::Discard),
+            };
+            fib.apply(now, &change);
+        }
+        let asked = |prefix: &str| -> Vec<String> {
+            let query = RouteQuery {
+                ipv4: true,
+                ours: true,
+                prefix: prefix.parse().ok(),
+                after: None,
+                max: 10,
+            };
+            let rows = fib.page(&query).rows;
+            rows.iter().map(|row| row.prefix.to_string()).collect()
+        };
+        assert_eq!(asked("10.1.9.9/32"), ["10.1.0.0/16"]);
+        assert_eq!(asked("10.1.2.3/32"), ["10.1.2.3/32"]);
+        assert_eq!(asked("10.1.2.0/24"), [""; 0]);
+        assert_eq!(asked("192.0.2.1/32"), [""; 0]);
     }
 }
