@@ -14,7 +14,7 @@ use super::format::{
     age, community, community_in_list, date, ext_community, large_community, origin,
 };
 use super::json::Stream;
-use super::table::next_hops_json;
+use super::table::{metric, next_hops_json};
 use super::{Renderer, unexpected};
 
 /// The text form.
@@ -128,7 +128,7 @@ fn properties(path: &Path, attrs: &AttrView) -> Vec<String> {
     let mut number = |name: &str, value: Option<u32>| {
         all.extend(value.map(|value| format!("{name} {value}")));
     };
-    number("metric", path.med);
+    number("metric", metric(path));
     number("localpref", path.local_pref);
     number("weight", (path.weight > 0).then_some(path.weight));
     all.push(if path.valid { "valid" } else { "invalid" }.to_owned());
@@ -265,7 +265,7 @@ impl Json {
         let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);
         put("aspath", as_path_json(&path.as_path));
         put("origin", json!(origin(path.origin)));
-        if let Some(med) = path.med {
+        if let Some(med) = metric(path) {
             put("metric", json!(med));
             put("med", json!(med));
         }

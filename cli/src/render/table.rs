@@ -118,7 +118,7 @@ impl Renderer for Text {
         }
         self.rows += 1;
         self.paths += route.paths.len() as u64;
-        write_route(out, &route)
+        write_route(out, &route, self.kind)
     }
 
     fn tail(&mut self, out: &mut dyn Write, tail: Tail) -> io::Result<()> {
@@ -138,7 +138,14 @@ impl Renderer for Text {
     }
 }
 
-fn write_route(out: &mut dyn Write, route: &Route) -> io::Result<()> {
+/// The MED of a path in the table: FRR gives what starts here a metric of 0, which is also what
+/// the decision process takes its absence for (RFC 4271 §9.1.2.2).
+pub fn metric(path: &Path) -> Option<u32> {
+    path.med
+        .or_else(|| (path.kind == PathKind::Local).then_some(0))
+}
+
+fn write_route(out: &mut dyn Write, route: &Route, kind: Kind) -> io::Result<()> {
     for (index, path) in route.paths.iter().enumerate() {
         out.write_all(&status(path))?;
         if index == 0 {
@@ -150,7 +157,12 @@ fn write_route(out: &mut dyn Write, route: &Route) -> io::Result<()> {
         } else {
             write!(out, "{:PREFIX_WIDTH$}", "")?;
         }
-        write_path(out, path)?;
+        // What a neighbor was sent is shown as it was sent.
+        let med = match kind {
+            Kind::Table => metric(path),
+            Kind::Adjacent(_) => path.med,
+        };
+        write_path(out, path, med)?;
     }
     Ok(())
 }
@@ -179,19 +191,14 @@ fn status(path: &Path) -> [u8; 5] {
     [b' ', validity, best, internal, b' ']
 }
 
-fn write_path(out: &mut dyn Write, path: &Path) -> io::Result<()> {
+fn write_path(out: &mut dyn Write, path: &Path, med: Option<u32>) -> io::Result<()> {
     let next_hop = shown_next_hop(path).to_string();
     write!(out, "{next_hop:NEXT_HOP_WIDTH$}")?;
     if next_hop.len() >= NEXT_HOP_WIDTH {
         write!(out, "\n{:38}", "")?;
     }
     let column = |value: Option<u32>| value.map_or_else(String::new, |value| value.to_string());
-    write!(
-        out,
-        "{:>10}{:>7}",
-        column(path.med),
-        column(path.local_pref)
-    )?;
+    write!(out, "{:>10}{:>7}", column(med), column(path.local_pref))?;
     write!(out, "{:>7} ", path.weight)?;
     if !path.as_path.is_empty() {
         write!(out, "{} ", path.as_path)?;
@@ -342,7 +349,7 @@ fn path_json(route: &Route, path: &Path, host: &str) -> Value {
     put("prefixLen", json!(route.prefix.prefix_len()));
     put("network", json!(route.prefix.to_string()));
     put("version", json!(route.version));
-    if let Some(med) = path.med {
+    if let Some(med) = metric(path) {
         put("metric", json!(med));
     }
     if let Some(local_pref) = path.local_pref {
