@@ -314,7 +314,7 @@ fn a_reload_is_planned_then_done_and_a_bad_file_changes_nothing() {
         assert_eq!(reload(&mut client, true), Ok(Vec::new()), "it is in force");
 
         std::fs::write(&path, more.replace("asn = 64501", "asn = 0")).expect("the file is ours");
-        assert_eq!(reload(&mut client, false), Err(FaultKind::Refused));
+        assert_eq!(reload(&mut client, false), Err(FaultKind::BadConfig));
         let rows = ask(&mut client, Request::ShowAdvertisements).expect("what starts here");
         assert_eq!(rows.len(), 3, "the running configuration stays");
     });

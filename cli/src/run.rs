@@ -65,6 +65,9 @@ impl From<io::Error> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match &error {
+            ClientError::Fault(fault) if fault.kind == FaultKind::BadConfig => {
+                return Self::new(EXIT_CONFIG, fault.text.trim_end());
+            }
             ClientError::Fault(_) => EXIT_FAILED,
             _ => EXIT_UNREACHABLE,
         };
@@ -126,7 +129,7 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
         Command::Check(file) => daemon(&["--check", "--config", &file])?,
         Command::Cleanup { config } => cleanup::run(config.as_deref(), &settings.socket, out)?,
         Command::Decode { kind, file, format } => {
-            let format = if settings.json {
+            let format = if outcome.json || settings.json {
                 decode::Format::Json
             } else {
                 format
@@ -177,8 +180,24 @@ fn ask(
         }
     }
     match missing {
-        Some(fault) if !answered => Err(ClientError::Fault(fault).into()),
+        Some(fault) if !answered => match requests.first().filter(|_| json).and_then(absent) {
+            Some(text) => Ok(writeln!(out, "{text}")?),
+            None => Err(ClientError::Fault(fault).into()),
+        },
         _ => Ok(renderer.finish(out)?),
+    }
+}
+
+/// What FRR prints as JSON for a thing to show that does not exist. Programs read this, and
+/// an answer that is no JSON would be a failure to them.
+fn absent(request: &Request) -> Option<&'static str> {
+    match request {
+        Request::ShowBgpPrefix { .. } => Some("{}"),
+        Request::ShowBgpNeighbors { .. } => Some("{\"bgpNoSuchNeighbor\":true}"),
+        Request::ShowNeighborRoutes { .. } => {
+            Some("{\"warning\":\"No such neighbor in this view/vrf\"}")
+        }
+        _ => None,
     }
 }
 

@@ -188,6 +188,35 @@ fn a_fault_of_the_daemon_is_1() {
     assert_eq!(text(&output.stderr), "% Network not in table\n");
 }
 
+/// Programs that ask for JSON get JSON, as from FRR; the exit code says that the answer is one.
+#[test]
+fn what_is_absent_is_json_when_json_was_asked() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["show", "bgp", "10.0.0.0/8", "json"], "{}\n"),
+        (
+            &["show", "bgp", "neighbors", "10.0.0.9", "json"],
+            "{\"bgpNoSuchNeighbor\":true}\n",
+        ),
+        (
+            &["show", "bgp", "neighbors", "10.0.0.9", "routes", "json"],
+            "{\"warning\":\"No such neighbor in this view/vrf\"}\n",
+        ),
+    ];
+    for (words, wanted) in cases {
+        let output = with_daemon("absent", 0, move |socket| run(socket, words));
+        assert_eq!(text(&output.stdout), wanted);
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let output = with_daemon("absent", 0, |socket| {
+        run(socket, &["pool", "use", "10.0.0.9", "json"])
+    });
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "what was not done is a failure"
+    );
+}
+
 #[test]
 fn a_table_is_streamed_and_filtered() {
     let rows = 20_000;
@@ -262,14 +291,16 @@ fn commands_repeat_and_stop_at_the_first_failure() {
 
 #[test]
 fn hexadecimal_text_is_read_from_standard_input() {
-    let mut child = wayfare(
-        Path::new("/nonexistent"),
-        &["decode", "hex", "-", "--format", "json"],
-    )
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .spawn()
-    .unwrap();
+    decodes_a_keepalive(&["decode", "hex", "-", "--format", "json"]);
+    decodes_a_keepalive(&["decode", "hex", "-", "json"]);
+}
+
+fn decodes_a_keepalive(words: &[&str]) {
+    let mut child = wayfare(Path::new("/nonexistent"), words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut stdin, b"ffffffffffffffffffffffffffffffff001304\n").unwrap();
     drop(stdin);

@@ -78,7 +78,7 @@ pub(super) async fn reload(context: &Context, replies: &Replies, check_only: boo
     let plan = match crate::daemon::reload(&context.node, &context.config_path, check_only) {
         Ok(plan) => plan,
         Err(ReloadFailure::Config(faults)) => {
-            return Ok(Err(Fault::new(FaultKind::Refused, faults.render(false))));
+            return Ok(Err(Fault::new(FaultKind::BadConfig, faults.render(false))));
         }
         Err(error) => return Ok(Err(Fault::new(FaultKind::Refused, error.to_string()))),
     };

@@ -222,12 +222,12 @@ pub const ROWS: &[Row] = &[
             ))
         },
     ),
-    plain(
+    row(
         "decode mrt FILE [--format (text|json|bgpdump)]",
         "prints the records of an MRT archive, also gzip and bzip2",
         decode,
     ),
-    plain(
+    row(
         "decode (pcap|hex) FILE [--format (text|json)]",
         "prints the BGP messages of a capture, or of hexadecimal text",
         decode,

@@ -120,8 +120,10 @@ pub enum FaultKind {
     NotFound,
     /// The caller may not do this.
     Denied,
-    /// The request is understood but cannot be done now (bad configuration file, session down).
+    /// The request is understood but cannot be done now (a session is down).
     Refused,
+    /// The configuration file has faults; the text names them all.
+    BadConfig,
     /// The daemon is busy or stopping; asking again later may work.
     Busy,
     /// This daemon has no such request (a `bgpd` command sent to `vrrpd`, or an older release).
