@@ -224,6 +224,23 @@ fn a_refresh_repeats_everything_between_its_markers() {
     assert_eq!(lab.peer(peer).refreshes, [1, 2]);
 }
 
+/// A peer that asks again and again without reading is owed one beginning, not one per request.
+#[test]
+fn refreshes_asked_for_before_the_first_is_read_are_one() {
+    let mut lab = Lab::new(config());
+    let (feeder, peer) = (lab.add(65001), lab.add(65002));
+    lab.all_up();
+    lab.announce(feeder, &nets(0..50), &attrs(&[65001], 1));
+    lab.drain();
+    lab.peer(peer).table.clear();
+    for _ in 0..1000 {
+        lab.rib.refresh_out(peer, Family::Ipv4Unicast, true);
+    }
+    lab.drain();
+    assert_eq!(lab.nets(peer).len(), 50);
+    assert_eq!(lab.peer(peer).refreshes, [1, 2]);
+}
+
 #[test]
 fn a_new_export_policy_sends_the_difference() {
     let mut lab = Lab::new(config());

@@ -137,7 +137,11 @@ impl Group {
         };
         let walk = Walk::again(withdraw_after, target);
         if let Some((begin, end)) = markers {
-            member.private.push_back(begin);
+            // One that has not been read yet begins this refresh too: a peer that asks without
+            // reading must not make us keep a marker per request.
+            if member.private.back() != Some(&begin) {
+                member.private.push_back(begin);
+            }
             // An End-of-RIB still owed is owed no longer: the refresh ends with its own marker.
             member.marker = Some((end, None));
         }
