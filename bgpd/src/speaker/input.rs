@@ -250,7 +250,8 @@ impl Speaker {
         let Some(family) = Family::from_afi_safi(refresh.afi_safi) else {
             return;
         };
-        let Some(up) = self.peers.get(slot).and_then(|entry| entry.up.as_ref()) else {
+        let entry = self.peers.get_mut(slot);
+        let Some(up) = entry.and_then(|entry| entry.up.as_mut()) else {
             return;
         };
         match refresh.subtype {
@@ -258,6 +259,7 @@ impl Speaker {
                 let enhanced = up.established.negotiated.enhanced_refresh;
                 self.rib.refresh_out(slot, family, enhanced);
             }
+            RefreshSubtype::Begin if !up.begins_refresh(now, family) => return,
             RefreshSubtype::Begin => self.rib.begin_refresh_in(slot, family),
             RefreshSubtype::End => self.rib.end_refresh_in(slot, family),
             RefreshSubtype::Unknown(_) => return,

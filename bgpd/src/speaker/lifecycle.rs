@@ -144,6 +144,7 @@ impl Speaker {
             end_of_rib: [false; 2],
             end_of_rib_sent: [false; 2],
             last_update: now,
+            refresh_in: [None; 2],
         });
         self.touch(now);
     }
