@@ -70,6 +70,28 @@ fn metric_table_and_protocol_change_without_a_gap() {
     });
 }
 
+/// The thread may not have begun to write the second table when the third is asked for.
+#[test]
+fn tables_that_change_in_quick_succession_leave_nothing_behind() {
+    let name = "tables_that_change_in_quick_succession_leave_nothing_behind";
+    in_namespace(name, || {
+        cable(1);
+        let (kernel, _) = Kernel::start(&KernelConfig::default());
+        kernel.put(vec![unicast("10.244.0.0/16", &["10.0.1.2"])]);
+        kernel.handle.resync_complete();
+        for table in [100, 101, 102] {
+            kernel.handle.reconfigure(KernelConfig {
+                table,
+                ..KernelConfig::default()
+            });
+        }
+        kernel.until("table 102 alone", |_| {
+            let shown = ip("route show table all 10.244.0.0/16");
+            shown.lines().count() == 1 && shown.contains("table 102")
+        });
+    });
+}
+
 #[test]
 fn lost_notifications_are_noticed_and_made_up_for() {
     in_namespace("lost_notifications_are_noticed_and_made_up_for", || {

@@ -77,8 +77,9 @@ struct Worker<F> {
     sockets: Sockets,
     inbox: Inbox,
     on_event: F,
-    /// A configuration whose routes go once those of the new one are written.
-    retired: Option<KernelConfig>,
+    /// Configurations whose routes go once those of the new one are written: more than one when
+    /// they change faster than that.
+    retired: Vec<KernelConfig>,
     ends_at: Option<Instant>,
     broken_until: Option<Instant>,
     /// Commands wait whose wake-up bytes are read already.
@@ -96,7 +97,7 @@ pub(super) fn spawn(
         sockets: Sockets::open()?,
         inbox,
         on_event,
-        retired: None,
+        retired: Vec::new(),
         ends_at: None,
         broken_until: None,
         more_commands: false,
@@ -213,7 +214,7 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
                 if !self.fib.reconfigure(now, config.clone()) {
                     self.fib = self.fib.rebuilt(config, now);
                     // What was never written needs no removal.
-                    self.retired = Some(old).filter(|old| !old.watch_only);
+                    self.retired.extend(Some(old).filter(|old| !old.watch_only));
                 }
             }
             Command::Routes(query, reply) => reply(self.fib.page(&query)),
@@ -274,8 +275,10 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
     }
 
     fn finish_retired(&mut self) -> io::Result<()> {
-        if let Some(old) = self.retired.take() {
-            retire(&old, self.fib.config())?;
+        while let Some(old) = self.retired.last() {
+            // Forgotten only when done: after a broken socket it is tried again.
+            retire(old, self.fib.config())?;
+            self.retired.pop();
         }
         Ok(())
     }
