@@ -11,7 +11,8 @@
 //!
 //! **Stalls.** Timers fire only after the readers had a turn. When the process was held up (a
 //! suspended machine, a long step), the KEEPALIVEs that already wait in the sockets are read
-//! before any hold timer is judged, so our own delay does not end healthy sessions.
+//! before any hold timer is judged, so our own delay does not end healthy sessions. When a timer is
+//! found long overdue, the readers get more time for that than in an ordinary turn.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ use crate::speaker::port::Action;
 const STOP_TIME_MAX: Duration = Duration::from_secs(4);
 /// Longest sleep, so that the service watchdog is fed whatever happens.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// A timer that is this late means that the process was held up.
+const STALL_TIME_MIN: Duration = Duration::from_millis(250);
+/// How long thousands of sockets may then be read before the timers are judged.
+const STALL_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause before the kernel thread is offered a batch again that it had no room for.
 const KERNEL_RETRY: Duration = Duration::from_millis(5);
 
@@ -65,7 +70,8 @@ impl Driver {
         self.carry_out();
         loop {
             self.wait().await;
-            self.gather().await;
+            let patience = self.patience();
+            gather(|| self.node.steps(), patience).await;
             self.take_kernel_events();
             self.node.peek(|speaker, now| {
                 speaker.handle_timeout(now);
@@ -108,6 +114,17 @@ impl Driver {
         }
     }
 
+    /// How long the readers may go on before timers are judged.
+    fn patience(&self) -> Duration {
+        let due = self.node.peek(|speaker, _| speaker.poll_timeout());
+        let stalled = due.is_some_and(|due| due.elapsed() >= STALL_TIME_MIN);
+        if stalled {
+            STALL_PATIENCE
+        } else {
+            SETTLE_DELAY_MAX
+        }
+    }
+
     fn obey(&mut self, signal: Signal) {
         match signal {
             Signal::Reload => (self.reload)(&self.node),
@@ -119,19 +136,6 @@ impl Driver {
                 self.stop_by = Some(Instant::now() + STOP_TIME_MAX);
                 self.node.listeners.close();
                 self.node.peek(|speaker, now| speaker.shut_down(now));
-            }
-        }
-    }
-
-    /// Lets the ready tasks run, until they have nothing more for the speaker or time is up.
-    async fn gather(&self) {
-        let started = Instant::now();
-        loop {
-            let steps = self.node.steps();
-            tokio::task::yield_now().await;
-            let quiet = steps == self.node.steps();
-            if quiet || started.elapsed() >= SETTLE_DELAY_MAX {
-                return;
             }
         }
     }
@@ -194,5 +198,59 @@ impl Driver {
             let (up, all) = node.peek(|speaker, _| speaker.peers().count_up());
             notify::status(&format!("{up} of {all} neighbors established"));
         }
+    }
+}
+
+/// Lets the ready tasks run, until they have nothing more for the speaker or time is up.
+///
+/// Each time it yields twice: the runtime asks the kernel which sockets have something when it has
+/// nothing else to run, and resumes this task before the readers it has just woken.
+async fn gather(steps: impl Fn() -> u64, patience: Duration) {
+    let started = Instant::now();
+    loop {
+        let before = steps();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        let quiet = steps() == before;
+        if quiet || started.elapsed() >= patience {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+
+    use super::*;
+
+    /// After a long step nobody has asked the kernel yet which sockets have something: the
+    /// KEEPALIVEs that came meanwhile must be read before any hold timer is judged.
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_waits_in_a_socket_is_read_before_timers_fire() {
+        let tasks = tokio::task::LocalSet::new();
+        tasks
+            .run_until(async {
+                let steps = Rc::new(Cell::new(0));
+                let (mut peer, ours) = std::os::unix::net::UnixStream::pair().expect("a pair");
+                ours.set_nonblocking(true).expect("a socket");
+                let ours = tokio::net::UnixStream::from_std(ours).expect("a socket");
+                let read = Rc::clone(&steps);
+                tokio::task::spawn_local(async move {
+                    let mut buffer = [0; 16];
+                    while ours.readable().await.is_ok() {
+                        if matches!(ours.try_read(&mut buffer), Ok(1..)) {
+                            read.set(read.get() + 1);
+                        }
+                    }
+                });
+                // The reader waits for its socket before the long step begins.
+                gather(|| steps.get(), SETTLE_DELAY_MAX).await;
+                peer.write_all(b"KEEPALIVE").expect("room");
+                gather(|| steps.get(), SETTLE_DELAY_MAX).await;
+                assert_eq!(steps.get(), 1, "read before gather returns");
+            })
+            .await;
     }
 }
