@@ -203,6 +203,30 @@ fn a_helper_gives_up_after_the_restart_time() {
     assert!(lab.run_until(20 * SECOND, |lab| !forwards(lab, a, "192.0.2.0/24")));
 }
 
+/// A reload that would reset the session finds none while the neighbor restarts: what was kept for
+/// it still has an end.
+#[test]
+fn a_reload_during_a_restart_keeps_no_stale_route_for_ever() {
+    let mut lab = Lab::new();
+    let plain = speaker(64501, A, &neighbor(B, 64502, ACCEPT));
+    let a = lab.add(A, &plain);
+    let full = format!("{ACCEPT}graceful-restart = \"full\"\ngraceful-restart-time = \"60s\"\n");
+    let rest = neighbor(A, 64501, &full) + &network("\"192.0.2.0/24\"");
+    let b = lab.add(B, &speaker(64502, B, &rest));
+    assert!(lab.run_until(MINUTE, |lab| forwards(lab, a, "192.0.2.0/24")));
+    lab.run_for(MINUTE);
+    lab.crash(b);
+    lab.run_for(50 * SECOND);
+    assert!(forwards(&lab, a, "192.0.2.0/24"), "kept while it restarts");
+    let keyed = format!("{ACCEPT}hold-time = \"30s\"\nlocal-address = \"10.0.0.1\"\n");
+    lab.reload(a, &speaker(64501, A, &neighbor(B, 64502, &keyed)));
+    lab.run_for(10 * MINUTE);
+    assert!(
+        !forwards(&lab, a, "192.0.2.0/24"),
+        "the restart time is over"
+    );
+}
+
 /// A restart of our own: the kernel's old routes may go once the neighbors have sent everything.
 #[test]
 fn the_tables_count_as_back_after_end_of_rib() {

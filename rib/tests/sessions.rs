@@ -80,6 +80,47 @@ fn stale_routes_stay_until_end_of_rib() {
     assert_eq!(lab.rib.peer_stats(feeder), None);
 }
 
+/// RFC 4724 §4.2: what is stale from the last restart does not survive another one, or a neighbor
+/// that goes up and down would keep its old routes alive for ever.
+#[test]
+fn stale_routes_do_not_survive_a_second_restart() {
+    let mut lab = Lab::new(config());
+    let feeder = lab.add(65001);
+    lab.all_up();
+    let (kept, gone) = (net("10.0.0.0/24"), net("10.0.1.0/24"));
+    lab.announce(feeder, &[kept, gone], &attrs(&[65001], 1));
+    lab.drain();
+    lab.rib.peer_down(feeder, true);
+    lab.up(feeder);
+    lab.announce(feeder, &[kept], &attrs(&[65001], 1));
+    lab.rib.peer_down(feeder, true);
+    lab.drain();
+    assert!(
+        lab.rib
+            .lookup(gone)
+            .is_none_or(|route| route.paths.is_empty())
+    );
+    assert!(
+        lab.rib.lookup(kept).unwrap().paths[0].stale,
+        "sent again in between"
+    );
+}
+
+/// A session that ends in the middle of an enhanced refresh is a first restart: nothing of it is
+/// old.
+#[test]
+fn a_refresh_cut_short_by_a_restart_loses_nothing() {
+    let mut lab = Lab::new(config());
+    let feeder = lab.add(65001);
+    lab.all_up();
+    let kept = net("10.0.0.0/24");
+    lab.announce(feeder, &[kept], &attrs(&[65001], 1));
+    lab.rib.begin_refresh_in(feeder, Family::Ipv4Unicast);
+    lab.rib.peer_down(feeder, true);
+    lab.drain();
+    assert!(lab.rib.lookup(kept).unwrap().paths[0].stale);
+}
+
 const END_OF_RIB: [u8; 23] = {
     let mut message = [0xff; 23];
     message[16] = 0;

@@ -21,7 +21,7 @@ use proto_codec::bgp::notification::CeaseSubcode;
 use rib::PeerSlot;
 
 use super::assemble;
-use super::peers::Hold;
+use super::peers::{Entry, Hold};
 use super::policies::PolicyTable;
 use super::port::Action;
 use super::{Due, Speaker};
@@ -187,7 +187,10 @@ impl Speaker {
             self.rib.set_export(slot, Arc::clone(&policies.export));
         }
         self.follow_up(now, slot);
-        if old.settings.password != new.settings.password && new.origin != NeighborOrigin::Dynamic {
+        // One that was made by a listen range had the range's key, which may go.
+        let own_key = old.settings.password != new.settings.password
+            || (old.origin == NeighborOrigin::Dynamic && new.settings.password.is_some());
+        if own_key && new.origin != NeighborOrigin::Dynamic {
             let key = assemble::socket_options(&new).md5_key;
             let prefix = IpNet::from(address);
             self.out
@@ -228,7 +231,11 @@ impl Speaker {
     }
 
     fn reset_for_config(&mut self, now: Instant, slot: PeerSlot) {
-        self.deadlines.set(Due::Stale(slot), None);
+        // Without a session there is none to end, and what is kept for one that restarts still
+        // needs its deadline.
+        if self.peers.get(slot).is_some_and(Entry::is_up) {
+            self.deadlines.set(Due::Stale(slot), None);
+        }
         let cease = Notification::cease(CeaseSubcode::OtherConfigurationChange);
         self.command(now, slot, Command::Reset(cease, Restart::AtOnce));
     }

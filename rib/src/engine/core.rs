@@ -82,6 +82,8 @@ pub(crate) struct Peer {
     pub restarting: bool,
     /// Families with paths that wait to be confirmed.
     pub stale: [bool; 2],
+    /// Families the peer is sending again (BoRR came last), so what is stale was so just now.
+    pub refreshing: [bool; 2],
     /// Paths in the Adj-RIB-In.
     pub received: [u32; 2],
     /// Those of them import policy refused.
@@ -142,6 +144,7 @@ impl Peers {
                     session,
                     restarting: false,
                     stale: [false; 2],
+                    refreshing: [false; 2],
                     received: [0; 2],
                     filtered: [0; 2],
                     groups: [None; 2],

@@ -173,6 +173,7 @@ impl Rib {
         });
         if let Some(peer) = self.core.peers.get_mut(slot) {
             set(&mut peer.stale, family, false);
+            set(&mut peer.refreshing, family, false);
         }
     }
 }

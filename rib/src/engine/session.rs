@@ -64,7 +64,7 @@ impl Rib {
         let Some(peer) = self.core.peers.get(slot) else {
             return;
         };
-        let groups = peer.groups;
+        let (groups, refreshing) = (peer.groups, peer.refreshing);
         for family in Family::ALL {
             if let Some(id) = family.pick(groups) {
                 self.leave(slot, family, id);
@@ -72,10 +72,15 @@ impl Rib {
         }
         if keep_stale {
             for family in Family::ALL {
+                // RFC 4724 §4.2: what the last restart left stale does not outlive another.
+                if !family.pick(refreshing) {
+                    self.sweep_stale(slot, family);
+                }
                 self.mark_stale(slot, family);
             }
             if let Some(peer) = self.core.peers.get_mut(slot) {
                 peer.restarting = true;
+                peer.refreshing = [false; 2];
                 peer.groups = [None; 2];
             }
             return;
@@ -171,6 +176,9 @@ impl Rib {
     /// The peer begins to send everything again (BoRR).
     pub fn begin_refresh_in(&mut self, slot: PeerSlot, family: Family) {
         self.mark_stale(slot, family);
+        if let Some(peer) = self.core.peers.get_mut(slot) {
+            set(&mut peer.refreshing, family, true);
+        }
     }
 
     /// The peer has sent everything again (EoRR): what it did not repeat goes.
