@@ -91,13 +91,23 @@ pub fn ip_json(words: &str) -> Vec<Value> {
 }
 
 /// A veth pair `vN`/`wN` with 10.0.N.1/24 and fd00:N::1/64 on `vN`; taking `wN` down takes the
-/// carrier from `vN`, as pulling the cable would.
+/// carrier from `vN`, as pulling the cable would. Returns when the carrier is there: the kernel
+/// says so a moment after the far end came up, and changes the routes of the link then. There are
+/// no link-local addresses, whose routes come a second later still.
 pub fn cable(n: u8) {
     ip(&format!("link add v{n} type veth peer name w{n}"));
+    ip(&format!("link set v{n} addrgenmode none"));
+    ip(&format!("link set w{n} addrgenmode none"));
     ip(&format!("addr add 10.0.{n}.1/24 dev v{n}"));
     ip(&format!("addr add fd00:{n}::1/64 dev v{n} nodad"));
     ip(&format!("link set v{n} up"));
     ip(&format!("link set w{n} up"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ip(&format!("-d route show table all dev v{n}")).contains("linkdown")
+        || !ip(&format!("link show v{n}")).contains("LOWER_UP")
+    {
+        assert!(Instant::now() < deadline, "v{n} has no carrier");
+    }
 }
 
 pub fn unicast(prefix: &str, gateways: &[&str]) -> FibChange {
