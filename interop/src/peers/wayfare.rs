@@ -53,12 +53,7 @@ impl Implementation for Wayfare {
         let shown = show(
             node,
             &format!("show bgp {} unicast {prefix}", Family::of(prefix).word()),
-        );
-        let shown = match shown {
-            // Not in the table is an answer, in vtysh's words a failed command.
-            Err(why) if why.contains("not in table") => return Ok(Vec::new()),
-            other => other?,
-        };
+        )?;
         let paths = shown["paths"].as_array().cloned().unwrap_or_default();
         Ok(paths.iter().map(frr::path).collect())
     }
