@@ -29,6 +29,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rib::policy::{ACCEPT_ALL, REJECT_ALL};
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -94,6 +95,7 @@ pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics>
             .policies
             .iter()
             .map(|policy| policy.name.value.as_str())
+            .filter(|name| !["", ACCEPT_ALL, REJECT_ALL].contains(name))
             .collect(),
         keys: RefCell::new(BTreeMap::new()),
     };

@@ -32,21 +32,25 @@ pub(super) struct RawRule {
 
 /// Reads all `[[policy]]` tables.
 pub(super) fn read_policies(tables: Vec<Table<'_>>) -> Vec<RawPolicy> {
-    tables.into_iter().filter_map(read_policy).collect()
+    tables.into_iter().map(read_policy).collect()
 }
 
-fn read_policy(table: Table<'_>) -> Option<RawPolicy> {
+/// A policy without a name is kept with an empty one: what is wrong with its rules is still said.
+fn read_policy(table: Table<'_>) -> RawPolicy {
     let name = table.require::<String>("name", "write name = \"from-tor\"");
     let rules = table.tables("rules").into_iter().map(read_rule).collect();
     let sink = table.sink();
+    let nameless = At {
+        value: String::new(),
+        span: table.span().clone(),
+    };
     table.finish();
-    let name = name?;
+    let name = name.unwrap_or(nameless);
     if [ACCEPT_ALL, REJECT_ALL].contains(&name.value.as_str()) {
         let message = format!("policy `{}` is predefined", name.value);
         sink.error(&name.span, message, "give this one another name");
-        return None;
     }
-    Some(RawPolicy { name, rules })
+    RawPolicy { name, rules }
 }
 
 fn read_rule(table: Table<'_>) -> RawRule {

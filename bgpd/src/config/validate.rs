@@ -34,7 +34,10 @@ pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
     unique(
         sink,
         "policy",
-        raw.policies.iter().map(|policy| &policy.name),
+        raw.policies
+            .iter()
+            .map(|policy| &policy.name)
+            .filter(|name| !name.value.is_empty()),
     );
     unique(
         sink,

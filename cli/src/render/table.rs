@@ -157,12 +157,12 @@ fn write_route(out: &mut dyn Write, route: &Route, kind: Kind) -> io::Result<()>
         } else {
             write!(out, "{:PREFIX_WIDTH$}", "")?;
         }
-        // What a neighbor was sent is shown as it was sent.
-        let med = match kind {
-            Kind::Table => metric(path),
-            Kind::Adjacent(_) => path.med,
+        // What a neighbor was sent is shown as it was sent; a weight never leaves the router.
+        let (med, weight) = match kind {
+            Kind::Table => (metric(path), path.weight),
+            Kind::Adjacent(_) => (path.med, 0),
         };
-        write_path(out, path, med)?;
+        write_path(out, path, (med, weight))?;
     }
     Ok(())
 }
@@ -191,7 +191,11 @@ fn status(path: &Path) -> [u8; 5] {
     [b' ', validity, best, internal, b' ']
 }
 
-fn write_path(out: &mut dyn Write, path: &Path, med: Option<u32>) -> io::Result<()> {
+fn write_path(
+    out: &mut dyn Write,
+    path: &Path,
+    (med, weight): (Option<u32>, u32),
+) -> io::Result<()> {
     let next_hop = shown_next_hop(path).to_string();
     write!(out, "{next_hop:NEXT_HOP_WIDTH$}")?;
     if next_hop.len() >= NEXT_HOP_WIDTH {
@@ -199,7 +203,7 @@ fn write_path(out: &mut dyn Write, path: &Path, med: Option<u32>) -> io::Result<
     }
     let column = |value: Option<u32>| value.map_or_else(String::new, |value| value.to_string());
     write!(out, "{:>10}{:>7}", column(med), column(path.local_pref))?;
-    write!(out, "{:>7} ", path.weight)?;
+    write!(out, "{weight:>7} ")?;
     if !path.as_path.is_empty() {
         write!(out, "{} ", path.as_path)?;
     }
@@ -429,7 +433,7 @@ fn adjacent_path_json(route: &Route, path: &Path) -> Value {
     if let Some(local_pref) = path.local_pref {
         put("locPrf", json!(local_pref));
     }
-    put("weight", json!(path.weight));
+    put("weight", json!(0));
     put("path", json!(path.as_path));
     put("origin", json!(origin(path.origin)));
     if path.path_id_rx != 0 || path.path_id_tx != 0 {
