@@ -139,6 +139,37 @@ fn a_new_key_resets_the_one_session_the_plan_named() {
     std::fs::remove_dir_all(&directory).expect("the directory goes again");
 }
 
+/// A neighbor that a listen range made has the range's key on the listening sockets. Listed by
+/// name it needs its own, for the range may go.
+#[test]
+fn a_dynamic_neighbor_that_is_listed_gets_a_key_of_its_own() {
+    let name = format!("wayfare-listed-{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).expect("a directory for the key");
+    let key = directory.join("key");
+    std::fs::write(&key, "secret\n").expect("a key file");
+    let password = format!("password-file = \"{}\"", key.display());
+    let accept = "import = \"accept-all\"\nexport = \"accept-all\"\n";
+    let with = |rest: &str| {
+        format!(
+            "[router]\nasn = 64501\nrouter-id = \"{A}\"\n[kernel]\n\
+             [[peer-group]]\nname = \"g\"\nasn = 64502\n{accept}{password}\n{rest}"
+        )
+    };
+    let range = "[[listen-range]]\nprefix = \"10.0.0.0/24\"\npeer-group = \"g\"\n";
+    let mut lab = Lab::new();
+    let a = lab.add(A, &with(range));
+    let b = config_of(B, 64502, "").replace("asn = 64501", &format!("asn = 64501\n{password}"));
+    lab.add(B, &b);
+    assert!(lab.run_until(MINUTE, |lab| is_up(lab, a, B)));
+    let listed = format!("[[neighbor]]\naddress = \"{B}\"\npeer-group = \"g\"\n");
+    lab.reload(a, &with(&listed));
+    lab.run_for(MINUTE);
+    let keys: Vec<String> = lab.nodes[a].keys.keys().map(ToString::to_string).collect();
+    assert_eq!(keys, ["10.0.0.2/32"]);
+    std::fs::remove_dir_all(&directory).expect("the directory goes again");
+}
+
 #[test]
 fn neighbors_come_and_go_and_the_others_stay() {
     let (mut lab, a, b) = pair("");

@@ -29,7 +29,8 @@ pub struct Node {
     pub resynced: bool,
     /// Prefixes asked for since the last start; the others are of an earlier life.
     asked: BTreeSet<IpNet>,
-    keys: BTreeMap<IpNet, Md5Key>,
+    /// What the listening sockets demand of whom.
+    pub keys: BTreeMap<IpNet, Md5Key>,
     running: bool,
 }
 
