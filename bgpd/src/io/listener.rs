@@ -13,9 +13,10 @@
 //! segment. The TTL is 255 there too: a neighbor with GTSM (RFC 5082) drops any lower SYN+ACK.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listeners {
     open: RefCell<BTreeMap<SocketAddr, Listener>>,
     keys: RefCell<BTreeMap<IpNet, Md5Key>>,
+    /// Where and for whom the kernel refused a key: who would connect there without one.
+    unprotected: RefCell<BTreeSet<(SocketAddr, IpNet)>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Listeners {
         let mut keys = self.keys.borrow_mut();
         for (&address, listener) in self.open.borrow().iter() {
             if let Some(socket) = &listener.socket {
-                apply_key(address, socket, prefix, key.as_ref());
+                self.apply_key(address, socket, prefix, key.as_ref());
             }
         }
         match key {
@@ -96,11 +99,40 @@ impl Listeners {
 
     fn opened(&self, address: SocketAddr, socket: &Rc<TcpListener>) {
         for (&prefix, key) in self.keys.borrow().iter() {
-            apply_key(address, socket, prefix, Some(key));
+            self.apply_key(address, socket, prefix, Some(key));
         }
         if let Some(listener) = self.open.borrow_mut().get_mut(&address) {
             listener.socket = Some(Rc::clone(socket));
         }
+    }
+
+    fn apply_key(
+        &self,
+        address: SocketAddr,
+        socket: &impl AsFd,
+        prefix: IpNet,
+        key: Option<&Md5Key>,
+    ) {
+        let same_family = address.is_ipv4() == matches!(prefix, IpNet::V4(_));
+        if !same_family {
+            return;
+        }
+        self.unprotected.borrow_mut().remove(&(address, prefix));
+        let bytes = key.map(Md5Key::as_bytes);
+        if let Err(error) = sockopt::set_md5_key(socket, prefix, bytes) {
+            tracing::error!(%address, %prefix, %error, "TCP-MD5 key refused by the kernel");
+            if key.is_some() {
+                self.unprotected.borrow_mut().insert((address, prefix));
+            }
+        }
+    }
+
+    /// Whether a connection from `remote` to the socket at `address` came without the key that it
+    /// should have: the kernel, out of room for keys (`net.core.optmem_max`), cannot ask for it.
+    fn lacks_key(&self, address: SocketAddr, remote: IpAddr) -> bool {
+        let unprotected = self.unprotected.borrow();
+        let mut here = unprotected.iter().filter(|(at, _)| *at == address);
+        here.any(|(_, prefix)| prefix.contains(&remote))
     }
 
     fn closed(&self, address: SocketAddr, socket: &Rc<TcpListener>) {
@@ -113,17 +145,6 @@ impl Listeners {
         {
             listener.socket = None;
         }
-    }
-}
-
-fn apply_key(address: SocketAddr, socket: &TcpListener, prefix: IpNet, key: Option<&Md5Key>) {
-    let same_family = address.is_ipv4() == matches!(prefix, IpNet::V4(_));
-    if !same_family {
-        return;
-    }
-    let bytes = key.map(Md5Key::as_bytes);
-    if let Err(error) = sockopt::set_md5_key(socket, prefix, bytes) {
-        tracing::error!(%address, %prefix, %error, "TCP-MD5 key refused by the kernel");
     }
 }
 
@@ -140,7 +161,7 @@ async fn listen(node: Rc<Node>, address: SocketAddr, stop: CancellationToken) {
                 node.listeners.opened(address, &socket);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = accept(&node, &socket) => {}
+                    () = accept(&node, &socket, address) => {}
                 }
                 node.listeners.closed(address, &socket);
             }
@@ -195,9 +216,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn accept(node: &Rc<Node>, socket: &TcpListener) {
+async fn accept(node: &Rc<Node>, socket: &TcpListener, address: SocketAddr) {
     loop {
         match socket.accept().await {
+            // Dropped as the kernel would have done, had it taken the key.
+            Ok((_, remote)) if node.listeners.lacks_key(address, remote.ip()) => {
+                tracing::debug!(%remote, "connection refused: the kernel did not take its key");
+            }
             Ok((stream, remote)) => admit(node, stream, remote),
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -222,5 +247,30 @@ fn admit(node: &Rc<Node>, stream: TcpStream, remote: SocketAddr) {
         // Dropping the stream closes it. RFC 4271 §8.2.1.1: connections from addresses that are
         // not configured are refused without a word, so that a scan learns nothing.
         Admission::Refused => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key the kernel has no room for must not open the door to everybody.
+    #[test]
+    fn nobody_gets_in_without_a_key_that_the_kernel_refused() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = socket.local_addr().expect("bound");
+        let listeners = Listeners::default();
+        let prefix: IpNet = "10.0.0.0/24".parse().expect("a prefix");
+        // Longer than a key may be: refused wherever the test runs.
+        let key = Md5Key::new(&[b'k'; 200]);
+        listeners.apply_key(address, &socket, prefix, Some(&key));
+        let inside = "10.0.0.9".parse().expect("an address");
+        assert!(listeners.lacks_key(address, inside));
+        assert!(!listeners.lacks_key(address, "10.0.1.9".parse().expect("an address")));
+        listeners.apply_key(address, &socket, prefix, None);
+        assert!(
+            !listeners.lacks_key(address, inside),
+            "no key is asked for any more"
+        );
     }
 }
