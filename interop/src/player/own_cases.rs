@@ -25,6 +25,7 @@ pub fn all() -> Vec<Case> {
         let rows = values()
             .into_iter()
             .chain(lengths(session))
+            .chain(added_lengths(session))
             .chain(headers());
         for (name, code, octets, expect, why) in rows {
             let mut attributes = good(session);
@@ -134,8 +135,7 @@ fn values() -> Vec<Row> {
 fn lengths(session: Session) -> Vec<Row> {
     use Expect::{AttributeDiscard as Discard, TreatAsWithdraw as Withdraw};
     let internal = session == Session::Ibgp;
-    // External neighbors have no business with these three: they are dropped unread.
-    let inside = if internal { Withdraw } else { Discard };
+    // External neighbors have no business with it: it is dropped unread.
     let local_pref = if internal { Withdraw } else { Expect::Accept };
     vec![
         (
@@ -180,6 +180,19 @@ fn lengths(session: Session) -> Vec<Row> {
             Discard,
             "7606 7.7",
         ),
+    ]
+}
+
+/// The same for attributes that came after RFC 4271.
+fn added_lengths(session: Session) -> Vec<Row> {
+    use Expect::{AttributeDiscard as Discard, TreatAsWithdraw as Withdraw};
+    // External neighbors have no business with these two: they are dropped unread.
+    let inside = if session == Session::Ibgp {
+        Withdraw
+    } else {
+        Discard
+    };
+    vec![
         (
             "own-community-length",
             8,
