@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use ipnet::IpNet;
+use rib::policy::NextHopAction;
 
 use super::host::Host;
 use super::model::AsnRule;
 use super::nearest::did_you_mean;
 use super::overlap::{check_advertised_twice, check_pools, check_ranges};
-use super::policy::RawRule;
+use super::policy::{RawPolicy, RawRule};
 use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawRouter};
 use super::read::{At, Sink};
 
@@ -56,6 +57,7 @@ pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
     check_advertised_twice(raw, sink);
     let peers = Peers::of(raw);
     check_rules(raw, &peers, sink);
+    check_next_hop_self(raw, sink);
     let marks = raw.advertise.iter().map(|block| &block.marks);
     for marks in marks.chain(raw.pools.iter().map(|pool| &pool.marks)) {
         check_marks(marks, &peers, sink);
@@ -269,6 +271,31 @@ fn check_rules(raw: &Raw, peers: &Peers, sink: &Sink) {
                 message,
                 "a rule for \"valid\" or \"invalid\" never applies",
             );
+        }
+    }
+}
+
+/// `next-hop = "self"` is about what we announce; where it is only imported by, it does nothing.
+fn check_next_hop_self(raw: &Raw, sink: &Sink) {
+    let settings = raw.neighbors.iter().map(|neighbor| &neighbor.settings);
+    let settings = settings.chain(raw.groups.iter().map(|group| &group.settings));
+    let settings = settings.chain(raw.ranges.iter().map(|range| &range.settings));
+    let (mut imports, mut exports) = (BTreeSet::new(), BTreeSet::new());
+    for one in settings {
+        imports.extend(one.import.iter().map(|at| at.value.as_str()));
+        exports.extend(one.export.iter().map(|at| at.value.as_str()));
+    }
+    for RawPolicy { name, rules } in &raw.policies {
+        let sets_self = |rule: &RawRule| rule.def.set.next_hop == Some(NextHopAction::SelfAddr);
+        let import_only =
+            imports.contains(name.value.as_str()) && !exports.contains(name.value.as_str());
+        if import_only && rules.iter().any(sets_self) {
+            let message = format!(
+                "policy `{}` sets next-hop \"self\", which import leaves alone",
+                name.value
+            );
+            let cure = "write it in an export policy, or next-hop-self = true at the neighbor";
+            sink.warning(&name.span, message, cure);
         }
     }
 }
