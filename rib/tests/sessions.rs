@@ -334,7 +334,7 @@ fn refused_routes_are_shown_as_received_only() {
     lab.all_up();
     lab.announce(feeder, &[net("10.0.0.0/8")], &attrs(&[65001], 1));
     lab.drain();
-    lab.rib.set_import(feeder, Policy::reject_all().into());
+    lab.rib.set_import(feeder, Policy::reject_all());
     lab.drain();
     let walk = |mut cursor: ScanCursor| {
         let mut seen = Vec::new();
