@@ -204,6 +204,32 @@ fn first_dumps_at_the_same_time_share_their_octets() {
     }
 }
 
+/// All paths of a prefix are passed on without ranking each against each: thousands of path
+/// identifiers on a few prefixes must not cost the square of their number with every change.
+#[test]
+fn a_flood_of_path_identifiers_is_passed_on_once_each() {
+    let mut lab = Lab::new(config());
+    let (feeder, reader) = (lab.add(65001), lab.add(65002));
+    lab.peer(feeder).add_path = true;
+    let session = &mut lab.peer(reader).session;
+    session.add_path_tx = [AddPathTx::All; 2];
+    session.encode.add_path_tx = [true; 2];
+    lab.all_up();
+    let paths: Vec<(u32, IpNet)> = (0..4096).map(|id| (id, net("10.0.0.0/24"))).collect();
+    let started = std::time::Instant::now();
+    for some in paths.chunks(400) {
+        lab.announce_paths(feeder, some, &attrs(&[65001], 1));
+        lab.rib.settle();
+    }
+    let took = started.elapsed();
+    assert!(
+        took.as_secs() < 15,
+        "ranking each against each takes longer: {took:?}"
+    );
+    lab.drain();
+    assert_eq!(lab.peer(reader).table.len(), 4096);
+}
+
 /// RFC 7313 §4: the refresh stands between BoRR and EoRR and holds the whole Adj-RIB-Out.
 #[test]
 fn a_refresh_repeats_everything_between_its_markers() {

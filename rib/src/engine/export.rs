@@ -142,8 +142,7 @@ impl Exporter {
             AddPathTx::Best(most) => usize::from(most),
             AddPathTx::All => usize::MAX,
         };
-        let ranked = ranked(dest, core);
-        for index in ranked.into_iter().take(most) {
+        for index in ranked(dest, core, most) {
             if let Some(path) = dest.paths().get(index)
                 && let Some(wish) = self.wish::<A>(dest.key, path, core)
             {
@@ -262,8 +261,19 @@ pub(crate) fn subject<'a>(
     }
 }
 
-/// Usable paths of a destination, best first: the decision process run on what is left each time.
-fn ranked<P>(dest: &Dest<P>, core: &Core) -> SmallVec<[usize; 8]> {
+/// The first `most` usable paths of a destination, best first: the decision process run on what is
+/// left each time. Where all are wanted only the best is set before the others: to rank thousands
+/// of path identifiers would cost the square of their number, and says nothing to the peer.
+fn ranked<P>(dest: &Dest<P>, core: &Core, most: usize) -> SmallVec<[usize; 8]> {
+    if most >= dest.paths().len() {
+        let best = dest.best_index();
+        let paths = dest.paths().iter().enumerate();
+        let others = paths.filter(|(index, path)| path.is_valid() && Some(*index) != best);
+        return best
+            .into_iter()
+            .chain(others.map(|(index, _)| index))
+            .collect();
+    }
     let mut left: SmallVec<[(usize, Path); 8]> = dest
         .paths()
         .iter()
@@ -273,7 +283,7 @@ fn ranked<P>(dest: &Dest<P>, core: &Core) -> SmallVec<[usize; 8]> {
         .collect();
     let mut order = SmallVec::new();
     let mut current = dest.best_index();
-    while !left.is_empty() {
+    while !left.is_empty() && order.len() < most {
         let paths: SmallVec<[Path; 8]> = left.iter().map(|(_, path)| *path).collect();
         let best_at = current.and_then(|best| left.iter().position(|(index, _)| *index == best));
         let Some(selection) = select(&paths, best_at, core.facts()) else {
