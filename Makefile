@@ -5,7 +5,7 @@
 # namespaces. HEADLESS=1 plays the demo as a pass/fail check.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz peers setup clean-peers
+.PHONY: help demo test lint fuzz peers setup
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300

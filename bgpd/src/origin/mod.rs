@@ -18,7 +18,6 @@
 
 mod pool;
 
-pub use crate::state::StateFile;
 pub use pool::{PoolBook, PoolError, PoolState, PoolStatus};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
