@@ -103,6 +103,7 @@ impl Group {
             }
             self.batch.run = run;
         }
+        self.tombstones.sweep(&self.adj);
         let bytes = writer.buffer.split().freeze();
         self.batch.buffer = writer.buffer;
         if self.batch.is_done() && self.adj.pending.is_empty() {
@@ -233,7 +234,7 @@ impl Group {
         writer.visible(Visible::All);
         for item in items {
             if self.adj.tell(item.id, seq, false) {
-                self.tombstones.push_back((seq, item.id));
+                self.tombstones.push(seq, item.id);
             }
         }
     }
@@ -255,7 +256,7 @@ impl Group {
         }
         for item in run {
             if self.adj.tell(item.id, seq, true) {
-                self.tombstones.push_back((seq, item.id));
+                self.tombstones.push(seq, item.id);
             } else if self.adj.get(item.id).is_some_and(|entry| entry.seq == 0) {
                 // It came and went before anybody was told, and nobody is yet to forget it.
                 self.freed.extend(self.adj.free(item.id));

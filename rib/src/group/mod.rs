@@ -17,9 +17,10 @@ mod encode;
 mod key;
 mod log;
 mod member;
+mod tombstones;
 mod walk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto_codec::afi::{AddressFamily, Family};
@@ -36,6 +37,7 @@ use crate::table::{DestId, Table};
 use encode::Batch;
 use log::Log;
 use member::Member;
+use tombstones::Tombstones;
 use walk::Dump;
 
 /// An update group inside the engine.
@@ -74,8 +76,8 @@ pub(crate) struct Group {
     walkers: BTreeMap<PeerSlot, u32>,
     /// What members that walk for the first time can share.
     dump: Option<Dump>,
-    /// Entries told to be forgotten, by segment, oldest first.
-    tombstones: VecDeque<(u32, OutId)>,
+    /// What members are yet to forget.
+    tombstones: Tombstones,
     /// Destinations no longer referred to; the engine takes them.
     freed: Vec<DestId>,
 }
@@ -94,7 +96,7 @@ impl Group {
             members: BTreeMap::new(),
             walkers: BTreeMap::new(),
             dump: None,
-            tombstones: VecDeque::new(),
+            tombstones: Tombstones::default(),
             freed: Vec::new(),
         }
     }
@@ -198,23 +200,17 @@ impl Group {
             return;
         }
         let passed = self.passed_by_all();
-        while let Some((seq, id)) = self.tombstones.front().copied() {
-            if seq > passed {
-                return;
-            }
-            self.tombstones.pop_front();
-            // It may have been told again since, or be about to.
-            let forgotten = |entry: &OutEntry| entry.told().is_none() && entry.seq == seq;
-            if self.adj.get(id).is_some_and(forgotten) {
+        while let Some((seq, id)) = self.tombstones.pop_passed(passed) {
+            let entry = self.adj.get(id);
+            if entry.is_some_and(|entry| tombstones::is_last_word(entry, seq)) {
                 self.adj.forgotten_by_all(id);
                 self.freed.extend(self.adj.free(id));
             }
         }
-        self.tombstones = VecDeque::new();
     }
 
     /// Octets allocated.
     pub fn memory(&self) -> usize {
-        self.adj.memory() + self.log.octets() + self.tombstones.capacity() * 8
+        self.adj.memory() + self.log.octets() + self.tombstones.memory()
     }
 }

@@ -119,9 +119,16 @@ impl Group {
     pub(super) fn walk<A: AddressFamily>(
         &mut self,
         slot: PeerSlot,
-        walk: Walk,
+        mut walk: Walk,
         env: &Env<'_, A>,
     ) -> Option<Bytes> {
+        let newest = self.log.newest();
+        if walk.at == 0 && !walk.is_shared() && walk.target != newest {
+            // It has not taken a step yet, maybe for an hour: what it is going to be told is as of
+            // now, and need not be told again.
+            walk.target = newest;
+            self.walkers.insert(slot, newest);
+        }
         if walk.at >= self.adj.len() {
             self.end_walk(slot, walk);
             return None;
