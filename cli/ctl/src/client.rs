@@ -125,7 +125,13 @@ impl Client {
     pub fn call(&mut self, request: &Request) -> Result<Answer<'_>, ClientError> {
         let mut wire = Vec::new();
         frame::encode(request, &mut wire)?;
-        self.stream.write_all(&wire).map_err(ClientError::Broken)?;
+        if let Err(error) = self.stream.write_all(&wire) {
+            // A daemon that has closed may have said why before that.
+            return Err(match self.read_frame() {
+                Ok(Reply::Error(fault)) => fault.into(),
+                _ => ClientError::Broken(error),
+            });
+        }
         Ok(Answer {
             client: self,
             ended: false,

@@ -10,10 +10,12 @@
 //! cursor and goes on when [`Replies::ready`] resolves.
 //!
 //! Bounds: [`CONNECTIONS_MAX`] connections, one request at a time on each, [`CALLS_MAX`] requests
-//! waiting for the daemon. Two daemons on one socket are refused by a lock file beside the socket,
-//! which the kernel releases when its holder dies; a socket left by a dead daemon is removed.
+//! waiting for the daemon. When all places are taken, `places` says who makes room. Two daemons on
+//! one socket are refused by a lock file beside the socket, which the kernel releases when its
+//! holder dies; a socket left by a dead daemon is removed.
 
 mod connection;
+mod places;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -23,17 +25,23 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proto_codec::control::{Hello, Request};
-use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use crate::access::{Access, Credentials};
+use places::{Caller, IDLE_TIME_MIN, Place, Places, Seat};
 pub use replies::{Gone, Replies, TryRowError};
 
-/// Most connections at once. A further one waits in the kernel's backlog until one closes.
+/// Most connections at once. A further one displaces one that matters less or is idle, and is
+/// refused when there is none.
 pub const CONNECTIONS_MAX: usize = 64;
+
+/// A shortage of places is logged at most this often.
+const SHORTAGE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Requests waiting for the daemon. When full, connections wait their turn.
 const CALLS_MAX: usize = 16;
@@ -110,7 +118,12 @@ impl Server {
         let mode = if access.is_shared() { 0o666 } else { 0o600 };
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed(path))?;
         let (sender, calls) = mpsc::channel(CALLS_MAX);
-        let accept = tokio::spawn(accept_loop(listener, hello, access, sender));
+        let shared = Shared {
+            hello,
+            access,
+            calls: sender,
+        };
+        let accept = tokio::spawn(accept_loop(listener, shared));
         Ok(Self {
             calls,
             accept,
@@ -166,33 +179,80 @@ fn take_lock(socket: &Path) -> Result<File, BindError> {
     }
 }
 
-async fn accept_loop(
-    listener: UnixListener,
+/// What all connections have in common.
+#[derive(Debug)]
+struct Shared {
     hello: Hello,
     access: Access,
     calls: mpsc::Sender<Call>,
-) {
-    let hello = Arc::new(hello);
-    let access = Arc::new(access);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+}
+
+async fn accept_loop(listener: UnixListener, shared: Shared) {
+    let shared = Arc::new(shared);
+    let places = Places::new(CONNECTIONS_MAX);
+    let mut said = None;
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        match listener.accept().await {
+            Ok((stream, _)) => admit(stream, &shared, &places, &mut said).await,
             Err(error) => {
                 // Out of descriptors: let some connection end before trying again.
                 tracing::warn!(%error, "control socket: accept failed");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                continue;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-        };
-        let (hello, access, calls) = (Arc::clone(&hello), Arc::clone(&access), calls.clone());
-        tokio::spawn(async move {
+        }
+    }
+}
+
+/// Finds a place for a new connection and serves it there.
+async fn admit(
+    stream: UnixStream,
+    shared: &Arc<Shared>,
+    places: &Arc<Places>,
+    said: &mut Option<Instant>,
+) {
+    let Ok(credentials) = connection::credentials_of(&stream) else {
+        return;
+    };
+    let caller = Caller {
+        right: shared.access.right(credentials),
+        uid: credentials.uid,
+    };
+    let (place, gone) = seat(places, caller).await.unzip();
+    let gone = gone.flatten();
+    let now = Instant::now();
+    let short = place.is_none() || gone.is_some();
+    if short && said.is_none_or(|at| now >= at + SHORTAGE_SAID_EVERY) {
+        *said = Some(now);
+        let closed_uid = gone.map(|caller| caller.uid);
+        let uid = caller.uid;
+        tracing::warn!(uid, closed_uid, "control socket: all places are taken");
+    }
+    let Some(place) = place else {
+        return connection::refuse(&stream, &shared.hello);
+    };
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        tokio::select! {
             // A client that goes away is not worth a log line.
-            let _ = connection::serve(stream, &hello, &access, &calls).await;
-            drop(slot);
-        });
+            _ = connection::serve(stream, credentials, &place, &shared) => {}
+            () = place.displaced() => {}
+        }
+    });
+}
+
+/// A place, if there is one or one comes free while others are given the time to finish.
+async fn seat(places: &Arc<Places>, caller: Caller) -> Option<(Place, Option<Caller>)> {
+    let end = tokio::time::sleep(IDLE_TIME_MIN);
+    tokio::pin!(end);
+    loop {
+        match places.take(caller, Instant::now()) {
+            Seat::Taken(place, gone) => return Some((place, gone)),
+            Seat::Full if end.is_elapsed() => return None,
+            Seat::Full => {}
+        }
+        tokio::select! {
+            () = places.freed() => {}
+            () = &mut end => {}
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! The socket end to end: greeting, answers in order, refusals, a second daemon, a leftover socket.
 //!
 //! Each test runs a server on a current-thread runtime and a blocking client on a thread of its
-//! own, as in production; nothing waits for time to pass.
+//! own, as in production. Deadlines are tested with a clock that jumps to them.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use proto_codec::control::view::Notice;
-use proto_codec::control::{FaultKind, Head};
+use proto_codec::control::{FaultKind, Head, frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::client::{Client, ClientError, Item};
@@ -204,5 +205,79 @@ fn a_socket_left_by_a_dead_daemon_is_replaced() {
     ));
     run(async {
         bind(&path).unwrap();
+    });
+}
+
+/// All places held by clients that say nothing: the next one is served all the same.
+#[test]
+fn silent_clients_do_not_shut_others_out() {
+    let path = socket("silent");
+    run(async {
+        let mut server = bind(&path).unwrap();
+        let silent: Vec<_> = (0..CONNECTIONS_MAX)
+            .map(|_| std::os::unix::net::UnixStream::connect(&*path).unwrap())
+            .collect();
+        let reader = tokio::task::spawn_blocking({
+            let path = path.to_path_buf();
+            move || read_all(&path, &Request::ShowVersion)
+        });
+        server.recv().await.replies.finish(Tail::default()).await;
+        assert!(reader.await.unwrap().1.is_ok());
+        drop(silent);
+    });
+}
+
+/// As [`run`], with a clock that jumps to the next deadline when nobody has anything to do.
+fn run_with_jumping_clock<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+#[test]
+fn a_request_that_is_never_finished_ends_the_connection() {
+    let path = socket("half");
+    run_with_jumping_clock(async {
+        let _server = bind(&path).unwrap();
+        let mut client = UnixStream::connect(&*path).await.unwrap();
+        client.write_all(&[0, 0, 0, 9, b'{']).await.unwrap();
+        let mut greeting = Vec::new();
+        client.read_to_end(&mut greeting).await.unwrap();
+        assert!(!greeting.is_empty(), "greeted, then closed");
+    });
+}
+
+#[test]
+fn an_answer_nobody_reads_is_given_up() {
+    let path = socket("unread");
+    run_with_jumping_clock(async {
+        let mut server = bind(&path).unwrap();
+        let mut client = UnixStream::connect(&*path).await.unwrap();
+        let mut wire = Vec::new();
+        frame::encode(&Request::ShowMemory, &mut wire).unwrap();
+        client.write_all(&wire).await.unwrap();
+        let call = server.recv().await;
+        let mut rows = 0;
+        while call.replies.row(notice(rows)).await.is_ok() {
+            rows += 1;
+        }
+        assert!(rows > 0 && call.replies.is_gone());
+    });
+}
+
+#[test]
+fn a_request_longer_than_any_is_not_collected() {
+    let path = socket("long");
+    run_with_jumping_clock(async {
+        let _server = bind(&path).unwrap();
+        let mut client = UnixStream::connect(&*path).await.unwrap();
+        let announced = u32::try_from(frame::FRAME_LEN_MAX).unwrap().to_be_bytes();
+        let mut wire = announced.to_vec();
+        wire.resize(frame::FRAME_LEN_MAX, b' ');
+        let sent = client.write_all(&wire).await;
+        assert!(sent.is_err(), "closed before it was all taken");
     });
 }
