@@ -6,7 +6,8 @@
 //! - [`session`] is the sans-IO machine of one neighbor (RFC 4271 §8), without sockets or clocks,
 //! - [`state`] is the file in which pool addresses in use survive a restart,
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
-//! - [`speaker`] assembles peers, RIB and origins into one step machine, which a simulator can run,
+//! - [`engine`] is the tables as the speaker sees them, wherever they live,
+//! - [`speaker`] assembles peers, tables and origins into one step machine that a simulator can run,
 //! - [`io`] gives that machine sockets, timers and the kernel,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
@@ -18,6 +19,8 @@ pub mod config;
 pub mod control;
 
 pub mod daemon;
+
+pub mod engine;
 
 pub mod event;
 

@@ -16,11 +16,12 @@ use std::time::Instant;
 use proto_codec::afi::Family;
 use proto_codec::bgp::{Framer, Notification, RefreshSubtype, RouteRefresh, decode_update};
 use proto_codec::error::{AttrError, Reaction};
-use rib::{PeerSlot, Rib};
+use rib::PeerSlot;
 
 use super::Speaker;
 use super::peers::{Entry, Hold, Up};
 use super::port::{Admission, ConnId};
+use crate::engine::Engine;
 use crate::event::Event;
 use crate::session::{Command, ConnEvent, Direction, Disposition, Restart, maximum_prefixes};
 
@@ -271,7 +272,7 @@ impl Speaker {
 /// Decodes one UPDATE and hands it to the tables.
 fn apply_update(
     now: Instant,
-    rib: &mut Rib,
+    rib: &mut Engine,
     entry: &mut Entry,
     body: &[u8],
     out: &mut super::Outbox,

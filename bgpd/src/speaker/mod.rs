@@ -28,9 +28,10 @@ use bytes::Bytes;
 use proto_codec::afi::Family;
 use proto_codec::bgp::HEADER_LEN;
 use rib::fib::{FibChange, FibRoute};
-use rib::{PeerSlot, Rib, RibConfig};
+use rib::{PeerSlot, RibConfig};
 
 use crate::config::{Config, Host};
+use crate::engine::Engine;
 use crate::event::Event;
 use crate::origin::{PoolBook, PoolState};
 
@@ -94,7 +95,7 @@ pub struct Speaker {
     config: Arc<Config>,
     host: Host,
     seed: u64,
-    rib: Rib,
+    rib: Engine,
     peers: Peers,
     conns: Conns,
     policies: PolicyTable,
@@ -147,7 +148,7 @@ impl Speaker {
     /// A policy that does not compile; `config::load` has refused it before.
     pub fn new(now: Instant, config: Config, env: Environment) -> Result<Self, ReloadError> {
         let policies = PolicyTable::compile(&config.policies, None)?;
-        let rib = Rib::new(rib_config(&config, &env.host, env.seed));
+        let rib = Engine::collapsed(rib_config(&config, &env.host, env.seed));
         let mut book = PoolBook::new(&config.pools);
         let lost = book.restore(&env.pool_state);
         let mut speaker = Self {
@@ -313,7 +314,7 @@ impl Speaker {
 
     /// The tables, for queries.
     #[must_use]
-    pub fn rib(&self) -> &Rib {
+    pub fn rib(&self) -> &Engine {
         &self.rib
     }
 
