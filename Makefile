@@ -5,7 +5,7 @@
 # namespaces. HEADLESS=1 plays the demo as a pass/fail check.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz peers setup
+.PHONY: help demo test lint fuzz peers setup bench-check
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -16,6 +16,7 @@ help:
 	@echo "make test            formatting, lints, every test, against real routers too"
 	@echo "make lint            formatting and lints alone"
 	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (cargo-fuzz)"
+	@echo "make bench-check     instructions of the core path against the baseline (BLESS=1: new one)"
 	@echo "make peers           build the peers' root directory"
 
 setup:
@@ -35,6 +36,10 @@ lint:
 
 fuzz:
 	@.ci/fuzz $(FUZZ_SECONDS)
+
+bench-check:
+	@.ci/setup --bench
+	@BLESS=$(BLESS) .ci/bench-check
 
 peers:
 	@interop/images/mkpeers.sh
