@@ -50,6 +50,7 @@ pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
         check_neighbor(neighbor, sink);
     }
     check_duplicates(raw, sink);
+    check_links(raw, sink);
     check_groups(raw, sink);
     check_ranges(raw, sink);
     check_mesh(raw, host, sink);
@@ -175,6 +176,22 @@ fn check_duplicates(raw: &Raw, sink: &Sink) {
             let message = format!("neighbor {} is listed twice", name.unwrap_or_default());
             let span = place.unwrap_or(&neighbor.header.span);
             sink.error(span, message, "merge the two blocks into one");
+        }
+    }
+}
+
+/// The same link-local address can be in use on every link, but a neighbor is found by its address.
+fn check_links(raw: &Raw, sink: &Sink) {
+    let mut seen = BTreeMap::new();
+    for neighbor in &raw.neighbors {
+        let (Some(address), Some(interface)) = (&neighbor.address, &neighbor.interface) else {
+            continue;
+        };
+        let first = *seen.entry(address.value).or_insert(&interface.value);
+        if *first != interface.value {
+            let message = format!("{} is a neighbor on {first} already", address.value);
+            let cure = "give one of the two another link-local address";
+            sink.error(&address.span, message, cure);
         }
     }
 }

@@ -78,13 +78,16 @@ async fn connect(request: &ConnectRequest) -> io::Result<TcpStream> {
 /// Sets TTL and least TTL, on sockets that dial and on those that were accepted.
 ///
 /// # Errors
-/// What the kernel says; the connection then does not keep what the configuration promises.
+/// `Unsupported`, with what the kernel says: the connection would not keep what the configuration
+/// promises and must not be used. A session without the check that GTSM (RFC 5082 §3) is would be
+/// open to everybody whom it was to keep out.
 pub fn apply_hop_limits(socket: &impl AsFd, options: &SocketOptions) -> io::Result<()> {
+    let refused = |error: io::Error| io::Error::new(io::ErrorKind::Unsupported, error);
     if let Some(ttl) = options.ttl {
-        sockopt::set_ttl(socket, ttl)?;
+        sockopt::set_ttl(socket, ttl).map_err(refused)?;
     }
     if let Some(ttl_min) = options.ttl_min {
-        sockopt::set_ttl_min(socket, ttl_min)?;
+        sockopt::set_ttl_min(socket, ttl_min).map_err(refused)?;
     }
     Ok(())
 }
@@ -97,5 +100,23 @@ fn with_scope(address: SocketAddr, interface: Option<&str>) -> io::Result<Socket
             Ok(SocketAddr::V6(v6))
         }
         _ => Ok(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel that refuses the option is played by a socket that has no TTL.
+    #[test]
+    fn a_refused_hop_limit_is_no_connection() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let options = SocketOptions {
+            ttl_min: Some(255),
+            ..SocketOptions::default()
+        };
+        let error = apply_hop_limits(&socket, &options).expect_err("no TTL here");
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(apply_hop_limits(&socket, &SocketOptions::default()).is_ok());
     }
 }

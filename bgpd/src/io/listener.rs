@@ -239,8 +239,12 @@ fn admit(node: &Rc<Node>, stream: TcpStream, remote: SocketAddr) {
     };
     match node.step(|speaker, now| speaker.handle_accept(now, local, remote)) {
         Admission::Accepted { conn, options } => {
+            // Refused options close the connection: dropping the stream does.
             if let Err(error) = apply_hop_limits(&stream, &options) {
-                tracing::warn!(%remote, %error, "socket options refused");
+                tracing::debug!(%remote, %error, "socket options refused");
+                let kind = error.kind();
+                node.step(|speaker, now| speaker.handle_accept_failed(now, conn, kind));
+                return;
             }
             conn::spawn(node, conn, stream);
         }

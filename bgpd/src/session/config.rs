@@ -16,6 +16,8 @@ use std::time::Duration;
 use proto_codec::afi::Family;
 use proto_codec::bgp::capability::Role;
 
+use super::timers::OPEN_SENT_HOLD;
+
 /// Whom we accept as the remote AS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsnRule {
@@ -152,6 +154,9 @@ pub struct PeerConfig {
     pub hold_time_s: u16,
     /// Smallest hold time of the peer we accept (RFC 4271 §4.2 allows refusing); 0 always is.
     pub hold_time_min_s: u16,
+    /// How long the peer may take to its OPEN, and from there to its KEEPALIVE if the hold time is
+    /// not shorter.
+    pub open_wait: Duration,
     /// Longest keepalive interval; a third of the agreed hold time if that is shorter.
     pub keepalive: Option<Duration>,
     /// First delay between dials; doubles up to `connect_retry_max`.
@@ -223,6 +228,7 @@ impl PeerConfig {
             passive: false,
             hold_time_s: 90,
             hold_time_min_s: 3,
+            open_wait: OPEN_SENT_HOLD,
             keepalive: None,
             connect_retry: Duration::from_secs(5),
             connect_retry_max: Duration::from_secs(60),

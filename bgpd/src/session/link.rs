@@ -27,7 +27,7 @@ use super::conn::{Conn, Handshake, Stage};
 use super::open;
 use super::peer::{Mode, Peer};
 use super::state::{Cause, DownReason, Event, State};
-use super::timers::{COLLISION_TAIL, COLLISION_WAIT, OPEN_SENT_HOLD, Timer};
+use super::timers::{COLLISION_TAIL, COLLISION_WAIT, Timer};
 
 impl Peer {
     /// Takes what happened to a connection or a dial. Events of connections that the machine has
@@ -150,9 +150,10 @@ impl Peer {
         let from = self.state();
         let open = open::build(&self.config);
         let message = open.to_bytes();
+        let open_wait = self.config.open_wait;
         let mut conn = Conn::new(id, direction, ends, open);
         conn.push(message);
-        conn.timers.set(Timer::Hold, now + OPEN_SENT_HOLD);
+        conn.timers.set(Timer::Hold, now + open_wait);
         self.conns.push(conn);
         // While only the peer's own connection is open our dialling goes on: it may be dead.
         if direction == Direction::Outbound {
@@ -193,7 +194,10 @@ impl Peer {
         self.note(now, from, Cause::of(Event::BgpOpen));
     }
 
+    /// RFC 4271 §8.2.2 waits for the KEEPALIVE as long as the hold time, and with a hold time of
+    /// zero for ever; no longer than for the OPEN is enough for either.
     fn enter_open_confirm(&mut self, now: Instant, id: ConnId, handshake: Handshake) {
+        let open_wait = self.config.open_wait;
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
@@ -202,11 +206,10 @@ impl Peer {
             confirmed: false,
         };
         conn.push_keepalive();
-        let hold_time = conn.hold_time();
-        match hold_time {
-            Some(hold_time) => conn.timers.set(Timer::Hold, now + hold_time),
-            None => conn.timers.stop(Timer::Hold),
-        }
+        let wait = conn
+            .hold_time()
+            .map_or(open_wait, |hold| hold.min(open_wait));
+        conn.timers.set(Timer::Hold, now + wait);
         self.restart_keepalive(now, id);
     }
 
@@ -288,6 +291,7 @@ impl Peer {
         };
         conn.stage = Stage::Established(handshake);
         conn.timers.stop(Timer::CollisionWait);
+        conn.timers.stop(Timer::Hold);
         self.restart_hold(now, id);
         self.restart_send_hold(now, id);
         self.timers.stop(Timer::ConnectRetry);

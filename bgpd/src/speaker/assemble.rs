@@ -18,7 +18,9 @@ use proto_codec::bgp::DecodeContext;
 use rib::{AddPathTx, PeerKind, PeerSession, PeerSlot, Policy};
 
 use super::port::{Md5Key, SocketOptions};
-use crate::config::{AsnRule, GracefulRestart, Host, Neighbor, NeighborAddress, Role, Router};
+use crate::config::{
+    AsnRule, GracefulRestart, Host, Neighbor, NeighborAddress, NeighborOrigin, Role, Router,
+};
 use crate::session::{self, AddPathOffer, Established, GracefulRestartOffer, Offer, PeerConfig};
 
 /// Longest pause between two attempts to connect. A neighbor that is gone for an hour is back
@@ -47,6 +49,9 @@ pub fn peer_config(
     config.connect_retry = settings.connect_retry;
     config.connect_retry_max = settings.connect_retry.max(CONNECT_RETRY_MAX);
     config.role_strict = settings.role_strict;
+    if neighbor.origin == NeighborOrigin::Dynamic {
+        config.open_wait = super::admission::OPEN_WAIT;
+    }
     config.offer = offer(neighbor, host_name, restarting);
     config
 }

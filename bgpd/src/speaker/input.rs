@@ -46,7 +46,7 @@ impl Speaker {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Admission {
-        let slot = match self.admit(now, remote) {
+        let slot = match self.admit(now, local, remote) {
             Ok(slot) => slot,
             Err(reason) => {
                 self.out.event(Event::Refused { remote, reason });
@@ -71,6 +71,13 @@ impl Speaker {
         entry.peer.handle_conn(now, conn, event);
         self.follow_up(now, slot);
         Admission::Accepted { conn, options }
+    }
+
+    /// An accepted connection cannot be kept as the configuration promises: the kernel refused a
+    /// socket option. It must not carry a session.
+    pub fn handle_accept_failed(&mut self, now: Instant, key: ConnId, error: ErrorKind) {
+        self.say_connect_error(key, error);
+        self.handle_closed(now, key, Some(error));
     }
 
     /// A connection that was asked for is open; `false` if it was given up meanwhile.
@@ -121,6 +128,12 @@ impl Speaker {
             }
             (ErrorKind::TimedOut, _) if settings.password.is_some() => {
                 ": no answer, as it is when the TCP-MD5 keys differ".to_owned()
+            }
+            (ErrorKind::Unsupported, _) if settings.ttl_security.is_some() => {
+                ": the kernel refuses to check the TTL (IP_MINTTL, IPV6_MINHOPCOUNT), so \
+                 ttl-security cannot be kept and no session comes up; run on a kernel that can, \
+                 or take ttl-security away"
+                    .to_owned()
             }
             _ => String::new(),
         };

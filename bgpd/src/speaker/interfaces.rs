@@ -34,6 +34,16 @@ impl Interfaces {
     pub fn iter(&self) -> impl Iterator<Item = &Interface> {
         self.by_index.values()
     }
+
+    /// Whether the kernel has told of any yet.
+    pub fn any(&self) -> bool {
+        !self.by_index.is_empty()
+    }
+
+    /// The name of the interface with this index.
+    pub fn name_of(&self, index: u32) -> Option<&String> {
+        Some(&self.by_index.get(&index)?.name)
+    }
 }
 
 impl Speaker {

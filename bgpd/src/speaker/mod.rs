@@ -15,9 +15,10 @@
 //! Established never reaches the tables (RFC 4271 §8.2.2). What a session needs while it is up
 //! lives in [`peers::Up`] and goes with it, so nothing of a dead session can be used.
 //!
-//! The parts: `peers` (the table of neighbors), `conns` (connections and their framers), `input`
-//! (bytes to tables), `lifecycle` (up, down, stale routes), `neighbors` (add, remove, change),
-//! `reload`, `operator` (clear, drain, pools), `restart` (when the tables are back), `assemble`.
+//! The parts: `peers` (the table of neighbors), `conns` (connections and their framers),
+//! `admission` (who may connect), `input` (bytes to tables), `lifecycle` (up, down, stale routes),
+//! `neighbors` (add, remove, change), `reload`, `operator` (clear, drain, pools), `restart` (when
+//! the tables are back), `assemble`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,7 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::origin::{PoolBook, PoolState};
 
+mod admission;
 pub mod assemble;
 mod conns;
 mod deadline;

@@ -3,9 +3,10 @@
 //! Adding or removing a neighbor touches its own entry and nothing else. What goes with it: its key
 //! on the listening sockets (TCP-MD5, RFC 2385), its routes, its session (CEASE, Peer
 //! De-configured, RFC 4486 §4). A neighbor of a listen range is made when its connection arrives
-//! and forgotten when it has gone; its key is the range's, set once for the whole prefix.
+//! (see `admission`) and forgotten when it has gone; its key is the range's, set once for the whole
+//! prefix.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -58,6 +59,7 @@ impl Speaker {
             up: None,
             policies,
             hold,
+            since: now,
             connect_error: None,
             seen: false,
             malformed: MalformedCounters::default(),
@@ -120,46 +122,6 @@ impl Speaker {
             entry.peer.handle_command(now, command);
         }
         self.follow_up(now, slot);
-    }
-
-    /// Whose connection this is: a neighbor, or a new one out of a listen range.
-    pub(super) fn admit(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-    ) -> Result<PeerSlot, &'static str> {
-        let address = remote.ip();
-        if self.stopping {
-            return Err("the daemon is stopping");
-        }
-        if let Some(entry) = self.peers.by_address(address) {
-            return match entry.hold {
-                Hold::Admin => Err("the neighbor is shut down"),
-                _ => Ok(entry.slot),
-            };
-        }
-        let config = std::sync::Arc::clone(&self.config);
-        let range = config
-            .listen_ranges
-            .iter()
-            .filter(|range| range.prefix.contains(&address))
-            .max_by_key(|range| range.prefix.prefix_len())
-            .ok_or("no such neighbor and no listen range for it")?;
-        if self.dynamic_count(range) >= usize::from(range.max_neighbors) {
-            return Err("the listen range is full");
-        }
-        self.add_neighbor(now, range.neighbor(address));
-        self.peers
-            .slot_of(address)
-            .ok_or("no room for another neighbor")
-    }
-
-    fn dynamic_count(&self, range: &ListenRange) -> usize {
-        self.peers
-            .iter()
-            .filter(|entry| entry.neighbor.origin == NeighborOrigin::Dynamic)
-            .filter(|entry| range.prefix.contains(&entry.address))
-            .count()
     }
 
     /// Puts the neighbor's key on the listening sockets, or takes it away.

@@ -97,6 +97,8 @@ pub struct Entry {
     pub policies: Policies,
     /// Why it is held down.
     pub hold: Hold,
+    /// When the neighbor was taken in.
+    pub since: Instant,
     /// Why it could last not be connected to; said once until the reason changes.
     pub connect_error: Option<std::io::ErrorKind>,
     /// It has connected: a dynamic neighbor that is gone again may be forgotten.
