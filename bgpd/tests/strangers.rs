@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgpd::session::State;
-use bgpd::speaker::port::{Admission, ConnId};
+use bgpd::speaker::port::{Action, Admission, ConnId};
 use lab::Lab;
 use rib::fib::{Interface, InterfaceChange, KernelEvent};
 
@@ -163,6 +163,15 @@ fn a_link_local_neighbor_comes_over_its_own_link() {
         lab.nodes[a].speaker.handle_kernel(now, event);
     }
     assert_eq!(connect(&mut lab, a, over(4)), None);
+    // Ours is open already: both have dialled at once (RFC 4271 §6.8).
+    let actions = std::iter::from_fn(|| lab.nodes[a].speaker.poll_action());
+    let dialled = actions.into_iter().find_map(|action| match action {
+        Action::Connect(request) => Some(request.conn),
+        _ => None,
+    });
+    let (local, remote) = over(3);
+    let ours = dialled.expect("an attempt");
+    lab.nodes[a].speaker.handle_connected(now, ours, local, remote);
     assert!(connect(&mut lab, a, over(3)).is_some());
 }
 

@@ -88,7 +88,9 @@ impl Speaker {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> bool {
-        let wanted = self.conns.get(key).is_some();
+        // The socket's own idea of the other end: it knows the scope of a link-local address.
+        let conn = self.conns.get_mut(key).map(|conn| conn.remote = remote);
+        let wanted = conn.is_some();
         let direction = Direction::Outbound;
         self.conn_event(
             now,
