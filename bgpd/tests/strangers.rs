@@ -171,7 +171,9 @@ fn a_link_local_neighbor_comes_over_its_own_link() {
     });
     let (local, remote) = over(3);
     let ours = dialled.expect("an attempt");
-    lab.nodes[a].speaker.handle_connected(now, ours, local, remote);
+    lab.nodes[a]
+        .speaker
+        .handle_connected(now, ours, local, remote);
     assert!(connect(&mut lab, a, over(3)).is_some());
 }
 
