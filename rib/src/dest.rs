@@ -1,17 +1,21 @@
 //! A prefix with its paths: the entry of a table.
 //!
-//! Nearly every destination of an edge router has one path, so one is held inline and only more
-//! than one are boxed. The best path is an index, not a copy. A destination lives as long as it
-//! has a path or something outside still refers to it (an Adj-RIB-Out entry, a tombstone, a
-//! change the kernel has not been told); `refs` counts the latter.
+//! Nearly every destination of an edge router has one path, so one is held inline, and where there
+//! are more the list stands in its place: no octet is spent on telling the two apart. The best path
+//! is an index, not a copy. A destination lives as long as it has a path or something outside still
+//! refers to it (an Adj-RIB-Out entry, a tombstone, a change the kernel has not been told); `refs`
+//! counts the latter.
 
 use crate::path::Path;
+use crate::peer::PeerSlot;
 
 /// The index of no path.
 const NONE: u16 = u16::MAX;
-/// Paths of one destination at most. A peer with ADD-PATH chooses how many it sends; past this
-/// they are refused and counted.
+/// Paths of one destination at most, past which they are refused and counted.
 pub(crate) const PATHS_MAX: usize = 4_096;
+/// Those of them from one peer. A peer with ADD-PATH chooses how many it sends; it must not take
+/// the room of the others. A reflector passes on one per client, and a thousand clients are many.
+pub(crate) const PATHS_OF_PEER_MAX: usize = 1_024;
 
 /// Marks of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -26,14 +30,17 @@ impl DestFlags {
     pub const FIB_TOLD: DestFlags = DestFlags(1 << 2);
     /// In the list of destinations with a path whose next hop is not known to be reachable.
     pub const WAITING: DestFlags = DestFlags(1 << 3);
+    /// In the list of destinations to be decided when the batch is over.
+    pub const UNDECIDED: DestFlags = DestFlags(1 << 4);
+    /// Marks that say "in a list": the destination must stay.
+    const LISTED: DestFlags = DestFlags(Self::CHANGED.0 | Self::UNDECIDED.0);
 }
 
-/// The paths of a destination. The vector is boxed so that the enum is no larger than a path.
+/// The paths of a destination.
 #[derive(Debug)]
-#[expect(clippy::box_collection)]
 enum Paths {
     One(Path),
-    Many(Box<Vec<Path>>),
+    Many(Vec<Path>),
     None,
 }
 
@@ -63,7 +70,7 @@ impl<P> Dest<P> {
 
     /// Whether nothing needs it any more.
     pub fn is_unused(&self) -> bool {
-        self.refs == 0 && self.paths().is_empty() && self.flags.0 & DestFlags::CHANGED.0 == 0
+        self.refs == 0 && self.flags.0 & DestFlags::LISTED.0 == 0 && self.paths().is_empty()
     }
 
     /// Sets or clears a mark; returns whether it was set.
@@ -112,45 +119,73 @@ impl<P> Dest<P> {
                 // Two at first: a second feed is the next most frequent case.
                 let mut list = Vec::with_capacity(2);
                 list.extend([*first, path]);
-                self.paths = Paths::Many(Box::new(list));
+                self.paths = Paths::Many(list);
             }
-            Paths::Many(list) if list.len() < PATHS_MAX => {
-                if list.len() == list.capacity() {
-                    // Doubling would leave a third of the table empty; ten feeds are ten paths.
-                    list.reserve_exact(2.max(list.len() / 4));
-                }
-                list.push(path);
-            }
-            Paths::Many(_) => return false,
+            Paths::Many(list) => return push_to(list, path),
         }
         true
     }
 
     /// Removes the path at `index`, keeping the order of the others and the best path.
     pub fn remove(&mut self, index: usize) -> Option<Path> {
-        let removed = match &mut self.paths {
-            Paths::One(path) if index == 0 => {
-                let path = *path;
-                self.paths = Paths::None;
-                path
-            }
-            Paths::Many(list) if index < list.len() => {
-                let path = list.remove(index);
-                if let [last] = list.as_slice() {
-                    self.paths = Paths::One(*last);
-                } else if list.capacity() > 2 * list.len() + 2 {
-                    list.shrink_to_fit();
+        let mut removed = None;
+        let mut at = 0;
+        self.remove_where(
+            |_| {
+                at += 1;
+                at == index + 1
+            },
+            |path| removed = Some(path),
+        );
+        removed
+    }
+
+    /// Removes every path that `doomed` says so of, in one pass, and shows each to `removed`;
+    /// keeps the order of the others and, if it stays, the best path. Returns whether the best
+    /// path went.
+    pub fn remove_where(
+        &mut self,
+        mut doomed: impl FnMut(&Path) -> bool,
+        mut removed: impl FnMut(Path),
+    ) -> bool {
+        let best = self.best_index();
+        match &mut self.paths {
+            Paths::None => false,
+            Paths::One(path) => {
+                if !doomed(path) {
+                    return false;
                 }
-                path
+                removed(*path);
+                self.paths = Paths::None;
+                self.best = NONE;
+                best.is_some()
             }
-            _ => return None,
-        };
-        match self.best_index() {
-            Some(best) if best == index => self.best = NONE,
-            Some(best) if best > index => self.set_best(Some(best - 1)),
-            _ => {}
+            Paths::Many(list) => {
+                let (mut at, mut before_best, mut best_gone) = (0, 0, false);
+                list.retain(|path| {
+                    let goes = doomed(path);
+                    if goes {
+                        removed(*path);
+                        before_best += usize::from(best.is_some_and(|best| at < best));
+                        best_gone |= best == Some(at);
+                    }
+                    at += 1;
+                    !goes
+                });
+                if list.len() == at {
+                    return false;
+                }
+                match list.as_slice() {
+                    [] => self.paths = Paths::None,
+                    [last] => self.paths = Paths::One(*last),
+                    _ if list.capacity() > 2 * list.len() + 2 => list.shrink_to_fit(),
+                    _ => {}
+                }
+                let kept = best.filter(|_| !best_gone);
+                self.set_best(kept.map(|best| best.saturating_sub(before_best)));
+                best_gone
+            }
         }
-        Some(removed)
     }
 
     /// Which path is the best.
@@ -172,6 +207,21 @@ impl<P> Dest<P> {
             .and_then(|index| u16::try_from(index).ok())
             .unwrap_or(NONE);
     }
+}
+
+fn push_to(list: &mut Vec<Path>, path: Path) -> bool {
+    let of_peer = |slot: PeerSlot| list.iter().filter(|have| have.source == slot).count();
+    if list.len() >= PATHS_MAX
+        || list.len() >= PATHS_OF_PEER_MAX && of_peer(path.source) >= PATHS_OF_PEER_MAX
+    {
+        return false;
+    }
+    if list.len() == list.capacity() {
+        // Doubling would leave a third of the table empty; ten feeds are ten paths.
+        list.reserve_exact(2.max(list.len() / 4));
+    }
+    list.push(path);
+    true
 }
 
 #[cfg(test)]
@@ -216,5 +266,31 @@ mod tests {
         dest.remove(0);
         assert!(dest.is_unused());
         assert!(dest.remove(0).is_none());
+    }
+
+    #[test]
+    fn many_go_in_one_pass_and_the_best_is_told() {
+        let mut dest = Dest::new(0u64);
+        for source in 0..8 {
+            assert!(dest.push(path(source)));
+        }
+        dest.set_best(Some(5));
+        let mut gone = Vec::new();
+        let even = |path: &Path| path.source.0.is_multiple_of(2);
+        assert!(!dest.remove_where(even, |path| gone.push(path.source.0)));
+        assert_eq!(gone, [0, 2, 4, 6]);
+        assert_eq!(dest.best().map(|path| path.source), Some(PeerSlot(5)));
+        assert!(dest.remove_where(|path| path.source.0 > 1, |_| {}));
+        assert_eq!((dest.paths(), dest.best()), (&[path(1)][..], None));
+    }
+
+    /// One peer with ADD-PATH cannot take the room of the others.
+    #[test]
+    fn a_peer_has_its_share_of_the_paths() {
+        let mut dest = Dest::new(0u64);
+        let room = (0..2 * PATHS_OF_PEER_MAX).filter(|_| dest.push(path(1)));
+        assert_eq!(room.count(), PATHS_OF_PEER_MAX);
+        let room = (0..PATHS_MAX).filter(|n| dest.push(path(2 + u16::try_from(*n).unwrap())));
+        assert_eq!(room.count(), PATHS_MAX - PATHS_OF_PEER_MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! One way to reach a prefix, in 32 octets.
+//! One way to reach a prefix, in 28 octets.
 //!
 //! A [`Path`] is what an Adj-RIB-In entry and a Loc-RIB candidate share: who sent it, its
 //! attributes as received and after import policy, and the start of the decision process
@@ -77,8 +77,14 @@ impl PathFlags {
 /// The first bit is FRR's weight of 32768: what starts here beats what is learned, whatever its
 /// LOCAL_PREF (RFC 4271 leaves the preference of local routes to the router). The rest is
 /// RFC 4271 §9.1.1 and §9.1.2.2 a, b.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct DecisionKey(u64);
+///
+/// Held as two halves, so that a path is aligned to four octets and ends without padding: two
+/// million paths are eight megabytes less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub(crate) struct DecisionKey {
+    low: u32,
+    high: u32,
+}
 
 /// Which part of two keys differs first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,29 +98,56 @@ pub(crate) enum KeyStep {
 impl DecisionKey {
     const LOCAL: u64 = 1 << 50;
     /// Worse than any.
-    pub const WORST: DecisionKey = DecisionKey(0);
+    pub const WORST: DecisionKey = DecisionKey { low: 0, high: 0 };
+
+    fn from_value(value: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+        Self {
+            low: u32::from_le_bytes([a, b, c, d]),
+            high: u32::from_le_bytes([e, f, g, h]),
+        }
+    }
+
+    #[inline]
+    fn value(self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
+    }
 
     /// The key of a learned path. `origin` is 0 IGP, 1 EGP, 2 INCOMPLETE.
     pub fn new(local_pref: u32, as_hops: u32, origin: u8) -> Self {
         let hops = u64::from(as_hops.min(0xffff));
         let origin = u64::from(origin.min(2));
-        Self(u64::from(local_pref) << 18 | (0xffff - hops) << 2 | (2 - origin))
+        Self::from_value(u64::from(local_pref) << 18 | (0xffff - hops) << 2 | (2 - origin))
     }
 
     /// The same for a route that starts here.
     pub fn local(self) -> Self {
-        Self(self.0 | Self::LOCAL)
+        Self::from_value(self.value() | Self::LOCAL)
     }
 
     /// The first step at which the two differ.
     pub fn differs_at(self, other: Self) -> Option<KeyStep> {
-        match self.0 ^ other.0 {
+        match self.value() ^ other.value() {
             0 => None,
             diff if diff >= Self::LOCAL => Some(KeyStep::Local),
             diff if diff >= 1 << 18 => Some(KeyStep::LocalPref),
             diff if diff >= 1 << 2 => Some(KeyStep::AsPath),
             _ => Some(KeyStep::Origin),
         }
+    }
+}
+
+impl Ord for DecisionKey {
+    #[inline]
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.value().cmp(&other.value())
+    }
+}
+
+impl PartialOrd for DecisionKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -140,7 +173,7 @@ pub(crate) struct Path {
     pub flags: PathFlags,
 }
 
-const _: () = assert!(size_of::<Path>() == 32);
+const _: () = assert!(size_of::<Path>() == 28);
 
 impl Path {
     /// Whether the decision process may look at it.

@@ -217,17 +217,22 @@ fn processor_time() -> Duration {
 #[test]
 fn a_flood_of_path_identifiers_is_passed_on_once_each() {
     let mut lab = Lab::new(config());
-    let (feeder, reader) = (lab.add(65001), lab.add(65002));
-    lab.peer(feeder).add_path = true;
+    let reader = lab.add(65002);
+    let feeders = [65001, 65003, 65004, 65005].map(|asn| (lab.add(asn), asn));
+    for (feeder, _) in feeders {
+        lab.peer(feeder).add_path = true;
+    }
     let session = &mut lab.peer(reader).session;
     session.add_path_tx = [AddPathTx::All; 2];
     session.encode.add_path_tx = [true; 2];
     lab.all_up();
-    let paths: Vec<(u32, IpNet)> = (0..4096).map(|id| (id, net("10.0.0.0/24"))).collect();
+    let paths: Vec<(u32, IpNet)> = (0..1024).map(|id| (id, net("10.0.0.0/24"))).collect();
     let before = processor_time();
-    for some in paths.chunks(400) {
-        lab.announce_paths(feeder, some, &attrs(&[65001], 1));
-        lab.rib.settle();
+    for (feeder, asn) in feeders {
+        for some in paths.chunks(400) {
+            lab.announce_paths(feeder, some, &attrs(&[asn], 1));
+            lab.rib.settle();
+        }
     }
     let took = processor_time().saturating_sub(before);
     assert!(

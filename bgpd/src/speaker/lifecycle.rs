@@ -156,7 +156,10 @@ impl Speaker {
         entry.up = None;
         let leaving = self.stopping || entry.hold != Hold::None;
         let keep = if leaving { [false; 2] } else { down.stale.keep };
-        self.rib.peer_down(slot, keep.contains(&true));
+        match keep.contains(&true) {
+            true => self.rib.peer_down(slot, true),
+            false => self.rib.start_peer_down(slot),
+        }
         for family in Family::ALL {
             if !family.pick(keep) {
                 self.rib.sweep_stale(slot, family);
@@ -184,7 +187,7 @@ impl Speaker {
                 self.rib.sweep_stale(slot, family);
             }
         } else {
-            self.rib.peer_down(slot, false);
+            self.rib.start_peer_down(slot);
             let text = "restart time over: stale routes removed".to_owned();
             self.out.notice(Some(entry.address), text);
         }

@@ -65,6 +65,10 @@ pub use reload::{Prepared, ReloadError};
 /// Longest time a change may wait for others before it is decided and sent on.
 pub const SETTLE_DELAY_MAX: Duration = Duration::from_millis(10);
 
+/// Work done in one go on the routes of neighbors that are gone, as `Rib::continue_peer_down`
+/// counts it: some eight thousand routes, a few milliseconds with all that follows.
+const LEAVING_WORK: u32 = 64 << 10;
+
 /// Events kept for the driver; it takes them out after each step, so this is only reached by a
 /// driver that does not. The oldest go first.
 const EVENTS_MAX: usize = 65_536;
@@ -289,10 +293,17 @@ impl Speaker {
         }
     }
 
-    /// Decides and exports everything that changed since the last call.
-    pub fn settle(&mut self, _now: Instant) {
-        if self.pending_since.take().is_some() {
-            self.rib.settle();
+    /// Decides and exports everything that changed since the last call, and takes out some of the
+    /// routes of neighbors that are gone; what is left of them is due at once.
+    pub fn settle(&mut self, now: Instant) {
+        if self.pending_since.take().is_none() {
+            return;
+        }
+        // Who stops tells nobody what to use instead.
+        let more = !self.stopping && self.rib.continue_peer_down(LEAVING_WORK);
+        self.rib.settle();
+        if more {
+            self.pending_since = Some(now.checked_sub(SETTLE_DELAY_MAX).unwrap_or(now));
         }
     }
 

@@ -101,7 +101,7 @@ impl Speaker {
 
     /// Forgets an entry whose session is over.
     pub(super) fn remove_entry(&mut self, slot: PeerSlot) {
-        self.rib.peer_down(slot, false);
+        self.rib.start_peer_down(slot);
         for conn in self.conns.of_peer(slot) {
             self.conns.remove(conn);
             let farewell = bytes::Bytes::new();

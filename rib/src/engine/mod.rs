@@ -23,6 +23,7 @@ mod import;
 mod ingest;
 mod originate;
 mod plane;
+mod purge;
 mod query;
 mod scan;
 mod session;
@@ -40,6 +41,7 @@ use self::core::Core;
 use crate::peer::RibConfig;
 use groups::Groups;
 use plane::Planes;
+use purge::Purge;
 
 /// The routing information bases of one router.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Rib {
     core: Core,
     planes: Planes,
     groups: Groups,
+    purge: Purge,
 }
 
 impl Rib {
@@ -56,6 +59,7 @@ impl Rib {
         Self {
             planes: Planes::new(&core.seed),
             groups: Groups::new(core.seed.clone()),
+            purge: Purge::default(),
             core,
         }
     }

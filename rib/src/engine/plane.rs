@@ -24,6 +24,8 @@ pub(crate) struct Plane<A: AddressFamily> {
     pub changed: Vec<DestId>,
     /// Destinations with an unresolved path, and some that had one.
     pub waiting: Vec<DestId>,
+    /// Destinations with many paths, to be decided once when the batch is over.
+    pub undecided: Vec<DestId>,
     /// Destinations to hand to the kernel side, each with a reference.
     pub fib: VecDeque<DestId>,
     /// Counts changes of best paths.
@@ -89,6 +91,9 @@ impl Planes {
     }
 }
 
+/// Paths of a destination from which on it is decided once per batch, not with every change: else
+/// a flood of path identifiers would cost the square of their number.
+const PATHS_TO_WAIT: usize = 32;
 /// Entries of the waiting list before it is looked at for duplicates.
 const WAITING_SLACK: usize = 64;
 
@@ -111,6 +116,7 @@ impl<A: AddressFamily> Plane<A> {
             table: Table::new(seed),
             changed: Vec::new(),
             waiting: Vec::new(),
+            undecided: Vec::new(),
             fib: VecDeque::new(),
             version: 0,
         }
@@ -208,25 +214,41 @@ impl<A: AddressFamily> Plane<A> {
         core.release_path(&path);
     }
 
-    /// Runs the decision process after a change.
+    /// Runs the decision process after a change, or notes that it has to be run.
     #[inline]
     pub fn decide(&mut self, id: DestId, change: Change, core: &Core) {
         let Some(dest) = self.table.get_mut(id) else {
             return;
         };
+        if dest.has(DestFlags::UNDECIDED) {
+            return;
+        }
         let before = dest.best_index();
         let after = match dest.paths() {
             [] => None,
             [only] => only.is_valid().then_some(0),
-            paths => match changes_nothing(paths, before, change, core) {
-                true => before,
-                false => select(paths, before, core.facts()).map(|selection| selection.best),
-            },
+            paths if changes_nothing(paths, before, change, core) => before,
+            paths if paths.len() > PATHS_TO_WAIT && change != Change::Batch => {
+                dest.mark(DestFlags::UNDECIDED, true);
+                self.undecided.push(id);
+                return self.mark_changed(id);
+            }
+            paths => select(paths, before, core.facts()).map(|selection| selection.best),
         };
         dest.set_best(after);
         let best_changed = before != after || change.is_to(after);
         if best_changed || (dest.paths().len() > 1 && core.all_paths_matter(A::FAMILY)) {
             self.mark_changed(id);
+        }
+    }
+
+    /// Decides what was left to the end of the batch.
+    pub fn decide_rest(&mut self, core: &Core) {
+        for id in std::mem::take(&mut self.undecided) {
+            if let Some(dest) = self.table.get_mut(id) {
+                dest.mark(DestFlags::UNDECIDED, false);
+            }
+            self.decide(id, Change::Batch, core);
         }
     }
 
@@ -327,16 +349,6 @@ impl<A: AddressFamily> Plane<A> {
             }
         }
     }
-
-    /// Takes out every path that `doomed` says so of.
-    pub fn remove_where(&mut self, core: &mut Core, doomed: impl Fn(&Path) -> bool) {
-        for id in self.table.ids() {
-            let next = |plane: &Self| plane.table.get(id)?.paths().iter().position(&doomed);
-            while let Some(index) = next(self) {
-                self.remove(id, index, core);
-            }
-        }
-    }
 }
 
 /// What happened to the paths of a destination.
@@ -348,13 +360,15 @@ pub(crate) enum Change {
     Replaced(usize),
     /// A path went, or paths changed in ways not told.
     Other,
+    /// The same, and the batch is over: it is decided now.
+    Batch,
 }
 
 impl Change {
     fn is_to(self, best: Option<usize>) -> bool {
         match self {
             Change::Joined(index) | Change::Replaced(index) => best == Some(index),
-            Change::Other => false,
+            Change::Other | Change::Batch => false,
         }
     }
 }

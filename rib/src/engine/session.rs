@@ -35,6 +35,9 @@ impl Rib {
         if slot > PeerSlot::MAX {
             return;
         }
+        if self.purge.has(slot) {
+            self.finish_peer_down();
+        }
         if self
             .core
             .peers
@@ -60,17 +63,16 @@ impl Rib {
     /// A session is gone. Its routes go with it, unless `keep_stale`: then they stay in use until
     /// it is back and has sent them again, or the caller gives up with `sweep_stale` (restart time)
     /// or another `peer_down`.
+    ///
+    /// Everything is done when it returns, which takes a second for millions of routes; see
+    /// [`start_peer_down`](Self::start_peer_down) for doing it in steps.
     pub fn peer_down(&mut self, slot: PeerSlot, keep_stale: bool) {
         let Some(peer) = self.core.peers.get(slot) else {
             return;
         };
-        let (groups, refreshing) = (peer.groups, peer.refreshing);
-        for family in Family::ALL {
-            if let Some(id) = family.pick(groups) {
-                self.leave(slot, family, id);
-            }
-        }
-        if keep_stale {
+        let refreshing = peer.refreshing;
+        if keep_stale && !self.purge.has(slot) {
+            self.leave_groups(slot);
             for family in Family::ALL {
                 // RFC 4724 §4.2: what the last restart left stale does not outlive another.
                 if !family.pick(refreshing) {
@@ -85,15 +87,18 @@ impl Rib {
             }
             return;
         }
+        self.start_peer_down(slot);
+        self.finish_peer_down();
+    }
+
+    /// Takes a peer out of its update groups.
+    pub(super) fn leave_groups(&mut self, slot: PeerSlot) {
+        let groups = self.core.peers.get(slot).map(|peer| peer.groups);
         for family in Family::ALL {
-            for_family!(family, A => {
-                let plane = A::plane_mut(&mut self.planes);
-                plane.remove_where(&mut self.core, |path| path.source == slot);
-            });
+            if let Some(id) = groups.and_then(|groups| family.pick(groups)) {
+                self.leave(slot, family, id);
+            }
         }
-        // Nothing may refer to the source when its slot is free for another peer.
-        self.settle();
-        self.core.peers.remove(slot);
     }
 
     /// Replaces the import policy: the Adj-RIB-In is run through it again.

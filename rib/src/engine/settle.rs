@@ -23,10 +23,15 @@ use crate::table::DestId;
 impl Rib {
     /// Carries out whatever input has left to do. Cheap when there is nothing.
     pub fn settle(&mut self) {
+        for family in Family::ALL {
+            for_family!(family, A => A::plane_mut(&mut self.planes).decide_rest(&self.core));
+        }
         if self.core.next_hops.has_dirty() {
             for family in Family::ALL {
                 for_family!(family, A => {
-                    apply_next_hops::<A>(A::plane_mut(&mut self.planes), &mut self.core);
+                    let plane = A::plane_mut(&mut self.planes);
+                    apply_next_hops::<A>(plane, &mut self.core);
+                    plane.decide_rest(&self.core);
                 });
             }
             self.core.next_hops.clear_dirty();
