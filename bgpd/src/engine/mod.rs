@@ -60,6 +60,16 @@ impl Engine {
         tables!(self, tables => tables.peer_down(slot, keep_stale));
     }
 
+    /// See [`Rib::start_peer_down`].
+    pub fn start_peer_down(&mut self, slot: PeerSlot) {
+        tables!(self, tables => tables.start_peer_down(slot));
+    }
+
+    /// See [`Rib::continue_peer_down`].
+    pub fn continue_peer_down(&mut self, work: u32) -> bool {
+        tables!(self, tables => tables.continue_peer_down(work))
+    }
+
     /// See [`Rib::peer_changed`].
     pub fn peer_changed(&mut self, session: PeerSession) {
         tables!(self, tables => tables.peer_changed(session));
