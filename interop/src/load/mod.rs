@@ -1,15 +1,26 @@
 //! A load tool that is fair to whoever is measured: UPDATEs ready before the clock starts,
 //! receivers that never block, and a look at what arrived after the clock has stopped.
 //!
-//! * [`table`]: a million prefixes with the real mix of lengths, 5 to 8 to an attribute set.
-//! * [`speaker`]: BGP sessions as told, and one thread that reads all receivers.
-//! * [`daemon`]: who is measured, how it is configured, what it used of the machine.
-//! * [`shape`]: the workloads, and the figures of one run.
+//! * [`bench`]: what a workload is ([`bench::Shape`]), what a run yields, what is demanded.
+//! * [`shapes`]: the workloads, one file each; [`catalog`]: by key; [`table`]: a million prefixes.
+//! * [`daemon`] and [`dialect`]: who is measured, and how each is told the same; [`ground`]: the
+//!   link.
+//! * [`fleet`]: all BGP speakers of a run in one thread; [`expect`]: what has to arrive, and the
+//!   comparison; [`race`]: the clock.
+//! * [`runner`]: rounds and medians; [`report`]: tables and verdicts.
 //!
 //! The daemon runs in a node of the lab, everything else outside of it. Nothing writes kernel
 //! routes, nothing filters, no advertisement is delayed on purpose.
 
+pub mod bench;
+pub mod catalog;
 pub mod daemon;
-pub mod shape;
-pub mod speaker;
+pub mod dialect;
+pub mod expect;
+pub mod fleet;
+pub mod ground;
+pub mod race;
+pub mod report;
+pub mod runner;
+pub mod shapes;
 pub mod table;

@@ -1,0 +1,131 @@
+//! Rounds: each daemon once, then all again, so that whatever else the machine does falls on all.
+//!
+//! A daemon that does not make a shape's limit, or fails, is not run again in that shape. One whose
+//! run takes long is run less often, and the table says so: medians of five of something that takes
+//! half a minute tell no more than medians of two.
+
+use std::time::{Duration, Instant};
+
+use super::bench::{Failure, Sample, Shape};
+use super::daemon::Daemon;
+use super::ground::Ground;
+
+/// From this long for a whole run, preparations included, a daemon is run [`SLOW_RUNS`] times.
+const SLOW: Duration = Duration::from_secs(15);
+const SLOW_RUNS: usize = 2;
+
+/// One daemon's runs of one shape.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Who.
+    pub daemon: Daemon,
+    /// The figures, in order.
+    pub samples: Vec<Sample>,
+    /// Load average of the machine before each run.
+    pub loads: Vec<f64>,
+    /// Why there are no more.
+    pub failure: Option<Failure>,
+}
+
+/// All runs of one shape.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// [`Shape::key`].
+    pub key: String,
+    /// [`Shape::title`].
+    pub title: String,
+    /// [`Shape::limit`].
+    pub limit_s: f64,
+    /// [`Shape::bars`].
+    pub bars: Vec<super::bench::Bar>,
+    /// One per daemon.
+    pub cells: Vec<Cell>,
+}
+
+/// Runs `shape` with each of `daemons`, `runs` times, in turns; tells of each run as it ends.
+pub fn run(shape: &dyn Shape, daemons: &[Daemon], runs: usize, ground: &Ground) -> Outcome {
+    let suited = daemons.iter().filter(|daemon| shape.suits(daemon));
+    let mut cells: Vec<Cell> = suited
+        .map(|daemon| Cell {
+            daemon: daemon.clone(),
+            samples: Vec::new(),
+            loads: Vec::new(),
+            failure: None,
+        })
+        .collect();
+    let mut slow = vec![false; cells.len()];
+    for round in 0..runs.min(shape.runs_max()) {
+        for (cell, slow) in cells.iter_mut().zip(&mut slow) {
+            if cell.failure.is_some() || *slow && round >= SLOW_RUNS {
+                continue;
+            }
+            let start = Instant::now();
+            cell.loads.push(load_average());
+            match shape.run(ground, &cell.daemon) {
+                Ok(sample) => {
+                    tell(&shape.key(), &cell.daemon, round, &sample);
+                    cell.samples.push(sample);
+                }
+                Err(failure) => {
+                    let (Failure::TooSlow(why) | Failure::Wrong(why)) = &failure;
+                    println!("{} {} run {round}: {why}", shape.key(), cell.daemon.name());
+                    cell.failure = Some(failure);
+                }
+            }
+            *slow |= start.elapsed() > SLOW;
+        }
+    }
+    Outcome {
+        key: shape.key(),
+        title: shape.title(),
+        limit_s: shape.limit().as_secs_f64(),
+        bars: shape.bars(),
+        cells,
+    }
+}
+
+fn tell(key: &str, daemon: &Daemon, round: usize, sample: &Sample) {
+    let extra: String = sample
+        .extra
+        .iter()
+        .map(|(name, v)| format!(", {name} {v:.3}"))
+        .collect();
+    println!(
+        "{key} {} run {round}: wall {:.3} s, CPU {:.2} s, peak {:.1} MiB (tool CPU {:.2} s{extra})",
+        daemon.name(),
+        sample.wall_s,
+        sample.cpu_s,
+        sample.peak_mib,
+        sample.tool_cpu_s,
+    );
+}
+
+/// Processes that want to run, averaged over the last minute.
+pub fn load_average() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// The middle one of an odd number, the mean of the middle two of an even one.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    match values.len() % 2 {
+        1 => Some(upper),
+        _ => Some((values[middle - 1] + upper) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+}
