@@ -5,7 +5,7 @@
 # namespaces. HEADLESS=1 plays the demo as a pass/fail check.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz peers setup bench-check
+.PHONY: help demo test lint fuzz peers setup bench-check bench-micro
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -16,6 +16,7 @@ help:
 	@echo "make test            formatting, lints, every test, against real routers too"
 	@echo "make lint            formatting and lints alone"
 	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (cargo-fuzz)"
+	@echo "make bench-micro     what each part of the core costs, in ns per prefix"
 	@echo "make bench-check     instructions of the core path against the baseline (BLESS=1: new one)"
 	@echo "make peers           build the peers' root directory"
 
@@ -36,6 +37,10 @@ lint:
 
 fuzz:
 	@.ci/fuzz $(FUZZ_SECONDS)
+
+bench-micro:
+	@.ci/setup --bench
+	@.ci/bench-micro
 
 bench-check:
 	@.ci/setup --bench
