@@ -6,7 +6,7 @@
 //! * [`daemon`] and [`dialect`]: who is measured, and how each is told the same; [`ground`]: the
 //!   link.
 //! * [`fleet`]: all BGP speakers of a run in one thread; [`expect`]: what has to arrive, and the
-//!   comparison; [`race`]: the clock.
+//!   comparison; [`race`]: the clock. [`speaker`]: a single session, for tests.
 //! * [`runner`]: rounds and medians; [`report`]: tables and verdicts.
 //!
 //! The daemon runs in a node of the lab, everything else outside of it. Nothing writes kernel
@@ -23,4 +23,5 @@ pub mod race;
 pub mod report;
 pub mod runner;
 pub mod shapes;
+pub mod speaker;
 pub mod table;

@@ -28,10 +28,25 @@ const LENGTHS: [(u8, u32); 9] = [
 
 /// A small generator with good enough bits (Marsaglia's xorshift), the same everywhere.
 #[derive(Clone, Debug)]
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
+    /// A generator that gives the same numbers for the same seed.
+    pub fn new(seed: u64) -> Self {
+        // Zero would stay zero for ever.
+        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Puts `items` into an order by chance (Fisher and Yates, from the end).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let sides = u32::try_from(last + 1).expect("fewer items than addresses");
+            items.swap(last, self.roll(sides) as usize);
+        }
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -41,7 +56,7 @@ impl Dice {
 
 /// `count` prefixes with attributes.
 pub fn build(count: usize) -> Vec<(IpNet, Attributes)> {
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Dice::new(0);
     let mut sets: Vec<Vec<(IpNet, Attributes)>> = Vec::new();
     let mut address = u32::from(Ipv4Addr::new(1, 0, 0, 0));
     let mut left = count;
@@ -52,11 +67,7 @@ pub fn build(count: usize) -> Vec<(IpNet, Attributes)> {
         let set = (0..size).map(|_| (prefix(&mut address, &mut dice), attributes.clone()));
         sets.push(set.collect());
     }
-    // Fisher and Yates, from the end.
-    for last in (1..sets.len()).rev() {
-        let sides = u32::try_from(last + 1).expect("fewer sets than addresses");
-        sets.swap(last, dice.roll(sides) as usize);
-    }
+    dice.shuffle(&mut sets);
     sets.concat()
 }
 
@@ -102,6 +113,11 @@ fn attributes(dice: &mut Dice) -> Vec<Attribute> {
     found
 }
 
+/// The parts of a table with the same attributes: where each begins and ends.
+pub fn sets(table: &[(IpNet, Attributes)]) -> Vec<&[(IpNet, Attributes)]> {
+    table.chunk_by(|(_, a), (_, b)| Arc::ptr_eq(a, b)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -122,5 +138,11 @@ mod tests {
         let sets: BTreeSet<*const Vec<Attribute>> =
             table.iter().map(|(_, set)| Arc::as_ptr(set)).collect();
         assert!((12_500..20_000).contains(&sets.len()), "{}", sets.len());
+        assert_eq!(super::sets(&table).len(), sets.len());
+    }
+
+    #[test]
+    fn a_table_is_the_same_each_time() {
+        assert_eq!(build(3_000), build(3_000));
     }
 }

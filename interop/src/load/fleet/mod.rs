@@ -80,7 +80,6 @@ impl Fleet {
     /// Those of `epoll`.
     pub fn new(speakers: &[Speaker], daemon: SocketAddr) -> io::Result<Self> {
         let links: Vec<Link> = speakers.iter().cloned().map(Link::new).collect();
-        // The clock of delays starts when the buffers are there.
         let now = Instant::now();
         let mut fleet = Self {
             links,
@@ -91,10 +90,15 @@ impl Fleet {
             last_update: now,
             retries: 0,
         };
-        for link in &mut fleet.links {
+        fleet.start(now);
+        Ok(fleet)
+    }
+
+    /// Starts the clock of the speakers' delays again, before the first turn.
+    pub fn start(&mut self, now: Instant) {
+        for link in &mut self.links {
             link.state = State::Idle(now + link.speaker.delay);
         }
-        Ok(fleet)
     }
 
     /// How many sessions are up.

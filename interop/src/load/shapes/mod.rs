@@ -4,6 +4,10 @@
 //! order of their router ids. What they send is built with the shape, once for all daemons and
 //! runs.
 
+pub mod best_path;
+pub mod cold_start;
+pub mod failover;
+pub mod fan_out;
 pub mod full_table;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
