@@ -14,7 +14,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use interop::load::speaker;
 use interop::player::daemon::{Daemon, Usage};
 use interop::player::strict::{Reading, Table};
 use interop::player::wire::{self, HEADER_LEN, kind};
@@ -68,8 +67,6 @@ fn one_slow_reader_costs_the_others_nothing() {
 /// All rounds against a fresh daemon; what it used by the time the others had everything.
 fn play(slow: Option<u8>) -> Usage {
     let daemon = Daemon::start("slow-reader", &config());
-    let target = SocketAddr::new(DAEMON.into(), 179);
-    let open = |address| speaker::open(address, target, ASN).expect("the session comes up");
     let mut clients: Vec<Client> = (0..CLIENTS)
         .map(|index| Client::new(open(Ipv4Addr::new(10, 1, 2, index)), slow == Some(index)))
         .collect();
@@ -117,6 +114,39 @@ fn play(slow: Option<u8>) -> Usage {
         check(slow, &model);
     }
     used
+}
+
+/// A session from `local`, confirmed by both sides.
+fn open(local: Ipv4Addr) -> TcpStream {
+    let target = SocketAddr::new(DAEMON.into(), 179);
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream: TcpStream = loop {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let address = SocketAddr::new(local.into(), 0);
+        socket.bind(&address.into()).expect("an address of ours");
+        match socket.connect(&target.into()) {
+            Ok(()) => break socket.into(),
+            // Its control socket was there before it listened.
+            Err(_) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let capabilities = [
+        wire::multiprotocol(1, 1),
+        wire::capability(65, &ASN.to_be_bytes()),
+    ];
+    let greeting = wire::open(ASN, 180, local.octets(), &capabilities);
+    for (ours, theirs) in [(greeting, kind::OPEN), (wire::keepalive(), kind::KEEPALIVE)] {
+        stream.write_all(&ours).expect("the daemon reads");
+        let mut header = [0; HEADER_LEN];
+        stream.read_exact(&mut header).expect("the daemon answers");
+        assert_eq!(header[18], theirs);
+        let len = usize::from(u16::from_be_bytes([header[16], header[17]]));
+        let mut body = vec![0; len - HEADER_LEN];
+        stream.read_exact(&mut body).expect("the daemon answers");
+    }
+    stream
 }
 
 fn config() -> String {
