@@ -214,26 +214,41 @@ impl Peers {
         }
     }
 
-    /// Counts a path that came (`+1`) or went (`-1`).
-    pub fn count(&mut self, slot: PeerSlot, family: Family, came: bool, filtered: bool) {
+    /// Takes over what came and went of the paths of a peer.
+    pub fn tally(&mut self, slot: PeerSlot, family: Family, tally: Tally) {
         let Some(peer) = self.get_mut(slot) else {
             return;
         };
-        let step = |counts: &mut [u32; 2]| {
-            let [v4, v6] = counts;
-            let count = match family {
-                Family::Ipv4Unicast => v4,
-                Family::Ipv6Unicast => v6,
-            };
-            *count = match came {
-                true => count.saturating_add(1),
-                false => count.saturating_sub(1),
-            };
+        let add = |counts: &mut [u32; 2], change: i32| {
+            if let Some(count) = counts.get_mut(family.index()) {
+                *count = count.saturating_add_signed(change);
+            }
         };
-        step(&mut peer.received);
-        if filtered {
-            step(&mut peer.filtered);
-        }
+        add(&mut peer.received, tally.paths);
+        add(&mut peer.filtered, tally.filtered);
+    }
+}
+
+/// Paths that came less those that went, of one peer and family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    paths: i32,
+    filtered: i32,
+}
+
+impl Tally {
+    /// Counts a path that came.
+    #[inline]
+    pub fn came(&mut self, path: &Path) {
+        self.paths += 1;
+        self.filtered += i32::from(path.is_filtered());
+    }
+
+    /// Counts a path that went.
+    #[inline]
+    pub fn went(&mut self, path: &Path) {
+        self.paths -= 1;
+        self.filtered -= i32::from(path.is_filtered());
     }
 }
 

@@ -102,6 +102,8 @@ pub(crate) struct Exporter {
     /// What the answers below are about.
     of: Option<(AttrId, PeerSlot, u32)>,
     allowed: bool,
+    /// The one answer to all prefixes, where the prefix plays no part.
+    always: Option<OutAttr>,
     /// Answers so far, by deciding rule; changed attributes hold a reference.
     known: SmallVec<[Known; 2]>,
     /// References of answers that were given but are no longer known.
@@ -115,30 +117,46 @@ impl Exporter {
             key: Arc::clone(key),
             of: None,
             allowed: false,
+            always: None,
             known: SmallVec::new(),
             spent: SmallVec::new(),
             hits: 0,
         }
     }
 
-    /// What the group should be told of a destination, best path first. The attributes of a wish
-    /// are alive until the next call; whoever keeps it takes a reference.
+    /// What a group without ADD-PATH should be told of a destination. The attributes are alive
+    /// until the next call; whoever keeps them takes a reference.
+    #[inline]
+    pub fn best<A: RibFamily>(
+        &mut self,
+        dest: &Dest<A::Prefix>,
+        core: &mut Core,
+    ) -> Option<Wish> {
+        let path = dest.best()?;
+        if self.is_about(path) {
+            // Changed destinations come in runs of one set: this is the usual way out.
+            if let Some(attr) = self.always {
+                self.hits += 1;
+                attr.id()?;
+                return Some(wish_of(path, attr));
+            }
+        } else {
+            self.release_spent(core);
+        }
+        self.wish::<A>(dest.key, path, core)
+    }
+
+    /// What a group with ADD-PATH should be told of a destination, best path first. The attributes
+    /// of a wish are alive until the next call; whoever keeps it takes a reference.
     pub fn wishes<A: RibFamily>(
         &mut self,
         dest: &Dest<A::Prefix>,
         core: &mut Core,
     ) -> SmallVec<[Wish; 2]> {
-        for id in self.spent.drain(..) {
-            core.release(id);
-        }
+        self.release_spent(core);
         let mut wishes = SmallVec::new();
         let most = match self.key.add_path {
-            AddPathTx::Off => {
-                if let Some(path) = dest.best() {
-                    wishes.extend(self.wish::<A>(dest.key, path, core));
-                }
-                return wishes;
-            }
+            AddPathTx::Off => 1,
             AddPathTx::Best(most) => usize::from(most),
             AddPathTx::All => usize::MAX,
         };
@@ -152,22 +170,27 @@ impl Exporter {
         wishes
     }
 
+    /// Whether the answers so far are about such paths.
     #[inline]
+    fn is_about(&self, path: &Path) -> bool {
+        self.of == Some((path.attrs, path.source, tag_of(path)))
+    }
+
+    fn release_spent(&mut self, core: &mut Core) {
+        for id in self.spent.drain(..) {
+            core.release(id);
+        }
+    }
+
     fn wish<A: RibFamily>(
         &mut self,
         prefix: A::Prefix,
         path: &Path,
         core: &mut Core,
     ) -> Option<Wish> {
-        // Of a local path the identifier says who may have it and where it came from.
-        let tag = match path.kind {
-            PathKind::Local => path.path_id,
-            _ => 0,
-        };
-        let of = Some((path.attrs, path.source, tag));
-        if self.of != of {
-            self.of = of;
+        if !self.is_about(path) {
             self.forget();
+            self.of = Some((path.attrs, path.source, tag_of(path)));
             let source = core.peers.source(path.source);
             let hot = core.attrs.hot(path.attrs);
             self.allowed = may_go(&self.key, path, source, hot).is_ok();
@@ -182,19 +205,19 @@ impl Exporter {
             }
             _ => self.decide(prefix.to_net(), path, core)?,
         };
+        if !self.key.export.uses_prefix {
+            self.always = Some(known.attr);
+        }
         known.attr.id()?;
-        Some(Wish {
-            attr: known.attr,
-            source: path.source,
-            path_id: path.path_id,
-        })
+        Some(wish_of(path, known.attr))
     }
 
     fn decide(&mut self, prefix: IpNet, path: &Path, core: &mut Core) -> Option<Known> {
         let set = Arc::clone(core.attrs.get(path.attrs)?);
         let policy = Arc::clone(&self.key.export);
         let subject = subject(&self.key, prefix, path, &set, core);
-        if let Some(rule) = policy.deciding_rule(subject)
+        if !self.known.is_empty()
+            && let Some(rule) = policy.deciding_rule(subject)
             && let Some(known) = self.known.iter().find(|known| known.rule == rule)
         {
             policy.count_hits(rule, 1);
@@ -225,6 +248,7 @@ impl Exporter {
             self.key.export.count_hits(known.rule, self.hits);
         }
         self.hits = 0;
+        self.always = None;
         let ids = self.known.drain(..).filter_map(|known| known.attr.id());
         self.spent.extend(ids);
     }
@@ -235,6 +259,24 @@ impl Exporter {
         for id in self.spent {
             core.release(id);
         }
+    }
+}
+
+/// Of a local path the identifier says who may have it and where it came from.
+#[inline]
+fn tag_of(path: &Path) -> u32 {
+    match path.kind {
+        PathKind::Local => path.path_id,
+        _ => 0,
+    }
+}
+
+#[inline]
+fn wish_of(path: &Path, attr: OutAttr) -> Wish {
+    Wish {
+        attr,
+        source: path.source,
+        path_id: path.path_id,
     }
 }
 

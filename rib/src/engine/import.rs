@@ -31,6 +31,8 @@ struct Outcome {
     attrs: AttrId,
     key: DecisionKey,
     flags: PathFlags,
+    /// Paths that hold a reference each, not yet added to the counts.
+    uses: u32,
 }
 
 /// Makes paths of one attribute set.
@@ -63,8 +65,9 @@ impl Importer {
         })
     }
 
-    /// The path for one prefix, holding references of its own. `None` when no attribute set can
-    /// be made any more.
+    /// The path for one prefix. It counts as one that holds references of its own; they are added
+    /// to the counts by [`finish`](Self::finish), all at once, until when the importer keeps the
+    /// sets alive. `None` when no attribute set can be made any more.
     #[inline]
     pub fn path(
         &mut self,
@@ -72,19 +75,15 @@ impl Importer {
         path_id: u32,
         core: &mut Core,
     ) -> Option<Path> {
-        let known = match self.outcomes.first() {
-            Some(outcome) if !self.policy.uses_prefix => Some(*outcome),
-            _ => None,
-        };
-        let outcome = match known {
-            Some(outcome) => {
+        let at = match self.outcomes.first() {
+            Some(_) if !self.policy.uses_prefix => {
                 self.hits += 1;
-                outcome
+                0
             }
-            None => self.decide(prefix(), core)?,
+            _ => self.decide(prefix(), core)?,
         };
-        core.attrs.retain(self.received, 1);
-        core.attrs.retain(outcome.attrs, 1);
+        let outcome = self.outcomes.get_mut(at)?;
+        outcome.uses += 1;
         Some(Path {
             key: outcome.key,
             received: self.received,
@@ -97,25 +96,39 @@ impl Importer {
         })
     }
 
-    /// Gives back the references the importer holds.
+    /// A path that was handed out is not kept.
+    pub fn take_back(&mut self, path: &Path) {
+        let same = |outcome: &&mut Outcome| outcome.attrs == path.attrs && outcome.uses > 0;
+        if let Some(outcome) = self.outcomes.iter_mut().find(same) {
+            outcome.uses -= 1;
+        }
+    }
+
+    /// Counts the references of the paths handed out and gives back those the importer holds.
     pub fn finish(self, core: &mut Core) {
         if let Some(outcome) = self.outcomes.first() {
             self.policy.count_hits(outcome.rule, self.hits);
         }
+        let mut uses = 0;
         for outcome in &self.outcomes {
+            uses += outcome.uses;
+            core.attrs.retain(outcome.attrs, outcome.uses);
             core.release(outcome.attrs);
         }
+        core.attrs.retain(self.received, uses);
         core.release(self.received);
     }
 
-    fn decide(&mut self, prefix: IpNet, core: &mut Core) -> Option<Outcome> {
+    /// Which of the outcomes is that of a prefix.
+    fn decide(&mut self, prefix: IpNet, core: &mut Core) -> Option<usize> {
         let session = &core.peers.get(self.slot)?.session;
         let subject = subject(prefix, &self.shown, session);
-        if let Some(rule) = self.policy.deciding_rule(subject)
-            && let Some(known) = self.outcomes.iter().find(|known| known.rule == rule)
+        if !self.outcomes.is_empty()
+            && let Some(rule) = self.policy.deciding_rule(subject)
+            && let Some(at) = self.outcomes.iter().position(|known| known.rule == rule)
         {
             self.policy.count_hits(rule, 1);
-            return Some(*known);
+            return Some(at);
         }
         let verdict = self.policy.eval(subject);
         let external = session.kind == PeerKind::External;
@@ -132,9 +145,10 @@ impl Importer {
             attrs,
             key: hot.key,
             flags,
+            uses: 0,
         };
         self.outcomes.push(outcome);
-        Some(outcome)
+        Some(self.outcomes.len() - 1)
     }
 
     /// Interns the attributes after policy.

@@ -11,7 +11,7 @@ use proto_codec::bgp::{Announce, Nlri, Update};
 use proto_codec::prefix::PrefixKey;
 
 use super::Rib;
-use super::core::Core;
+use super::core::{Core, Tally};
 use super::guard::{self, Reject};
 use super::import::Importer;
 use super::plane::{Installed, Plane, RibFamily, for_family};
@@ -114,21 +114,22 @@ fn install_all<A: RibFamily>(
         core.release(received);
         return Err(Reject::TableFull);
     };
-    let mut refused = 0;
+    let (mut refused, mut tally) = (0, Tally::default());
     for (path_id, prefix) in announce.nlri.iter::<A>() {
         let Some(path) = importer.path(|| prefix.to_net(), path_id, core) else {
             refused += 1;
             continue;
         };
-        match plane.install(prefix, path, core) {
+        match plane.place(prefix, path, core, &mut tally) {
             Installed::New | Installed::Replaced => {}
-            Installed::Unchanged => core.release_path(&path),
+            Installed::Unchanged => importer.take_back(&path),
             Installed::Full => {
-                core.release_path(&path);
+                importer.take_back(&path);
                 refused += 1;
             }
         }
     }
+    core.peers.tally(slot, A::FAMILY, tally);
     importer.finish(core);
     if refused > 0 {
         core.peers.reject(slot, Reject::TableFull, refused);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use proto_codec::afi::{AddressFamily, V4, V6};
 
-use super::core::Core;
+use super::core::{Core, Tally};
 use crate::decision::select;
 use crate::dest::DestFlags;
 use crate::hash::Seed;
@@ -124,8 +124,22 @@ impl<A: AddressFamily> Plane<A> {
 
     /// Puts a path into the table and decides anew. The references to attributes that `path`
     /// holds become the table's, unless it is `Unchanged` or `Full`.
-    #[inline]
     pub fn install(&mut self, key: A::Prefix, path: Path, core: &mut Core) -> Installed {
+        let mut tally = Tally::default();
+        let installed = self.place(key, path, core, &mut tally);
+        core.peers.tally(path.source, A::FAMILY, tally);
+        installed
+    }
+
+    /// The same for one of many paths of a peer; the caller takes over the counts at the end.
+    #[inline]
+    pub fn place(
+        &mut self,
+        key: A::Prefix,
+        path: Path,
+        core: &mut Core,
+        tally: &mut Tally,
+    ) -> Installed {
         let id = self.table.find_or_insert(key);
         if path.is_unresolved() {
             self.wait(id);
@@ -133,6 +147,18 @@ impl<A: AddressFamily> Plane<A> {
         let Some(dest) = self.table.get_mut(id) else {
             return Installed::Full;
         };
+        if dest.paths().is_empty() && !dest.has(DestFlags::UNDECIDED) {
+            // The first path of a destination needs no decision.
+            dest.push(path);
+            if path.is_valid() {
+                dest.set_best(Some(0));
+                if !dest.mark(DestFlags::CHANGED, true) {
+                    self.changed.push(id);
+                }
+            }
+            tally.came(&path);
+            return Installed::New;
+        }
         let from = |have: &Path| have.is_from(path.source, path.path_id);
         let index = dest.paths().iter().position(from);
         let Some(index) = index else {
@@ -140,8 +166,7 @@ impl<A: AddressFamily> Plane<A> {
                 return Installed::Full;
             }
             let index = dest.paths().len().saturating_sub(1);
-            core.peers
-                .count(path.source, A::FAMILY, true, path.is_filtered());
+            tally.came(&path);
             self.decide(id, Change::Joined(index), core);
             return Installed::New;
         };
@@ -157,10 +182,8 @@ impl<A: AddressFamily> Plane<A> {
             have.stamp = before.stamp;
             return Installed::Unchanged;
         }
-        core.peers
-            .count(path.source, A::FAMILY, false, before.is_filtered());
-        core.peers
-            .count(path.source, A::FAMILY, true, path.is_filtered());
+        tally.went(&before);
+        tally.came(&path);
         let change = match candidate {
             true => Change::Replaced(index),
             false => Change::Joined(index),
@@ -199,8 +222,9 @@ impl<A: AddressFamily> Plane<A> {
         let Some(path) = dest.remove(index) else {
             return;
         };
-        core.peers
-            .count(path.source, A::FAMILY, false, path.is_filtered());
+        let mut tally = Tally::default();
+        tally.went(&path);
+        core.peers.tally(path.source, A::FAMILY, tally);
         // A path that was as good as the best up to its MED may have kept out others.
         let tied = || dest.best().is_some_and(|best| best.key == path.key);
         if was_best || core.all_paths_matter(A::FAMILY) {

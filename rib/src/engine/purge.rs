@@ -15,7 +15,7 @@
 use proto_codec::afi::{AddressFamily, Family};
 
 use super::Rib;
-use super::core::Core;
+use super::core::{Core, Tally};
 use super::plane::{Change, Plane, RibFamily, for_family};
 use crate::path::Path;
 use crate::peer::PeerSlot;
@@ -229,8 +229,9 @@ impl<A: AddressFamily> Plane<A> {
             false => self.table.drop_unused(id),
         }
         for path in gone.drain(..) {
-            core.peers
-                .count(path.source, A::FAMILY, false, path.is_filtered());
+            let mut tally = Tally::default();
+            tally.went(&path);
+            core.peers.tally(path.source, A::FAMILY, tally);
             core.release_path(&path);
         }
         true

@@ -346,7 +346,7 @@ impl Rib {
                     again.stamp = path.stamp;
                     again.flags.keep_stale(path.flags);
                     if plane.install(key, again, core) == super::plane::Installed::Unchanged {
-                        core.release_path(&again);
+                        importer.take_back(&again);
                     }
                 }
                 importer.finish(core);

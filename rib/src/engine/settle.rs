@@ -17,7 +17,7 @@ use crate::attr::SourceOfPath;
 use crate::dest::DestFlags;
 use crate::group::{Env, Group, GroupId};
 use crate::path::{Path, PathFlags, PathKind};
-use crate::peer::PeerSlot;
+use crate::peer::{AddPathTx, PeerSlot};
 use crate::table::DestId;
 
 impl Rib {
@@ -139,13 +139,16 @@ fn offer_changes<A: RibFamily>(plane: &mut Plane<A>, groups: &mut Groups, core: 
         }
     }
     for id in &changed {
-        if let Some(dest) = plane.table.get_mut(*id) {
-            dest.mark(DestFlags::CHANGED, false);
-        }
+        let Some(dest) = plane.table.get_mut(*id) else {
+            continue;
+        };
+        dest.mark(DestFlags::CHANGED, false);
         if core.config.fib {
             plane.queue_fib(*id);
+            plane.table.drop_unused(*id);
+        } else if dest.is_unused() {
+            plane.table.drop_unused(*id);
         }
-        plane.table.drop_unused(*id);
     }
     plane.version += 1;
     // Keep the allocation for the next batch, but not that of a purge.
@@ -166,10 +169,17 @@ pub(crate) fn offer<A: RibFamily>(
     ids: impl Iterator<Item = DestId>,
 ) {
     let mut exporter = Exporter::new(&group.key);
+    let one_path = group.key.add_path == AddPathTx::Off;
     for id in ids {
         let Some(dest) = plane.table.get_mut(id) else {
             continue;
         };
+        if one_path {
+            let wish = exporter.best::<A>(dest, core);
+            let retained = group.offer_best(id, wish, &mut core.attrs, &mut core.next_hops);
+            dest.refs = dest.refs.saturating_add(u16::from(retained));
+            continue;
+        }
         let wishes = exporter.wishes::<A>(dest, core);
         let retained = group.offer(id, &wishes, &mut core.attrs, &mut core.next_hops);
         dest.refs = dest.refs.saturating_add(retained);

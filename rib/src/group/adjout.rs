@@ -117,6 +117,14 @@ struct PathIndex {
     free: Vec<OutId>,
 }
 
+/// Entries of a run that were told as coming from another source than before, gathered because
+/// runs have one source: the two sources + 1, 0 for none, and how many.
+#[derive(Debug, Default)]
+pub(crate) struct Recount {
+    sources: (u16, u16),
+    entries: u32,
+}
+
 /// The Adj-RIB-Out of one group.
 #[derive(Debug)]
 pub(crate) struct AdjOut {
@@ -124,9 +132,9 @@ pub(crate) struct AdjOut {
     paths: Option<PathIndex>,
     /// Dirty entries, each once.
     pub pending: Vec<OutId>,
-    /// Entries told, and per source.
+    /// Entries told, and per source that is a peer, by slot.
     told: u64,
-    told_of: SeededMap<PeerSlot, u64>,
+    told_of: Vec<u32>,
     in_use: u64,
 }
 
@@ -143,7 +151,7 @@ impl AdjOut {
             paths: add_path.then(index),
             pending: Vec::new(),
             told: 0,
-            told_of: seed.map(),
+            told_of: Vec::new(),
             in_use: 0,
         }
     }
@@ -257,38 +265,58 @@ impl AdjOut {
     }
 
     /// Notes that the group was told of an entry in segment `seq`; `fits`: the wish itself, not
-    /// its removal because it fits no message. Returns whether a tombstone is left.
-    pub fn tell(&mut self, id: OutId, seq: u32, fits: bool) -> bool {
+    /// its removal because it fits no message. Returns whether a tombstone is left. The caller
+    /// hands `recount` to [`recount`](Self::recount) when it has told a run of entries.
+    #[inline]
+    pub fn tell(&mut self, id: OutId, seq: u32, fits: bool, recount: &mut Recount) -> bool {
         let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
-        let (before, last_seq) = (entry.told(), entry.seq);
+        let (before, last_seq) = (entry.told, entry.seq);
         if fits {
             entry.tell(seq);
         } else {
             entry.tell_nothing(seq);
         }
-        let after = entry.told();
-        if before.is_none() && after.is_none() {
+        let after = entry.told;
+        if before | after == 0 {
             // Nothing was told, so the segment that said "forget" is still the last word.
             entry.seq = last_seq;
         }
         if before != after {
-            self.recount(before, after);
+            if recount.sources != (before, after) {
+                self.recount(recount);
+                recount.sources = (before, after);
+            }
+            recount.entries += 1;
         }
-        before.is_some() && after.is_none()
+        before != 0 && after == 0
     }
 
-    fn recount(&mut self, before: Option<PeerSlot>, after: Option<PeerSlot>) {
-        if let Some(source) = before {
-            self.told = self.told.saturating_sub(1);
-            if let Some(count) = self.told_of.get_mut(&source) {
-                *count = count.saturating_sub(1);
+    /// Takes over the counts of a run.
+    pub fn recount(&mut self, recount: &mut Recount) {
+        let ((before, after), entries) = (recount.sources, std::mem::take(&mut recount.entries));
+        if entries == 0 {
+            return;
+        }
+        if before != 0 {
+            self.told = self.told.saturating_sub(u64::from(entries));
+            if let Some(count) = self.told_of.get_mut(usize::from(before)) {
+                *count = count.saturating_sub(entries);
             }
         }
-        if let Some(source) = after {
-            self.told += 1;
-            *self.told_of.entry(source).or_default() += 1;
+        if after != 0 {
+            self.told += u64::from(entries);
+            // Of routes that start here nobody asks how many came from a peer.
+            if after <= PeerSlot::MAX.0 {
+                let at = usize::from(after);
+                if self.told_of.len() <= at {
+                    self.told_of.resize(at + 1, 0);
+                }
+                if let Some(count) = self.told_of.get_mut(at) {
+                    *count = count.saturating_add(entries);
+                }
+            }
         }
     }
 
@@ -301,15 +329,17 @@ impl AdjOut {
 
     /// Takes a first entry as told in segment 0: a group that is being built has no member yet.
     pub fn tell_unsent(&mut self) {
+        let mut recount = Recount::default();
         for id in std::mem::take(&mut self.pending) {
-            self.tell(id, 0, true);
+            self.tell(id, 0, true, &mut recount);
         }
+        self.recount(&mut recount);
     }
 
     /// Routes told to members other than `source`, plus those of `source` that it is not told.
     pub fn told_to(&self, member: PeerSlot) -> u64 {
-        let own = self.told_of.get(&member).copied().unwrap_or(0);
-        self.told.saturating_sub(own)
+        let own = self.told_of.get(member.index() + 1).copied();
+        self.told.saturating_sub(u64::from(own.unwrap_or(0)))
     }
 
     /// Gives an idle entry back; returns its destination when it was in use.
@@ -340,7 +370,7 @@ impl AdjOut {
     fn reset(&mut self) {
         self.entries.clear();
         self.pending = Vec::new();
-        self.told_of.clear();
+        self.told_of = Vec::new();
         if let Some(paths) = &mut self.paths {
             paths.slots.clear();
             paths.free = Vec::new();
@@ -368,7 +398,13 @@ mod tests {
         assert_eq!(adj.set(5, attr(2), PeerSlot(2)), None);
         assert_eq!(adj.pending, [5]);
         adj.pending.clear();
-        assert!(!adj.tell(5, 1, true));
+        let tell = |adj: &mut AdjOut, seq| {
+            let mut recount = Recount::default();
+            let tombstone = adj.tell(5, seq, true, &mut recount);
+            adj.recount(&mut recount);
+            tombstone
+        };
+        assert!(!tell(&mut adj, 1));
         assert_eq!((adj.told_to(PeerSlot(2)), adj.told_to(PeerSlot(3))), (0, 1));
         adj.set(5, OutAttr::NONE, PeerSlot(0));
         assert!(
@@ -376,7 +412,7 @@ mod tests {
                 .is_some_and(|entry| entry.told() == Some(PeerSlot(2)))
         );
         adj.pending.clear();
-        assert!(adj.tell(5, 2, true), "leaves a tombstone");
+        assert!(tell(&mut adj, 2), "leaves a tombstone");
         assert_eq!(adj.free(5), Some(5));
         assert_eq!((adj.len(), adj.in_use, adj.told_to(PeerSlot(3))), (0, 0, 0));
     }

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use proto_codec::afi::AddressFamily;
 use proto_codec::bgp::{encode_announce, encode_withdraw};
 
+use super::adjout::Recount;
 use super::log::{Range, SEGMENT_OCTETS, Segment, Visible};
 use super::{Env, Group, OutId};
 use crate::attr::OutAttr;
@@ -206,9 +207,11 @@ impl Group {
             self.withdraw(&own, env, &mut writer.buffer);
             writer.visible(Visible::Only(first.source));
         }
+        let mut recount = Recount::default();
         for item in fits {
-            self.adj.tell(item.id, seq, true);
+            self.adj.tell(item.id, seq, true, &mut recount);
         }
+        self.adj.recount(&mut recount);
         self.drop_unsendable(too_large, seq, env, writer);
     }
 
@@ -232,11 +235,13 @@ impl Group {
         let had: Vec<Item> = items.iter().filter(told).copied().collect();
         self.withdraw(&had, env, &mut writer.buffer);
         writer.visible(Visible::All);
+        let mut recount = Recount::default();
         for item in items {
-            if self.adj.tell(item.id, seq, false) {
+            if self.adj.tell(item.id, seq, false, &mut recount) {
                 self.tombstones.push(seq, item.id);
             }
         }
+        self.adj.recount(&mut recount);
     }
 
     fn withdraw_run<A: AddressFamily>(
@@ -254,14 +259,16 @@ impl Group {
             self.withdraw(run, env, &mut writer.buffer);
             writer.visible(visible);
         }
+        let mut recount = Recount::default();
         for item in run {
-            if self.adj.tell(item.id, seq, true) {
+            if self.adj.tell(item.id, seq, true, &mut recount) {
                 self.tombstones.push(seq, item.id);
             } else if self.adj.get(item.id).is_some_and(|entry| entry.seq == 0) {
                 // It came and went before anybody was told, and nobody is yet to forget it.
                 self.freed.extend(self.adj.free(item.id));
             }
         }
+        self.adj.recount(&mut recount);
     }
 
     /// Encodes the routes of one attribute set and source; returns how many were written, fewer

@@ -126,8 +126,33 @@ impl Group {
         self.adj.tell_unsent();
     }
 
-    /// Notes what a destination should look like from outside. `retain` is called for each new
-    /// reference to it.
+    /// Notes what a destination should look like from outside, where that is one path at most;
+    /// whether it is referred to from now on.
+    #[inline]
+    pub fn offer_best(
+        &mut self,
+        dest: DestId,
+        wish: Option<Wish>,
+        attrs: &mut Interner,
+        next_hops: &mut NextHops,
+    ) -> bool {
+        let (attr, source) = match wish {
+            Some(wish) => (wish.attr, wish.source),
+            None => (OutAttr::NONE, PeerSlot(0)),
+        };
+        let Some((before, came_into_use)) = self.adj.set(dest, attr, source) else {
+            return false;
+        };
+        if let Some(id) = attr.id() {
+            attrs.retain(id, 1);
+        }
+        if let Some(id) = before.id() {
+            attrs.release(id, next_hops);
+        }
+        came_into_use
+    }
+
+    /// The same with ADD-PATH; how many references to the destination are new.
     pub fn offer(
         &mut self,
         dest: DestId,
@@ -148,13 +173,6 @@ impl Group {
             }
             retained += u16::from(came_into_use);
         };
-        if self.key.add_path == AddPathTx::Off {
-            match wishes.first() {
-                Some(wish) => set(&mut self.adj, dest, wish.attr, wish.source),
-                None => set(&mut self.adj, dest, OutAttr::NONE, PeerSlot(0)),
-            }
-            return retained;
-        }
         let wanted: smallvec::SmallVec<[OutId; 4]> = wishes
             .iter()
             .map(|wish| {
