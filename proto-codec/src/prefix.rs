@@ -15,6 +15,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use bytes::BytesMut;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What tables, packers and policies need of a prefix, for either family.
@@ -41,6 +42,15 @@ pub trait PrefixKey:
     fn from_wire(len: u8, octets: &[u8]) -> Self;
     /// The wire form and how many octets of it count: the length octet first.
     fn to_wire(self) -> ([u8; 17], usize);
+    /// Appends the wire form.
+    #[inline]
+    fn put_wire(self, out: &mut BytesMut) {
+        let (wire, len) = self.to_wire();
+        // The whole array and then back to what counts: one copy of a fixed size.
+        let end = out.len() + len;
+        out.extend_from_slice(&wire);
+        out.truncate(end);
+    }
 }
 
 /// An IPv4 prefix in one word: `address << 8 | length`.
@@ -130,6 +140,15 @@ impl PrefixKey for Prefix4 {
             *to = *from;
         }
         Self::from_bits(u32::from_be_bytes(four), len)
+    }
+
+    #[inline]
+    fn put_wire(self, out: &mut BytesMut) {
+        let [a, b, c, d] = self.bits().to_be_bytes();
+        let len = self.prefix_len();
+        let end = out.len() + 1 + usize::from(len.div_ceil(8));
+        out.extend_from_slice(&[len, a, b, c, d]);
+        out.truncate(end);
     }
 
     #[inline]

@@ -29,6 +29,7 @@ pub use attr::as_path::{AsPath, Segment, SegmentKind};
 pub use attr::cache::AttrCache;
 pub use attr::community::{Community, ExtCommunity, LargeCommunity};
 pub use attr::edit::AttrEdit;
+pub use attr::outgoing::Outgoing;
 pub use attr::{AttrSet, NextHop, Origin, RawAttr};
 pub use capability::Capability;
 pub use frame::Framer;
@@ -36,7 +37,10 @@ pub use negotiated::Negotiated;
 pub use nlri::Nlri;
 pub use notification::Notification;
 pub use open::Open;
-pub use pack::{EncodeContext, PackError, encode_announce, encode_end_of_rib, encode_withdraw};
+pub use pack::{
+    Block, EncodeContext, PackError, encode_announce, encode_block, encode_end_of_rib,
+    encode_withdraw,
+};
 pub use refresh::{RefreshSubtype, RouteRefresh};
 pub use update::{Announce, DecodeContext, Update, decode_attributes, decode_update};
 

@@ -91,6 +91,16 @@ fn mp_next_hop(
     }
 }
 
+/// Attributes as they stand in a message: in the form the peer reads, NEXT_HOP of an IPv4 next hop
+/// included.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    /// All attributes but the MP ones.
+    pub octets: &'a [u8],
+    /// The next hop.
+    pub next_hop: NextHop,
+}
+
 /// Appends one UPDATE with as many of the prefixes as fit and returns how many; 0 and nothing
 /// appended when there is none. On an error nothing is appended and no prefix taken.
 pub fn encode_announce<A: AddressFamily>(
@@ -99,27 +109,47 @@ pub fn encode_announce<A: AddressFamily>(
     nlri: &mut Peekable<impl Iterator<Item = (u32, A::Prefix)>>,
     out: &mut BytesMut,
 ) -> Result<usize, PackError> {
+    let octets = block(ctx, attrs);
+    if attrs.is_oversize() && nlri.peek().is_some() {
+        return Err(too_large(ctx, &octets));
+    }
+    let block = Block {
+        octets: &octets,
+        next_hop: attrs.next_hop(),
+    };
+    encode_block::<A>(ctx, block, nlri, out)
+}
+
+fn too_large(ctx: &EncodeContext, block: &[u8]) -> PackError {
+    PackError::AttrsTooLarge {
+        len: block.len(),
+        max: ctx.max_len,
+    }
+}
+
+/// The same with attributes that are written already.
+pub fn encode_block<A: AddressFamily>(
+    ctx: &EncodeContext,
+    block: Block<'_>,
+    nlri: &mut Peekable<impl Iterator<Item = (u32, A::Prefix)>>,
+    out: &mut BytesMut,
+) -> Result<usize, PackError> {
     if nlri.peek().is_none() {
         return Ok(0);
     }
-    let block = block(ctx, attrs);
-    let mp = mp_next_hop(A::FAMILY, ctx, attrs.next_hop())?;
-    let too_large = PackError::AttrsTooLarge {
-        len: block.len(),
-        max: ctx.max_len,
-    };
+    let Block { octets, next_hop } = block;
+    let mp = mp_next_hop(A::FAMILY, ctx, next_hop)?;
     // The longest prefix is 17 octets and 4 of path identifier; the head of MP_REACH_NLRI 41.
-    if attrs.is_oversize() || block.len() + HEADER_LEN + 4 > ctx.max_len {
-        return Err(too_large);
+    if octets.len() + HEADER_LEN + 4 > ctx.max_len {
+        return Err(too_large(ctx, octets));
     }
     let start = start_message(MessageType::Update, out);
     let end = start + ctx.max_len;
-    out.put_u16(0);
-    out.put_u16(0);
+    out.put_u32(0);
     let attrs_at = out.len();
     let count = match mp {
         None => {
-            out.extend_from_slice(&block);
+            out.extend_from_slice(octets);
             finish_section(attrs_at, out);
             put_prefixes::<A>(ctx, nlri, end, out)
         }
@@ -130,17 +160,17 @@ pub fn encode_announce<A: AddressFamily>(
             out.put_u8(u8::try_from(hop_len).unwrap_or(16));
             out.extend_from_slice(hop.get(..hop_len).unwrap_or_default());
             out.put_u8(0);
-            let room = end.saturating_sub(block.len());
+            let room = end.saturating_sub(octets.len());
             let count = put_prefixes::<A>(ctx, nlri, room, out);
             finish_section(value_at, out);
-            put_block_without_next_hop(attrs, &block, out);
+            put_block_without_next_hop(block, out);
             finish_section(attrs_at, out);
             count
         }
     };
     if count == 0 {
         out.truncate(start);
-        return Err(too_large);
+        return Err(too_large(ctx, octets));
     }
     finish_message(start, out);
     Ok(count)
@@ -148,13 +178,14 @@ pub fn encode_announce<A: AddressFamily>(
 
 /// NEXT_HOP has no place beside MP_REACH_NLRI alone (RFC 4760 §3); it is there when an IPv6 route
 /// has an IPv4 next hop.
-fn put_block_without_next_hop(attrs: &AttrSet, block: &[u8], out: &mut BytesMut) {
-    if !matches!(attrs.next_hop(), NextHop::V4(_)) {
-        out.extend_from_slice(block);
+fn put_block_without_next_hop(block: Block<'_>, out: &mut BytesMut) {
+    let octets = block.octets;
+    if !matches!(block.next_hop, NextHop::V4(_)) {
+        out.extend_from_slice(octets);
         return;
     }
-    let mut kept = Vec::with_capacity(block.len());
-    for attr in (super::attr::read::Attributes { octets: block }) {
+    let mut kept = Vec::with_capacity(octets.len());
+    for attr in (super::attr::read::Attributes { octets }) {
         if attr.type_code != 3 {
             put_attr(attr, &mut kept);
         }
@@ -231,17 +262,17 @@ fn put_prefixes<A: AddressFamily>(
     out: &mut BytesMut,
 ) -> usize {
     let add_path = A::FAMILY.pick(ctx.add_path_tx);
-    let id_len = if add_path { 4 } else { 0 };
     let mut count = 0;
     while let Some((path_id, prefix)) = nlri.peek() {
-        let (wire, len) = prefix.to_wire();
-        if out.len() + id_len + len > end {
-            break;
-        }
+        let before = out.len();
         if add_path {
             out.put_u32(*path_id);
         }
-        out.extend_from_slice(wire.get(..len).unwrap_or_default());
+        prefix.put_wire(out);
+        if out.len() > end {
+            out.truncate(before);
+            break;
+        }
         nlri.next();
         count += 1;
     }

@@ -2,7 +2,8 @@
 //!
 //! One [`Rewrite`] says how our side of a session writes attributes; it is part of the identity of
 //! an update group, so it holds resolved values only and derives its comparison. Applied when a
-//! message is encoded, once per attribute set and message: rewritten sets are never stored.
+//! message is encoded, once per run of routes of one set, straight into octets: rewritten sets are
+//! never stored. What is shown is made of the same octets.
 //!
 //! - To another AS: our AS in front (RFC 4271 §5.1.2), our address as NEXT_HOP (§5.1.3; the
 //!   third-party next hop on a shared subnet is left to policy), no LOCAL_PREF (§5.1.5), MED only
@@ -15,7 +16,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proto_codec::afi::Family;
-use proto_codec::bgp::{AttrSet, NextHop};
+use proto_codec::bgp::{AttrSet, NextHop, Outgoing};
 
 use super::OutAttr;
 use crate::path::PathKind;
@@ -49,35 +50,35 @@ pub(crate) struct SourceOfPath {
 }
 
 impl Rewrite {
-    /// The attributes as the peer gets them; `None` when we have no address to put as next hop,
-    /// so the route cannot be announced at all.
-    pub fn apply(&self, out: OutAttr, set: &AttrSet, source: SourceOfPath) -> Option<AttrSet> {
-        let mut edit = set.edit();
+    /// What is changed of a set for the peer; `None` when we have no address to put as next hop, so
+    /// the route cannot be announced at all.
+    pub fn changes(&self, out: OutAttr, set: &AttrSet, source: SourceOfPath) -> Option<Outgoing> {
         let next_hop = self.next_hop(out, set, source)?;
-        if next_hop != set.next_hop() {
-            edit.set_next_hop(next_hop);
-        }
+        let plain = Outgoing::with_next_hop(next_hop);
         if self.kind == PeerKind::External {
-            edit.prepend(self.local_asn, 1);
-            if !out.keeps_med() && source.kind != PathKind::Local {
-                edit.set_med(None);
-            }
-            edit.drop_non_transitive();
-            if self.marks_customers() && set.otc().is_none() {
-                edit.set_otc(Some(self.local_asn));
-            }
-            return Some(edit.finish());
+            return Some(Outgoing {
+                prepend: Some(self.local_asn),
+                drop_med: !out.keeps_med() && source.kind != PathKind::Local,
+                leaves_as: true,
+                otc: Some(self.local_asn).filter(|_| self.marks_customers()),
+                ..plain
+            });
         }
-        if set.local_pref().is_none() {
-            edit.set_local_pref(Some(self.default_local_pref));
-        }
-        if source.kind == PathKind::Internal {
-            if set.originator_id().is_none() {
-                edit.set_originator_id(source.router_id);
-            }
-            edit.prepend_cluster_list(self.cluster_id);
-        }
-        Some(edit.finish())
+        let reflected = source.kind == PathKind::Internal;
+        Some(Outgoing {
+            local_pref: Some(self.default_local_pref),
+            originator_id: Some(source.router_id).filter(|_| reflected),
+            cluster: Some(self.cluster_id).filter(|_| reflected),
+            ..plain
+        })
+    }
+
+    /// The attributes as the peer gets them; `None` when it cannot be told.
+    pub fn apply(&self, out: OutAttr, set: &AttrSet, source: SourceOfPath) -> Option<AttrSet> {
+        let changes = self.changes(out, set, source)?;
+        let mut block = Vec::new();
+        set.write_as(&changes, &mut block)
+            .then(|| AttrSet::from_block(&block, changes.next_hop))
     }
 
     /// Whether we must add ONLY_TO_CUSTOMER towards this peer: it is our customer, our lateral

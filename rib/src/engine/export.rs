@@ -127,11 +127,7 @@ impl Exporter {
     /// What a group without ADD-PATH should be told of a destination. The attributes are alive
     /// until the next call; whoever keeps them takes a reference.
     #[inline]
-    pub fn best<A: RibFamily>(
-        &mut self,
-        dest: &Dest<A::Prefix>,
-        core: &mut Core,
-    ) -> Option<Wish> {
+    pub fn best<A: RibFamily>(&mut self, dest: &Dest<A::Prefix>, core: &mut Core) -> Option<Wish> {
         let path = dest.best()?;
         if self.is_about(path) {
             // Changed destinations come in runs of one set: this is the usual way out.

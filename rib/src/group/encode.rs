@@ -10,7 +10,7 @@ use std::iter::Peekable;
 
 use bytes::BytesMut;
 use proto_codec::afi::AddressFamily;
-use proto_codec::bgp::{encode_announce, encode_withdraw};
+use proto_codec::bgp::{AttrSet, Block, Outgoing, encode_announce, encode_block, encode_withdraw};
 
 use super::adjout::Recount;
 use super::log::{Range, SEGMENT_OCTETS, Segment, Visible};
@@ -64,6 +64,8 @@ impl Batch {
 /// Messages and who may see them, while they are being written.
 pub(super) struct Writer {
     pub buffer: BytesMut,
+    /// Where attributes are rewritten.
+    room: Vec<u8>,
     ranges: Vec<Range>,
 }
 
@@ -88,6 +90,7 @@ impl Group {
         }
         let mut writer = Writer {
             buffer: std::mem::take(&mut self.batch.buffer),
+            room: Vec::new(),
             ranges: Vec::new(),
         };
         let waiting = self.adj.pending.len() + self.batch.left();
@@ -194,7 +197,7 @@ impl Group {
             return;
         };
         let visible = self.seen_by_all_but(first.source);
-        let sent = self.announce(run, env, &mut writer.buffer);
+        let sent = self.announce(run, env, &mut writer.buffer, &mut writer.room);
         writer.visible(visible);
         let (fits, too_large) = run.split_at_checked(sent).unwrap_or((run, &[]));
         // Whoever sent the new path still has the old one from us.
@@ -272,25 +275,42 @@ impl Group {
     }
 
     /// Encodes the routes of one attribute set and source; returns how many were written, fewer
-    /// than all if the attributes fit no message.
+    /// than all if the attributes fit no message. `room` is kept for its allocation.
     pub(super) fn announce<A: AddressFamily>(
         &self,
         run: &[Item],
         env: &Env<'_, A>,
         out: &mut BytesMut,
+        room: &mut Vec<u8>,
     ) -> usize {
-        let attrs = run.first().and_then(|first| {
-            let set = env.attrs.get(first.attr.id()?)?;
-            let source = (env.sources)(first.source);
-            self.key.rewrite.apply(first.attr, set, source)
-        });
-        let Some(attrs) = attrs else {
+        let Some(first) = run.first() else {
             return 0;
+        };
+        let set = first.attr.id().and_then(|id| env.attrs.get(id));
+        let how = set.and_then(|set| {
+            let source = (env.sources)(first.source);
+            let how = self.key.rewrite.changes(first.attr, set, source)?;
+            room.clear();
+            set.write_as(&how, room).then_some(how)
+        });
+        let Some(Outgoing { next_hop, .. }) = how else {
+            return 0;
+        };
+        // What a two-octet peer gets is made from the set as a four-octet peer would get it.
+        let narrow = !self.key.encode.four_octet_as;
+        let rewritten = narrow.then(|| AttrSet::from_block(room, next_hop));
+        let block = Block {
+            octets: room,
+            next_hop,
         };
         let mut sent = 0;
         let mut nlri = self.nlri(run, env);
         while nlri.peek().is_some() {
-            match encode_announce::<A>(&self.key.encode, &attrs, &mut nlri, out) {
+            let written = match &rewritten {
+                Some(set) => encode_announce::<A>(&self.key.encode, set, &mut nlri, out),
+                None => encode_block::<A>(&self.key.encode, block, &mut nlri, out),
+            };
+            match written {
                 Ok(count) if count > 0 => sent += count,
                 _ => break,
             }

@@ -161,11 +161,12 @@ impl Group {
         walk.range = 0;
         items.sort_unstable();
         let mut out = BytesMut::with_capacity(if items.is_empty() { 0 } else { SEGMENT_OCTETS });
+        let mut room = Vec::new();
         for run in items.chunk_by(|a, b| a.attr == b.attr && a.source == b.source) {
             match run.first().map(|item| item.attr) {
                 Some(OutAttr::NONE) => self.withdraw(run, env, &mut out),
                 _ => {
-                    self.announce(run, env, &mut out);
+                    self.announce(run, env, &mut out, &mut room);
                 }
             }
         }
@@ -229,9 +230,9 @@ impl Group {
         // By source first: one range for all routes of one.
         items.sort_unstable_by_key(|item| (item.source, item.attr, item.id));
         let mut out = BytesMut::new();
-        let mut ranges: Vec<Range> = Vec::new();
+        let (mut ranges, mut room): (Vec<Range>, _) = (Vec::new(), Vec::new());
         for run in items.chunk_by(|a, b| a.attr == b.attr && a.source == b.source) {
-            self.announce(run, env, &mut out);
+            self.announce(run, env, &mut out, &mut room);
             let source = run.first().map_or(nobody, |item| item.source);
             let visible = Visible::Except(source);
             let end = out.len();

@@ -225,7 +225,7 @@ impl AttrEdit {
     /// ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 §8), AIGP (RFC 7311 §3.1), non-transitive extended
     /// communities (RFC 4360 §6, RFC 5701 §2). MED is the caller's (RFC 4271 §5.1.4).
     pub fn drop_non_transitive(&mut self) -> &mut Self {
-        for type_code in [5, 9, 10, 26] {
+        for type_code in super::outgoing::INTERNAL {
             self.remove(type_code);
         }
         self.retain_ext_communities(ExtCommunity::is_transitive);

@@ -26,6 +26,7 @@ pub mod cache;
 pub(crate) mod check;
 pub mod community;
 pub mod edit;
+pub mod outgoing;
 pub mod read;
 pub mod table;
 pub(crate) mod tlv;
