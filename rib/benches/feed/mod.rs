@@ -112,6 +112,24 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Appends whole UPDATEs that announce this to one buffer, as a socket would deliver them.
+    pub fn encode_into(&self, out: &mut BytesMut) {
+        let mut roll = self.roll();
+        let (mut at, end) = (self.first, self.first + self.prefixes);
+        while at < end {
+            let attrs = self.attrs(&mut roll);
+            let count = self.count(&mut roll).min(end - at);
+            let mut nlri = (at..at + count).map(|n| (0, prefix(n))).peekable();
+            while nlri.peek().is_some() {
+                encode_announce::<V4>(&EncodeContext::default(), &attrs, &mut nlri, out)
+                    .expect("these attributes fit a message");
+            }
+            at += count;
+        }
+    }
+}
+
 /// The AS of an external peer.
 pub fn asn(peer: u32) -> u32 {
     65_001 + peer
@@ -136,20 +154,12 @@ pub fn prefix(n: u32) -> Prefix4 {
 
 /// Whole UPDATEs that announce what `shape` says.
 pub fn announcements(shape: &Shape) -> Vec<Bytes> {
-    let mut roll = shape.roll();
+    let mut octets = BytesMut::new();
+    shape.encode_into(&mut octets);
     let mut messages = Vec::new();
-    let mut out = BytesMut::new();
-    let (mut at, end) = (shape.first, shape.first + shape.prefixes);
-    while at < end {
-        let attrs = shape.attrs(&mut roll);
-        let count = shape.count(&mut roll).min(end - at);
-        let mut nlri = (at..at + count).map(|n| (0, prefix(n))).peekable();
-        while nlri.peek().is_some() {
-            encode_announce::<V4>(&EncodeContext::default(), &attrs, &mut nlri, &mut out)
-                .expect("these attributes fit a message");
-            messages.push(out.split().freeze());
-        }
-        at += count;
+    while let Some(length) = octets.get(16..18) {
+        let length = u16::from_be_bytes([length[0], length[1]]);
+        messages.push(octets.split_to(usize::from(length)).freeze());
     }
     messages
 }

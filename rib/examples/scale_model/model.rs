@@ -1,0 +1,304 @@
+//! A route server of many peers with full tables, on many cores: arithmetic from what was measured.
+//!
+//! Each stage is taken from the measured point with the most paths and carried to the wanted size
+//! by the exponents of the curves. Work is laid out as the daemon does with engine threads: one
+//! thread reads sockets, decodes, deals prefixes out by /16 and writes sockets; each of the others
+//! is a shard that inserts, decides, offers, packs and encodes for its blocks. Shards share
+//! nothing, so their time divides; the first thread's does not. What no measurement here covers is
+//! a named constant with its origin.
+
+use std::fmt::Write as _;
+
+use crate::fit::{self, Cost, Power};
+use crate::point::Measured;
+
+/// Dealing one prefix to its shard: reading the piece, a multiplication, a copy of its octets.
+const DEAL_NS: f64 = 5.0;
+/// The kernel's part of reading or writing one octet: 2.5 GB/s of loopback TCP on one core.
+const SOCKET_NS_PER_OCTET: f64 = 0.4;
+/// Most loaded shard over the mean, /16 blocks of a real table: 1.04 at 8 shards, 1.18 at 64.
+fn imbalance(shards: f64) -> f64 {
+    1.0 + 0.18 * (shards / 64.0).min(1.0).sqrt()
+}
+/// UPDATEs when shards pack on their own, over UPDATEs packed together: 1.45 at 4 shards, 1.9 at
+/// 16, 2.1 at 64, real feeds of 5 to 6 prefixes a set.
+fn splitting(shards: f64) -> f64 {
+    (1.0 + 0.225 * shards.log2()).min(2.1)
+}
+
+/// A power law through one measured point.
+#[derive(Clone, Copy, Debug)]
+struct Carried {
+    anchor: f64,
+    prefixes: f64,
+    peers: f64,
+    by_prefixes: f64,
+    by_peers: f64,
+}
+
+impl Carried {
+    fn at(&self, prefixes: f64, peers: f64) -> f64 {
+        self.anchor
+            * (prefixes / self.prefixes).powf(self.by_prefixes)
+            * (peers / self.peers).powf(self.by_peers)
+    }
+}
+
+/// What the model knows.
+struct Model {
+    /// Decode, insert, offer, encode, in nanoseconds.
+    stages: [Carried; 4],
+    sent: Carried,
+    resident: Carried,
+    /// Nanoseconds per attribute set in decode, insert and encode; octets of memory.
+    per_set: [f64; 3],
+    set_octets: f64,
+    octets_in: f64,
+}
+
+const STAGES: [Cost; 4] = [
+    |row| row.stages[0] as f64,
+    |row| row.stages[1] as f64,
+    |row| row.stages[2] as f64,
+    |row| row.stages[3] as f64,
+];
+
+impl Model {
+    fn new(rows: &[Measured]) -> Option<Self> {
+        let usual = |row: &&Measured| row.point.clients == 0 && row.point.per_set == 0;
+        let anchor = rows
+            .iter()
+            .filter(usual)
+            .max_by_key(|row| (row.point.paths(), row.point.prefixes))?;
+        let curve = |cost: Cost, x: fn(&Measured) -> u32, keep: &dyn Fn(&Measured) -> bool| {
+            let points: Vec<(f64, f64)> = rows
+                .iter()
+                .filter(usual)
+                .filter(|row| keep(row))
+                .map(|row| (f64::from(x(row)), cost(row)))
+                .collect();
+            fit::power(&points)
+        };
+        // Where there are most peers, and where they matter: a few cost next to nothing.
+        let peers = |cost: Cost| -> Option<Power> {
+            let many = |row: &Measured| row.point.prefixes == 10_000 && row.point.peers >= 30;
+            curve(cost, |row| row.point.peers, &many)
+        };
+        let prefixes = |cost: Cost| -> Option<Power> {
+            curve(cost, |row| row.point.prefixes, &|row| row.point.peers == 1)
+        };
+        let carried = |cost: Cost| -> Option<Carried> {
+            Some(Carried {
+                anchor: cost(anchor),
+                prefixes: f64::from(anchor.point.prefixes),
+                peers: f64::from(anchor.point.peers),
+                by_prefixes: prefixes(cost)?.exponent,
+                by_peers: peers(cost)?.exponent,
+            })
+        };
+        let sets: Vec<&Measured> = rows.iter().filter(|row| row.point.per_set > 0).collect();
+        let per_set = |cost: Cost| -> Option<f64> {
+            let points: Vec<(f64, f64)> = sets
+                .iter()
+                .map(|row| (row.sets as f64, cost(row)))
+                .collect();
+            Some(fit::line(&points)?.slope)
+        };
+        let stages = STAGES.map(carried);
+        let [Some(a), Some(b), Some(c), Some(d)] = stages else {
+            return None;
+        };
+        let full = rows.iter().find(|row| row.point.paths() == 1_000_000)?;
+        Some(Self {
+            stages: [a, b, c, d],
+            sent: carried(|row| row.sent as f64)?,
+            resident: carried(|row| row.resident as f64)?,
+            per_set: [
+                per_set(STAGES[0])?,
+                per_set(STAGES[1])?,
+                per_set(STAGES[3])?,
+            ],
+            set_octets: per_set(|row| row.resident as f64)?,
+            octets_in: full.sent as f64 / full.point.paths() as f64,
+        })
+    }
+}
+
+/// One route server.
+#[derive(Clone, Copy)]
+struct Server {
+    prefixes: f64,
+    peers: f64,
+    per_set: f64,
+    shards: f64,
+    readers: f64,
+}
+
+/// Seconds of the busiest thread of each kind, and memory.
+struct Load {
+    decode: f64,
+    deal: f64,
+    sockets: f64,
+    insert: f64,
+    export: f64,
+    gigabytes: f64,
+}
+
+impl Load {
+    fn reader(&self) -> f64 {
+        self.decode + self.deal + self.sockets
+    }
+
+    fn shard(&self) -> f64 {
+        self.insert + self.export
+    }
+}
+
+impl Model {
+    fn load(&self, server: Server) -> Load {
+        let Server {
+            prefixes,
+            peers,
+            per_set,
+            shards,
+            readers,
+        } = server;
+        let paths = prefixes * peers;
+        let [decode, insert, offer, encode] = self.stages.map(|stage| stage.at(prefixes, peers));
+        // Sets beyond the usual six and a half prefixes to one.
+        let more = paths / per_set - paths / 6.5;
+        let [d, i, e] = self.per_set.map(|ns| ns * more);
+        let octets = self.octets_in * paths + self.sent.at(prefixes, peers) * splitting(shards);
+        let each = imbalance(shards) / shards / 1e9;
+        let read = 1.0 / readers / 1e9;
+        Load {
+            decode: (decode + d) * read,
+            deal: DEAL_NS * paths * read,
+            sockets: SOCKET_NS_PER_OCTET * octets * read,
+            insert: (insert + i) * each,
+            export: (offer + (encode + e).max(0.0) * splitting(shards)) * each,
+            gigabytes: (self.resident.at(prefixes, peers) + self.set_octets * more) / 1e9,
+        }
+    }
+}
+
+const FULL: Server = Server {
+    prefixes: 1e6,
+    peers: 1_000.0,
+    per_set: 6.5,
+    shards: 62.0,
+    readers: 1.0,
+};
+
+fn row(name: &str, load: &Load) -> String {
+    let wall = load.reader().max(load.shard());
+    let first = if load.reader() > load.shard() {
+        "reader"
+    } else {
+        "shards"
+    };
+    format!(
+        "{name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {wall:.0} | {first} | {:.0}",
+        load.decode, load.deal, load.sockets, load.insert, load.export, load.gigabytes
+    )
+}
+
+const HEADER: &str = "route server | decode s | deal s | sockets s | insert s | export s | \
+    until done s | saturates first | GB\n--|--:|--:|--:|--:|--:|--:|--|--:";
+
+/// The tables of the model.
+pub fn report(rows: &[Measured]) -> String {
+    let Some(model) = Model::new(rows) else {
+        return "too few points for the model".to_owned();
+    };
+    let mut text =
+        "\n## 1,000 peers with full tables\n\ncarried by | prefixes^ | peers^\n--|--:|--:\n"
+            .to_owned();
+    let named = ["decode", "insert", "offer", "encode"]
+        .into_iter()
+        .zip(model.stages);
+    let others = [("octets sent", model.sent), ("resident", model.resident)];
+    for (name, stage) in named.chain(others) {
+        let _ = writeln!(
+            text,
+            "{name} | {:.3} | {:.3}",
+            stage.by_prefixes, stage.by_peers
+        );
+    }
+    let [d, i, e] = model.per_set;
+    let _ = writeln!(
+        text,
+        "\nper attribute set: decode {d:.0} ns, insert {i:.0} ns, encode {e:.0} ns, {:.0} octets\n\n{HEADER}",
+        model.set_octets
+    );
+    for cores in [4.0, 8.0, 16.0, 32.0, 64.0] {
+        let server = Server {
+            shards: cores - 2.0,
+            ..FULL
+        };
+        let _ = writeln!(
+            text,
+            "{}",
+            row(&format!("{cores} cores"), &model.load(server))
+        );
+    }
+    let _ = writeln!(text, "\n{HEADER}");
+    let cases = [
+        ("64 cores", FULL),
+        (
+            "100 peers",
+            Server {
+                peers: 100.0,
+                ..FULL
+            },
+        ),
+        (
+            "300 peers",
+            Server {
+                peers: 300.0,
+                ..FULL
+            },
+        ),
+        (
+            "250,000 prefixes",
+            Server {
+                prefixes: 250e3,
+                ..FULL
+            },
+        ),
+        (
+            "3 prefixes to a set",
+            Server {
+                per_set: 3.0,
+                ..FULL
+            },
+        ),
+        (
+            "1 prefix to a set",
+            Server {
+                per_set: 1.0,
+                ..FULL
+            },
+        ),
+        (
+            "4 readers, 58 shards",
+            Server {
+                readers: 4.0,
+                shards: 58.0,
+                ..FULL
+            },
+        ),
+        (
+            "16 readers, 46 shards",
+            Server {
+                readers: 16.0,
+                shards: 46.0,
+                ..FULL
+            },
+        ),
+    ];
+    for (name, server) in cases {
+        let _ = writeln!(text, "{}", row(name, &model.load(server)));
+    }
+    text
+}
