@@ -7,7 +7,7 @@
 //! - [`state`] is the file in which pool addresses in use survive a restart,
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
 //! - [`engine`] is the tables as the speaker sees them, wherever they live,
-//! - [`speaker`] assembles peers, tables and origins into one step machine that a simulator can run,
+//! - [`speaker`] assembles peers, tables and origins into one step machine a simulator can run,
 //! - [`io`] gives that machine sockets, timers and the kernel,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
