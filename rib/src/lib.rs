@@ -41,6 +41,7 @@ mod path;
 pub mod peer;
 pub mod policy;
 pub mod route;
+pub mod shard;
 mod table;
 
 pub use decision::Reason;

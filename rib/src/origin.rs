@@ -149,6 +149,11 @@ impl Origins {
         published
     }
 
+    /// Numbers a set of neighbors before a route names it; whether it is new.
+    pub fn learn(&mut self, neighbors: &[IpAddr]) -> bool {
+        self.restrict_id(Some(neighbors.to_vec())).1
+    }
+
     fn source_id(&mut self, name: &str) -> u16 {
         let at = self.names.iter().position(|known| known == name);
         let at = at.unwrap_or_else(|| {

@@ -34,7 +34,7 @@ pub use attr::{AttrSet, NextHop, Origin, RawAttr};
 pub use capability::Capability;
 pub use frame::Framer;
 pub use negotiated::Negotiated;
-pub use nlri::Nlri;
+pub use nlri::{Nlri, Piece};
 pub use notification::Notification;
 pub use open::Open;
 pub use pack::{

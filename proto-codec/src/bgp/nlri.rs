@@ -96,6 +96,14 @@ impl<'a> Nlri<'a> {
         }
     }
 
+    /// Each prefix as it stands on the wire, for handing it on without making a key of it.
+    pub fn pieces(&self) -> Pieces<'a> {
+        Pieces {
+            left: self.octets,
+            add_path: self.add_path,
+        }
+    }
+
     /// The prefixes as `ipnet` types, for display and tests.
     pub fn nets(&self) -> Vec<(u32, ipnet::IpNet)> {
         match self.family {
@@ -108,6 +116,39 @@ impl<'a> Nlri<'a> {
                 .map(|(id, net)| (id, net.to_net()))
                 .collect(),
         }
+    }
+}
+
+/// One prefix on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece<'a> {
+    /// All of it: path identifier if there is one, length, address.
+    pub wire: &'a [u8],
+    /// Its length in bits.
+    pub len: u8,
+    /// The octets of the address that are there. Bits behind the length mean nothing.
+    pub addr: &'a [u8],
+}
+
+/// Iterator of [`Nlri::pieces`].
+#[derive(Clone, Debug)]
+pub struct Pieces<'a> {
+    left: &'a [u8],
+    add_path: bool,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Piece<'a>> {
+        let front = if self.add_path { 4 } else { 0 };
+        let len = *self.left.get(front)?;
+        let octets = usize::from(len.div_ceil(8));
+        let (wire, left) = self.left.split_at_checked(front + 1 + octets)?;
+        self.left = left;
+        let addr = wire.get(front + 1..)?;
+        Some(Piece { wire, len, addr })
     }
 }
 

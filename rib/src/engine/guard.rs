@@ -72,6 +72,13 @@ impl Rejects {
         }
     }
 
+    /// Adds all counters of another part of the tables.
+    pub(crate) fn add_all(&mut self, other: &Rejects) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+
     /// All counters with their reasons.
     pub fn iter(&self) -> impl Iterator<Item = (Reject, u64)> {
         Reject::ALL.into_iter().zip(self.0)

@@ -4,6 +4,8 @@
 //! (and wins, as with FRR's weight 32768), goes through export policy, and may be restricted to
 //! some neighbors. It needs no next hop to be valid.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use proto_codec::afi::Family;
 use proto_codec::prefix::PrefixKey;
@@ -19,16 +21,7 @@ impl Rib {
     pub fn originate(&mut self, name: &str, routes: Vec<OriginRoute>) {
         let published = self.core.origins.publish(name, routes);
         if published.new_restrict {
-            let slots: Vec<PeerSlot> = self
-                .core
-                .peers
-                .iter()
-                .filter(|peer| !peer.restarting)
-                .map(|peer| peer.session.slot)
-                .collect();
-            for slot in slots {
-                self.regroup(slot);
-            }
+            self.regroup_all();
         }
         for change in published.changes {
             match change {
@@ -43,6 +36,31 @@ impl Rib {
                     });
                 }
             }
+        }
+    }
+
+    /// Numbers sets of neighbors before routes name them: tables in several parts choose alike
+    /// between two sources only if the sets have the same numbers in each part.
+    pub(crate) fn learn_neighbor_sets(&mut self, sets: &[Vec<IpAddr>]) {
+        let mut any_new = false;
+        for set in sets {
+            any_new |= self.core.origins.learn(set);
+        }
+        if any_new {
+            self.regroup_all();
+        }
+    }
+
+    fn regroup_all(&mut self) {
+        let slots: Vec<PeerSlot> = self
+            .core
+            .peers
+            .iter()
+            .filter(|peer| !peer.restarting)
+            .map(|peer| peer.session.slot)
+            .collect();
+        for slot in slots {
+            self.regroup(slot);
         }
     }
 

@@ -88,6 +88,12 @@ impl Rib {
         })
     }
 
+    /// Paths in the Adj-RIB-In of a peer that has a limit, per family.
+    pub(crate) fn limited(&self, slot: PeerSlot) -> Option<[u32; 2]> {
+        let peer = self.core.peers.get(slot)?;
+        peer.session.max_prefixes.map(|_| peer.received)
+    }
+
     /// Counters of a family.
     pub fn table_stats(&self, family: Family) -> TableStats {
         let adj_out: usize = self

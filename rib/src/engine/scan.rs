@@ -37,6 +37,8 @@ pub struct ScanCursor {
     shown: Shown,
     within: Option<IpNet>,
     keys: Keys,
+    /// How far each shard is, where the tables are in shards.
+    pub(crate) parts: Vec<crate::shard::ScanPart>,
 }
 
 #[derive(Debug)]
@@ -106,6 +108,19 @@ impl ScanCursor {
             shown,
             within: None,
             keys,
+            parts: Vec::new(),
+        }
+    }
+
+    /// The same walk from its beginning.
+    pub(crate) fn again(&self) -> Self {
+        let family = match self.keys {
+            Keys::V4(_) => Family::Ipv4Unicast,
+            Keys::V6(_) => Family::Ipv6Unicast,
+        };
+        Self {
+            within: self.within,
+            ..Self::new(family, self.shown)
         }
     }
 
@@ -157,6 +172,7 @@ impl Rib {
             shown,
             within,
             keys,
+            ..
         } = cursor;
         match keys {
             Keys::V4(runs) => self.scan_runs(runs, *shown, *within, (max, &mut row)),

@@ -128,6 +128,54 @@ pub struct SharedStats {
     pub unsendable: u64,
 }
 
+impl PeerStats {
+    /// Together with what another part of the tables counted. What is no number stays.
+    #[must_use]
+    pub(crate) fn plus(mut self, other: &Self) -> Self {
+        let add = |to: &mut [u32; 2], from: [u32; 2]| {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = to.saturating_add(from);
+            }
+        };
+        add(&mut self.received, other.received);
+        add(&mut self.accepted, other.accepted);
+        for (to, from) in self.advertised.iter_mut().zip(other.advertised) {
+            *to += from;
+        }
+        self.rejects.add_all(&other.rejects);
+        self
+    }
+}
+
+impl TableStats {
+    /// Together with another part of the table.
+    #[must_use]
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            prefixes: self.prefixes + other.prefixes,
+            paths: self.paths + other.paths,
+            version: self.version + other.version,
+            memory: self.memory + other.memory,
+        }
+    }
+}
+
+impl SharedStats {
+    /// Together with another part of the tables, which has a part of each group.
+    #[must_use]
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            attr_sets: self.attr_sets + other.attr_sets,
+            attr_memory: self.attr_memory + other.attr_memory,
+            next_hops: self.next_hops.max(other.next_hops),
+            groups: self.groups.max(other.groups),
+            segments: self.segments + other.segments,
+            detached: self.detached + other.detached,
+            unsendable: self.unsendable + other.unsendable,
+        }
+    }
+}
+
 /// One path of a destination; `None` when its attributes are gone, which does not happen.
 pub(super) fn path_view(path: &Path, core: &Core) -> Option<PathView> {
     let peer = core.peers.get(path.source).map(|peer| &peer.session);

@@ -127,6 +127,12 @@ impl Policy {
         Arc::new(Policy::predefined("(no policy, RFC 8212)", Vec::new()))
     }
 
+    /// The same, compiled for another thread: patterns have scratch memory and rules have
+    /// counters, which are shared with nobody.
+    pub(crate) fn copy(&self) -> Policy {
+        Policy::predefined(&self.def.name, self.def.rules.clone())
+    }
+
     fn predefined(name: &str, rules: Vec<RuleDef>) -> Policy {
         let def = PolicyDef {
             name: name.to_owned(),

@@ -5,7 +5,7 @@
 //! which is how slow peers are made.
 #![allow(dead_code)] // Every test binary uses another part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -32,6 +32,10 @@ pub struct LabPeer {
     pub table: BTreeMap<(IpNet, u32), Arc<AttrSet>>,
     /// End-of-RIB seen, per family.
     pub end_of_rib: [bool; 2],
+    /// How often, both families together.
+    pub ends: usize,
+    /// Not repeated since BoRR (RFC 7313 §4).
+    stale: BTreeSet<(IpNet, u32)>,
     /// Octets of messages received.
     pub octets: usize,
     /// UPDATEs received.
@@ -79,6 +83,8 @@ impl Lab {
             add_path: false,
             table: BTreeMap::new(),
             end_of_rib: [false; 2],
+            ends: 0,
+            stale: BTreeSet::new(),
             octets: 0,
             updates: 0,
             refreshes: Vec::new(),
@@ -100,10 +106,7 @@ impl Lab {
 
     pub fn up(&mut self, slot: PeerSlot) {
         let peer = &mut self.peers[slot.index()];
-        peer.up = true;
-        peer.table.clear();
-        peer.end_of_rib = [false; 2];
-        peer.refreshes.clear();
+        peer.begin();
         self.rib.peer_up(peer.session.clone());
     }
 
@@ -230,6 +233,33 @@ impl Lab {
 }
 
 impl LabPeer {
+    /// A session begins: the peer knows nothing.
+    pub fn begin(&mut self) {
+        self.up = true;
+        self.table.clear();
+        self.end_of_rib = [false; 2];
+        self.ends = 0;
+        self.stale.clear();
+        self.refreshes.clear();
+    }
+
+    /// BoRR and EoRR as RFC 7313 §4 tells the receiver to take them.
+    fn refresh(&mut self, message: &[u8]) {
+        let (v6, subtype) = (message[20] == 2, message[21]);
+        let of_family = |key: &&(IpNet, u32)| matches!(key.0, IpNet::V6(_)) == v6;
+        match subtype {
+            1 => self.stale.extend(self.table.keys().filter(of_family)),
+            2 => {
+                for key in self.stale.iter().filter(of_family) {
+                    self.table.remove(key);
+                }
+                self.stale.retain(|key| !of_family(&key));
+            }
+            _ => {}
+        }
+        self.refreshes.push(subtype);
+    }
+
     /// Decodes messages into the table.
     pub fn receive(&mut self, mut bytes: &[u8]) {
         self.octets += bytes.len();
@@ -247,7 +277,7 @@ impl LabPeer {
             let (message, rest) = bytes.split_at(len);
             bytes = rest;
             if message[18] == 5 {
-                self.refreshes.push(message[21]);
+                self.refresh(message);
                 continue;
             }
             self.updates += 1;
@@ -261,11 +291,13 @@ impl LabPeer {
             }
             for announce in &update.announce {
                 for (id, net) in announce.nlri.nets() {
+                    self.stale.remove(&(net, id));
                     self.table.insert((net, id), Arc::clone(&announce.attrs));
                 }
             }
             if let Some(family) = update.end_of_rib {
                 self.end_of_rib[family.index()] = true;
+                self.ends += 1;
             }
         }
     }
