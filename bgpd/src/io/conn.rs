@@ -6,8 +6,12 @@
 //! the last messages are flushed, our direction is shut down, and what still arrives is read and
 //! thrown away for a moment. Without that last step the kernel answers unread bytes with a reset,
 //! and a reset makes the receiver drop the NOTIFICATION that was to explain everything.
+//!
+//! Whoever connects again and again to be refused again and again could collect sockets that
+//! linger. So [`LINGERING_MAX`] do; a further one is written its last words as far as the socket
+//! takes them at once, and closed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +28,10 @@ use crate::speaker::port::ConnId;
 
 /// How long a closed connection may linger for the other side's FIN.
 const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// Connections that are flushed and drained at a time: more than a router has neighbors to say
+/// goodbye to in the same half second, and a few MiB at most.
+const LINGERING_MAX: usize = 1024;
 
 /// What the rest of the process holds of a connection.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +87,9 @@ async fn run(
         written = &mut writer => {
             return match written {
                 Ok(()) => {
-                    linger(stream).await;
+                    if let Some(_place) = Lingering::begin(&node.lingering) {
+                        linger(stream).await;
+                    }
                     None
                 }
                 Err(error) => Some(error.kind()),
@@ -93,12 +103,36 @@ async fn run(
     };
     match read_end {
         ReadEnd::Cancelled => {
-            let _ = tokio::time::timeout(FLUSH_TIME_MAX, writer).await;
-            linger(stream).await;
+            let place = Lingering::begin(&node.lingering);
+            let patience = place.as_ref().map_or(Duration::ZERO, |_| FLUSH_TIME_MAX);
+            // Even without patience the writer has one turn, which a short farewell is done in.
+            let _ = tokio::time::timeout(patience, writer).await;
+            if place.is_some() {
+                linger(stream).await;
+            }
             None
         }
         ReadEnd::Eof => None,
         ReadEnd::Failed(error) => Some(error.kind()),
+    }
+}
+
+/// A place among the connections that linger, free again when dropped.
+#[derive(Debug)]
+struct Lingering<'a>(&'a Cell<usize>);
+
+impl<'a> Lingering<'a> {
+    fn begin(count: &'a Cell<usize>) -> Option<Self> {
+        (count.get() < LINGERING_MAX).then(|| {
+            count.set(count.get() + 1);
+            Self(count)
+        })
+    }
+}
+
+impl Drop for Lingering<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 
@@ -120,4 +154,23 @@ async fn linger(stream: &TcpStream) {
         }
     };
     let _ = tokio::time::timeout(LINGER_TIME_MAX, drain).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_connections_linger_than_there_is_room_for() {
+        let count = Cell::new(0);
+        let mut places: Vec<_> = (0..LINGERING_MAX)
+            .map(|_| Lingering::begin(&count))
+            .collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(Lingering::begin(&count).is_none());
+        places.pop();
+        assert!(Lingering::begin(&count).is_some());
+        places.clear();
+        assert_eq!(count.get(), 0);
+    }
 }

@@ -33,6 +33,8 @@ pub struct Node {
     scratch: RefCell<Box<[u8]>>,
     /// Open connections and dial attempts.
     pub conns: RefCell<BTreeMap<ConnId, ConnHandle>>,
+    /// Closed connections that still flush and drain; see `conn`.
+    pub lingering: Cell<usize>,
     /// Listening sockets.
     pub listeners: Listeners,
     /// The kernel thread.
@@ -55,6 +57,7 @@ impl Node {
             speaker: RefCell::new(speaker),
             scratch: RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice()),
             conns: RefCell::new(BTreeMap::new()),
+            lingering: Cell::new(0),
             listeners: Listeners::default(),
             kernel,
             pool_state,
