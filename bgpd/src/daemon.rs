@@ -143,7 +143,7 @@ pub fn reload(node: &Rc<Node>, path: &Path, check_only: bool) -> Result<Plan, Re
     notify::reloading();
     let outcome = node.step(|speaker, now| {
         let prepared = speaker.prepare(loaded.config)?;
-        speaker.set_host(host);
+        speaker.set_host(now, host);
         Ok(speaker.commit(now, prepared))
     });
     if outcome.is_ok() {

@@ -14,6 +14,7 @@ use bgpd::speaker::operator::{Clear, Target};
 use ipnet::IpNet;
 use lab::Lab;
 use rib::PathView;
+use rib::fib::{Interface, InterfaceChange, KernelEvent};
 
 const A: &str = "10.0.0.1";
 const B: &str = "10.0.0.2";
@@ -292,6 +293,29 @@ fn a_mesh_leaves_out_its_own_address_and_everybody_meets() {
             (0..3).all(|prefix| best(lab, *at, &format!("10.244.{prefix}.0/24")).is_some())
         })
     }));
+}
+
+/// RFC 4271 §5.1.3: an address that moves here takes the routes through it along.
+#[test]
+fn routes_through_an_address_that_becomes_ours_are_dropped() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &speaker(64501, A, &neighbor(B, 64502, ACCEPT)));
+    let rest = neighbor(A, 64501, ACCEPT) + &network("\"192.0.2.0/24\"");
+    lab.add(B, &speaker(64502, B, &rest));
+    assert!(lab.run_until(MINUTE, |lab| forwards(lab, a, "192.0.2.0/24")));
+    let now = lab.now;
+    let interface = Interface {
+        index: 7,
+        name: "vrrp0".to_owned(),
+        usable: true,
+        loopback: false,
+        mtu: 1500,
+        addresses: vec![format!("{B}/32").parse().expect("an address")],
+    };
+    let change = KernelEvent::Interface(InterfaceChange::Present(interface));
+    lab.nodes[a].speaker.handle_kernel(now, change);
+    lab.run_for(SECOND);
+    assert!(!forwards(&lab, a, "192.0.2.0/24"));
 }
 
 /// RFC 8326 §4: a drained router marks everything it announces; undone, nothing is left of it.

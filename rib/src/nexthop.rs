@@ -69,6 +69,11 @@ impl NextHops {
         self.by_addr.len()
     }
 
+    /// The identifier of `addr`, while something uses it.
+    pub fn find(&self, addr: IpAddr) -> Option<NextHopId> {
+        self.by_addr.get(&addr).copied().map(NextHopId)
+    }
+
     /// Notes one more user of `addr`.
     pub fn acquire(&mut self, addr: IpAddr) -> NextHopId {
         if let Some(index) = self.by_addr.get(&addr).copied() {

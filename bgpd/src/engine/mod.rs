@@ -45,6 +45,11 @@ impl Engine {
         Self::Collapsed(Box::new(Rib::new(config)))
     }
 
+    /// See [`Rib::set_own_addresses`].
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        tables!(self, tables => tables.set_own_addresses(addresses));
+    }
+
     /// See [`Rib::set_time`].
     pub fn set_time(&mut self, now_s: u32) {
         tables!(self, tables => tables.set_time(now_s));

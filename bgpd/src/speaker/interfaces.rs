@@ -126,7 +126,7 @@ impl Speaker {
             }
             InterfaceChange::Gone { index, .. } => self.interfaces.by_index.remove(&index),
         };
-        self.refresh_host();
+        self.refresh_host(now);
         let Some(lost) = lost else { return };
         for slot in self.sessions_on(&lost) {
             let message = format!("interface {} is down", lost.name);
@@ -147,8 +147,9 @@ impl Speaker {
             .collect()
     }
 
-    /// Keeps the list of own addresses in step, for next hops we announce.
-    fn refresh_host(&mut self) {
+    /// Keeps the list of own addresses in step: for next hops we announce, and for those that are
+    /// announced to us.
+    fn refresh_host(&mut self, now: Instant) {
         let addresses = self.interfaces.iter().flat_map(|interface| {
             interface.addresses.iter().map(|address| HostAddress {
                 interface: interface.name.clone(),
@@ -156,7 +157,19 @@ impl Speaker {
                 address: address.addr(),
             })
         });
-        self.host.addresses = addresses.collect();
+        let addresses: Vec<HostAddress> = addresses.collect();
+        if addresses == self.host.addresses {
+            return;
+        }
+        self.host.addresses = addresses;
+        self.own_addresses_changed(now);
+    }
+
+    /// Tells the tables which addresses are ours.
+    pub(super) fn own_addresses_changed(&mut self, now: Instant) {
+        let own = self.host.addresses.iter().map(|own| own.address);
+        self.rib.set_own_addresses(own.collect());
+        self.touch(now);
     }
 }
 

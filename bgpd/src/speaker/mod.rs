@@ -368,8 +368,9 @@ impl Speaker {
     }
 
     /// The machine's addresses changed.
-    pub fn set_host(&mut self, host: Host) {
+    pub fn set_host(&mut self, now: Instant, host: Host) {
         self.host = host;
+        self.own_addresses_changed(now);
     }
 
     /// The address a connection came from or went to, and whose it is.

@@ -22,6 +22,7 @@ mod guard;
 mod import;
 mod ingest;
 mod originate;
+mod own;
 mod plane;
 mod purge;
 mod query;
@@ -67,12 +68,6 @@ impl Rib {
     /// What it was configured with.
     pub fn config(&self) -> &RibConfig {
         &self.core.config
-    }
-
-    /// Replaces the addresses of this router. Routes that came before keep their verdict until
-    /// they come again.
-    pub fn set_own_addresses(&mut self, addresses: Vec<std::net::IpAddr>) {
-        self.core.config.own_addresses = addresses;
     }
 
     /// Tells the time in seconds of the caller's choice; paths that come from now on bear it.
