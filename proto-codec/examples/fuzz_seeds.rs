@@ -1,11 +1,13 @@
 //! Writes the seeds of the fuzz corpus: `cargo run -p proto-codec --example fuzz_seeds`.
 //!
 //! One small valid input per shape a decoder knows: every capability in an OPEN, every attribute
-//! in an UPDATE for each kind of session, both families, withdrawals, End-of-RIB, every subtype.
+//! in an UPDATE for each kind of session, both families, withdrawals, End-of-RIB, every subtype; a
+//! VRRP advert of every form.
 //! The fuzzer finds the malformed ones from there. What long runs add is kept beside the seeds.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use proto_codec::bgp::capability::{
@@ -17,6 +19,7 @@ use proto_codec::bgp::{
     Notification, Open, Origin, RefreshSubtype, RouteRefresh, encode_announce, encode_end_of_rib,
     encode_withdraw,
 };
+use proto_codec::vrrp::{Advert, Auth, ChecksumForm, Draft, Envelope, Version};
 use proto_codec::{AfiSafi, Family, Prefix4, Prefix6, V4, V6};
 
 fn write(target: &str, name: &str, octets: &[u8]) {
@@ -199,7 +202,40 @@ fn updates() {
     }
 }
 
+fn adverts() {
+    let v4 = [[10, 0, 0, 50].into(), [10, 0, 0, 51].into()];
+    let v6 = ["fe80::50", "2001:db8::50"].map(|text| text.parse().expect("an address"));
+    let pass = Auth::Pass(*b"secret\0\0");
+    let (two, three) = (Version::V2, Version::V3);
+    let (with, without) = (ChecksumForm::Rfc5798, ChecksumForm::Rfc9568);
+    for (name, pick, version, auth, checksum) in [
+        ("v2", 0, two, Auth::None, with),
+        ("v2-pass", 0, two, pass, with),
+        ("v3-rfc5798", 0, three, Auth::None, with),
+        ("v3-rfc9568", 0, three, Auth::None, without),
+        ("v3-ipv6", 1, three, Auth::None, with),
+    ] {
+        let (source, addresses): (IpAddr, &[IpAddr]) = match pick {
+            0 => ([10, 0, 0, 1].into(), &v4),
+            _ => ("fe80::1".parse().expect("an address"), &v6),
+        };
+        let draft = Draft {
+            version,
+            vrid: 51,
+            priority: 150,
+            interval: Duration::from_secs(1),
+            auth,
+            checksum,
+            addresses,
+        };
+        let mut out = vec![pick];
+        Advert::encode(&draft, &Envelope::multicast(source), &mut out);
+        write("vrrp", name, &out);
+    }
+}
+
 fn main() {
+    adverts();
     opens();
     small_messages();
     updates();

@@ -6,9 +6,9 @@
 //! in: no decoder panics, indexes, narrows with `as`, or allocates more than a small multiple of
 //! its input.
 //!
-//! RFCs implemented: 1997, 2545, 2918, 4271, 4360, 4456, 4486, 4724, 4760, 5492, 5701, 6286, 6608,
-//! 6793, 7311, 7313, 7606, 7607, 7911, 8092, 8203, 8538, 8654, 8950, 9003, 9072, 9234, 9494, 9687,
-//! 9774.
+//! RFCs implemented: 1997, 2338 (PASS), 2545, 2918, 3768, 4271, 4360, 4456, 4486, 4724, 4760, 5492,
+//! 5701, 5798, 6286, 6608, 6793, 7311, 7313, 7606, 7607, 7911, 8092, 8203, 8538, 8654, 8950, 9003,
+//! 9072, 9234, 9494, 9568, 9687, 9774.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -31,6 +31,7 @@ pub(crate) mod input;
 pub mod mrt;
 pub mod pcap;
 pub mod prefix;
+pub mod vrrp;
 
 pub use afi::{AddressFamily, AfiSafi, Family, V4, V6};
 pub use error::{AttrError, DecodeError, ErrorKind, Reaction};

@@ -10,6 +10,7 @@ pub mod mrt;
 pub mod pcap;
 pub mod record;
 pub mod source;
+pub mod vrrp;
 
 use std::io::{self, Write};
 

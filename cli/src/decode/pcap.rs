@@ -1,11 +1,12 @@
-//! `decode pcap`: the BGP messages of a capture, with time and addresses.
+//! `decode pcap`: the BGP messages and VRRP adverts of a capture, with time and addresses.
 //!
 //! Segments are put in order per direction; streams count as BGP when one port is 179 or when they
-//! start with a marker. The OPENs of both sides, where they were captured, decide how UPDATEs are
-//! read. After a gap or a malformed header the next marker is looked for and the octets between are
-//! reported.
+//! start with a marker; VRRP is every IP packet of protocol 112. The OPENs of both sides, where
+//! they were captured, decide how UPDATEs are read. After a gap or a malformed header the next
+//! marker is looked for and the octets between are reported.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 
@@ -13,7 +14,8 @@ use proto_codec::bgp::frame::check_header;
 use proto_codec::bgp::{
     DecodeContext, EXTENDED_MESSAGE_LEN_MAX, HEADER_LEN, MessageType, Negotiated, Open, PORT,
 };
-use proto_codec::pcap::{Capture, Packet, Stream, segment};
+use proto_codec::pcap::{Capture, Packet, Stream, datagram, of_datagram};
+use proto_codec::vrrp;
 use serde_json::{Value, json};
 
 use super::Format;
@@ -46,7 +48,7 @@ struct Decoder<'a> {
     messages: u64,
 }
 
-/// Prints the BGP messages of the capture `input`.
+/// Prints the BGP messages and VRRP adverts of the capture `input`.
 ///
 /// # Errors
 /// The input is no capture, or input or output fail.
@@ -85,14 +87,21 @@ pub fn decode(
         writeln!(report, "the capture is cut off after {packets} packets")?;
     }
     if decoder.messages == 0 {
-        writeln!(report, "no BGP message in {packets} packets")?;
+        writeln!(report, "no BGP or VRRP message in {packets} packets")?;
     }
     Ok(())
 }
 
 impl Decoder<'_> {
     fn packet(&mut self, packet: &Packet) -> io::Result<()> {
-        let Some(found) = segment(packet.link, &packet.data) else {
+        let Some(around) = datagram(packet.link, &packet.data) else {
+            return Ok(());
+        };
+        if around.protocol == vrrp::PROTOCOL {
+            let ends = (around.source, around.destination);
+            return self.print(ends, packet.time_ns, super::vrrp::describe(&around));
+        }
+        let Some(found) = of_datagram(&around) else {
             return Ok(());
         };
         let direction = (found.source, found.destination);
@@ -226,12 +235,17 @@ impl Decoder<'_> {
         })
     }
 
-    fn print(&mut self, direction: Direction, time_ns: u64, mut value: Value) -> io::Result<()> {
+    /// Prints what was found between two ends, which are addresses with or without a port.
+    fn print<End: Display>(
+        &mut self,
+        (from, to): (End, End),
+        time_ns: u64,
+        mut value: Value,
+    ) -> io::Result<()> {
         self.messages += u64::from(value.get("type").is_some());
         let time = timestamp(time_ns / 1_000_000);
-        let (from, to) = direction;
         if self.format == Format::Json {
-            let mut line = json!({"time": time, "from": from, "to": to});
+            let mut line = json!({"time": time, "from": from.to_string(), "to": to.to_string()});
             if let (Value::Object(line), Value::Object(fields)) = (&mut line, value) {
                 line.extend(fields);
             }

@@ -229,7 +229,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "decode (pcap|hex) FILE [--format (text|json)]",
-        "prints the BGP messages of a capture, or of hexadecimal text",
+        "prints the BGP and VRRP messages of a capture, or BGP in hexadecimal text",
         decode,
     ),
     plain("list", "prints every command", |_| Ok(Command::List)),

@@ -1,7 +1,8 @@
 //! Captured packets: the pcap and pcapng file formats, and the TCP segments inside.
 //!
-//! [`Capture`] takes the octets of a file as they are read and yields packets; [`segment()`] finds
-//! the TCP segment in one; [`Stream`] puts the segments of one direction in order. Link layers:
+//! [`Capture`] takes the octets of a file as they are read and yields packets; [`datagram()`]
+//! finds the IP datagram in one and [`segment()`] the TCP segment; [`Stream`] puts the segments of
+//! one direction in order. Link layers:
 //! Ethernet (with VLAN tags), Linux cooked (v1, v2), raw IP, BSD loopback. Formats:
 //! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng (section header, interface description,
 //! enhanced and simple packet blocks; others are skipped).
@@ -11,13 +12,15 @@
 //! packets without a segment. Every buffer is bounded.
 
 mod capture;
+mod datagram;
 mod segment;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use capture::{Capture, Packet, PcapError};
-pub use segment::{Segment, segment};
+pub use datagram::{Datagram, datagram};
+pub use segment::{Segment, of_datagram, segment};
 pub use stream::{Chunk, Stream};
 
 /// Longest packet that is read: 1 MiB, four times the largest a Linux capture holds (GRO).
