@@ -79,7 +79,7 @@ fn row(speaker: &Speaker, entry: &Entry, now: Instant) -> Neighbor {
         timers: timers(entry, now),
         capabilities: capabilities(local_open, remote_open),
         restart: restart(entry, remote_open),
-        messages: messages(entry),
+        messages: messages(speaker, entry),
         prefixes: prefixes(speaker, entry),
         families: families(speaker, entry, local_open, remote_open),
         established_count: stats.established,
@@ -91,6 +91,7 @@ fn row(speaker: &Speaker, entry: &Entry, now: Instant) -> Neighbor {
             .or((!settings.internal).then_some(1)),
         ttl_security: settings.ttl_security.is_some(),
         authenticated: settings.password.is_some(),
+        pending_changes: entry.peer.pending_changes(),
         connection: view.map(|view| Endpoint {
             local: view.local,
             remote: view.remote,
@@ -174,7 +175,8 @@ fn restart(entry: &Entry, remote: Option<&Open>) -> RestartState {
     }
 }
 
-fn messages(entry: &Entry) -> MessageCounters {
+fn messages(speaker: &Speaker, entry: &Entry) -> MessageCounters {
+    let stats = speaker.rib().peer_stats(entry.slot).unwrap_or_default();
     let (sent, received) = (entry.peer.stats().sent, entry.peer.stats().received);
     MessageCounters {
         opens: (sent.open, received.open),
@@ -182,8 +184,9 @@ fn messages(entry: &Entry) -> MessageCounters {
         updates: (sent.update, received.update),
         keepalives: (sent.keepalive, received.keepalive),
         route_refreshes: (sent.route_refresh, received.route_refresh),
+        // What is read is handled in the same step.
         in_queue: 0,
-        out_queue: 0,
+        out_queue: stats.waiting.into_iter().sum::<u64>() + speaker.unwritten(entry.slot),
     }
 }
 

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use ctl::server::Replies;
 use ipnet::IpNet;
+use proto_codec::afi;
 use proto_codec::control::view::{Path, Route, RouteDetail};
 use proto_codec::control::{AdjKind, Family, Fault, PathFilter, TableFilter, Tail, View};
 use rib::{PathView, RouteView, ScanCursor};
 
 use super::summary::count;
 use super::{Answer, Context, ROWS_PER_STEP, internal, paths, send, shown};
+use crate::speaker::Speaker;
 
 /// `show bgp FAMILY [PREFIX longer-prefixes]`.
 pub(super) async fn table(
@@ -59,6 +61,11 @@ pub(super) async fn of_neighbor(
     walk(context, replies, cursor, row).await
 }
 
+/// The table's version: no prefix has changed later. None keeps a version of its own.
+fn version(speaker: &Speaker, family: afi::Family) -> u64 {
+    speaker.rib().table_stats(family).version
+}
+
 /// Walks a cursor to its end.
 async fn walk(
     context: &Context,
@@ -67,13 +74,16 @@ async fn walk(
     path: fn(&PathView) -> Path,
 ) -> Answer {
     let mut tail = Tail::default();
+    let versions = context
+        .node
+        .peek(|speaker, _| afi::Family::ALL.map(|family| version(speaker, family)));
     loop {
         let mut rows = Vec::with_capacity(ROWS_PER_STEP);
         let done = context.node.peek(|speaker, _| {
             speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {
                 rows.push(Route {
                     prefix: route.prefix,
-                    version: 0,
+                    version: afi::Family::of(&route.prefix).pick(versions),
                     paths: route.paths.iter().map(path).collect(),
                 });
             })
@@ -114,10 +124,11 @@ pub(super) async fn prefix(
         });
         let best = paths.iter().any(|path| path.best);
         let beside = paths.iter().filter(|path| path.multipath).count();
+        let family = afi::Family::of(&prefix);
         Some(RouteDetail {
-            family: shown(proto_codec::afi::Family::of(&prefix)),
+            family: shown(family),
             prefix,
-            version: 0,
+            version: version(speaker, family),
             path_count: count(paths.len()),
             multipath_count: count(beside.max(usize::from(best))),
             fib_installed: best && speaker.config().kernel.is_some(),

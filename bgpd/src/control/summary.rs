@@ -99,8 +99,9 @@ fn peer_row(speaker: &Speaker, entry: &Entry, family: Family, now: Instant) -> P
         messages_received: stats.received.total(),
         messages_sent: stats.sent.total(),
         table_version: speaker.rib().table_stats(family).version,
+        // What is read is handled in the same step.
         in_queue: 0,
-        out_queue: 0,
+        out_queue: family.pick(routes.waiting) + speaker.unwritten(entry.slot),
         uptime_ms: uptime,
         established_epoch_ms: up.map(|up| epoch_ms() - elapsed_ms(up.since, now)),
         prefixes_received: u64::from(family.pick(routes.accepted)),

@@ -43,6 +43,35 @@ pub(super) fn build(config: &PeerConfig) -> Open {
     }
 }
 
+/// What another OPEN would say beyond or instead of the one that was sent, in words; empty when
+/// they mean the same. That we have just restarted (the R bit, RFC 4724 §3) is news, not a setting.
+pub(super) fn differences(sent: &Open, wanted: &Open) -> Vec<String> {
+    let settled = |open: &Open| -> Vec<Capability> {
+        let mut list = open.capabilities.clone();
+        for capability in &mut list {
+            if let Capability::GracefulRestart(restart) = capability {
+                restart.restarting = false;
+            }
+        }
+        list
+    };
+    let mut said = Vec::new();
+    if sent.hold_time_s != wanted.hold_time_s {
+        said.push(format!("hold time {} s", wanted.hold_time_s));
+    }
+    let (before, after) = (settled(sent), settled(wanted));
+    let added = after.iter().filter(|offer| !before.contains(offer));
+    said.extend(added.map(ToString::to_string));
+    // One that is offered with another value is named by the new one.
+    let replaced = |old: &Capability| {
+        let several = matches!(old, Capability::Multiprotocol(_));
+        after.contains(old) || (!several && after.iter().any(|new| new.code() == old.code()))
+    };
+    let gone = before.iter().filter(|offer| !replaced(offer));
+    said.extend(gone.map(|offer| format!("no {offer}")));
+    said
+}
+
 /// The capabilities we offer, in the order of their codes.
 fn capabilities(config: &PeerConfig) -> Vec<Capability> {
     let offer = &config.offer;

@@ -141,11 +141,13 @@ impl Peer {
         })
     }
 
-    /// Whether the running session negotiated other capabilities or another hold time than the
-    /// configuration now asks for: they wait for the next OPEN.
-    pub fn pending_capability_change(&self) -> bool {
+    /// What the configuration asks for and the running session has not negotiated, in words: it
+    /// waits for the next OPEN.
+    pub fn pending_changes(&self) -> Vec<String> {
         let session = self.conns.iter().filter_map(Conn::handshake).next();
-        session.is_some_and(|session| session.local_open != open::build(&self.config))
+        session.map_or_else(Vec::new, |session| {
+            open::differences(&session.local_open, &open::build(&self.config))
+        })
     }
 
     /// When a timer expires; `None` while it does not run. Hold, Keepalive, SendHold and

@@ -373,6 +373,14 @@ impl Speaker {
         self.own_addresses_changed(now);
     }
 
+    /// UPDATEs handed out for a peer of which its socket has not taken anything yet.
+    #[must_use]
+    pub fn unwritten(&self, slot: PeerSlot) -> u64 {
+        let conns = self.conns.of_peer(slot);
+        let conns = conns.iter().filter_map(|conn| self.conns.get(*conn));
+        conns.map(|conn| conn.updates_out).sum()
+    }
+
     /// The address a connection came from or went to, and whose it is.
     #[must_use]
     pub fn owner_of(&self, key: ConnId) -> Option<(PeerSlot, SocketAddr)> {

@@ -312,6 +312,10 @@ pub fn neighbor() -> Vec<View> {
         hops_max: Some(1),
         ttl_security: false,
         authenticated: true,
+        pending_changes: vec![
+            "hold time 30 s".to_owned(),
+            "no extended-message".to_owned(),
+        ],
         connection: Some(Endpoint {
             local: "10.0.0.1:32986".parse().unwrap(),
             remote: "10.0.0.2:179".parse().unwrap(),

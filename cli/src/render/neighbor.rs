@@ -299,6 +299,14 @@ fn write_connection(out: &mut dyn Write, neighbor: &Neighbor) -> io::Result<()> 
     if neighbor.authenticated {
         writeln!(out, "  Peer Authentication Enabled")?;
     }
+    if !neighbor.pending_changes.is_empty() {
+        let waiting = neighbor.pending_changes.join(", ");
+        let address = neighbor.address;
+        writeln!(
+            out,
+            "  Waits for the next session (clear bgp {address}): {waiting}"
+        )?;
+    }
     if let Some(connection) = &neighbor.connection {
         let (local, remote) = (connection.local, connection.remote);
         writeln!(

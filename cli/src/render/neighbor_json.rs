@@ -99,6 +99,10 @@ fn neighbor_json(neighbor: &Neighbor) -> Value {
     if neighbor.authenticated {
         put("authenticationEnabled", json!(1));
     }
+    // Ours: FRR resets the session at once instead.
+    if !neighbor.pending_changes.is_empty() {
+        put("pendingChanges", json!(neighbor.pending_changes));
+    }
     Value::Object(fields)
 }
 

@@ -76,12 +76,17 @@ impl Rib {
             let group = id.and_then(|id| self.groups.get(id));
             group.map_or(0, |group| group.adj.told_to(slot))
         });
+        let waiting = peer.groups.map(|id| {
+            let group = id.and_then(|id| self.groups.get(id));
+            group.map_or(0, |group| group.waiting_for(slot))
+        });
         let [r4, r6] = peer.received;
         let [f4, f6] = peer.filtered;
         Some(PeerStats {
             received: peer.received,
             accepted: [r4.saturating_sub(f4), r6.saturating_sub(f6)],
             advertised,
+            waiting,
             rejects: peer.rejects,
             group: peer.groups.map(|id| id.map(|id| id.0)),
             restarting: peer.restarting,

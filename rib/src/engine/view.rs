@@ -88,6 +88,8 @@ pub struct PeerStats {
     pub accepted: [u32; 2],
     /// Routes told to the peer.
     pub advertised: [u64; 2],
+    /// UPDATEs the peer has still to be sent, about; 0 when it has been told everything.
+    pub waiting: [u64; 2],
     /// Routes refused before policy.
     pub rejects: Rejects,
     /// The number of its update group, per family.
@@ -140,6 +142,9 @@ impl PeerStats {
         add(&mut self.received, other.received);
         add(&mut self.accepted, other.accepted);
         for (to, from) in self.advertised.iter_mut().zip(other.advertised) {
+            *to += from;
+        }
+        for (to, from) in self.waiting.iter_mut().zip(other.waiting) {
             *to += from;
         }
         self.rejects.add_all(&other.rejects);

@@ -43,6 +43,11 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Messages for this peer alone that wait.
+    pub fn private_len(&self) -> usize {
+        self.private.len()
+    }
+
     /// The last segment it is known to have read whole.
     fn passed(&self) -> u32 {
         match self.state {

@@ -18,6 +18,7 @@ mod key;
 mod log;
 mod member;
 mod tombstones;
+mod waiting;
 mod walk;
 
 use std::collections::BTreeMap;

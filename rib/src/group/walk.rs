@@ -78,6 +78,11 @@ impl Walk {
         }
     }
 
+    /// How many entries it has passed.
+    pub fn place(&self) -> OutId {
+        self.at
+    }
+
     /// Whether others may walk the same way.
     fn is_shared(&self) -> bool {
         self.announce_after.is_none() && self.withdraw_after.is_none()

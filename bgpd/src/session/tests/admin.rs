@@ -162,10 +162,16 @@ fn capability_and_hold_time_changes_wait_for_the_next_open() {
     assert_eq!(effect.now, [ConfigField::ConnectRetry]);
     assert!(effect.reset.is_empty());
     assert_eq!(bench.peer.state(), State::Established);
-    assert!(bench.peer.pending_capability_change());
+    let pending = bench.peer.pending_changes();
+    let hold_time = format!("hold time {} s", new.hold_time_s);
+    assert_eq!(pending, [hold_time.as_str(), "multiprotocol ipv6-unicast"]);
     let effect = bench.peer.update_config(bench.now, config());
     assert_eq!(effect.next_session.len(), 2);
-    assert!(!bench.peer.pending_capability_change(), "changed back");
+    assert!(bench.peer.pending_changes().is_empty(), "changed back");
+    let mut fewer = config();
+    fewer.offer.extended_messages = false;
+    bench.peer.update_config(bench.now, fewer);
+    assert_eq!(bench.peer.pending_changes(), ["no extended-message"]);
 }
 
 #[test]

@@ -86,6 +86,10 @@ pub struct Neighbor {
     /// TCP-MD5 is configured.
     #[serde(default)]
     pub authenticated: bool,
+    /// Settings that the running session does not have yet, in words: they wait for the next one
+    /// (`clear bgp`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending_changes: Vec<String>,
     /// Addresses of the TCP connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Endpoint>,

@@ -17,7 +17,7 @@ use crate::control::Family;
 pub struct Route {
     /// The prefix.
     pub prefix: IpNet,
-    /// Version of the table when it last changed.
+    /// Version of the table now, before which it last changed.
     #[serde(default)]
     pub version: u64,
     /// Its paths.
@@ -32,7 +32,7 @@ pub struct RouteDetail {
     pub family: Family,
     /// The prefix.
     pub prefix: IpNet,
-    /// Version of the table when it last changed.
+    /// Version of the table now, before which it last changed.
     pub version: u64,
     /// Paths of the prefix, also those the filter left out.
     pub path_count: u64,
