@@ -91,3 +91,20 @@ fn the_file_reads_back_without_what_is_too_small_to_matter() {
     assert!(Baseline::parse("scenario s1 many").is_err());
     assert!(Baseline::parse("12 12 before::any::scenario").is_err());
 }
+
+#[test]
+fn the_committed_baseline_reads_and_has_every_scenario_that_is_run() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).expect(path);
+    let committed = Baseline::parse(&read("rib/benches/baseline.txt")).expect("our own text");
+    assert!(committed.compare(&committed).1);
+    let script = read(".ci/bench-check");
+    let run = script
+        .lines()
+        .find_map(|line| line.strip_prefix("for scenario in ")?.strip_suffix("; do"))
+        .expect("the loop over scenarios");
+    let mut run: Vec<&str> = run.split(' ').collect();
+    run.sort_unstable();
+    let have: Vec<&str> = committed.scenarios.keys().map(String::as_str).collect();
+    assert_eq!(have, run);
+}

@@ -6,6 +6,7 @@
 //! next to no interning, so that `insert_new` less `insert_one_set` is a sixth of a new set.
 
 use divan::Bencher;
+use divan::counter::ItemsCount;
 use rib::Rib;
 
 use crate::feed::{self, Shape};
@@ -170,4 +171,48 @@ fn purge_only_path(bencher: Bencher<'_, '_>) {
 fn purge_one_of_2(bencher: Bencher<'_, '_>) {
     let work = |rib: &mut Rib| rib.peer_down(feed::slot(0), false);
     per_prefix(bencher, PREFIXES, filled(2, PREFIXES), work);
+}
+
+/// Withdrawals from a peer that has no path there: the search for the prefix and nothing else.
+fn find(bencher: Bencher<'_, '_>, prefixes: u32, first: u32) {
+    let shape = Shape {
+        per_set: prefixes,
+        ..Shape::new(prefixes, 0)
+    };
+    let table = announced(&shape);
+    let mut rib = router(2);
+    feed_all(&mut rib, feed::slot(0), &table);
+    let context = feed::decode_context(&shape);
+    let updates = decoded(feed::withdrawals(first, prefixes), &context);
+    bencher
+        .counter(ItemsCount::new(prefixes))
+        .bench_local(|| feed_all(&mut rib, feed::slot(1), &updates));
+}
+
+#[divan::bench(sample_count = 25, sample_size = 1)]
+fn find_present(bencher: Bencher<'_, '_>) {
+    find(bencher, PREFIXES, 0);
+}
+
+#[divan::bench(sample_count = 25, sample_size = 1)]
+fn find_absent(bencher: Bencher<'_, '_>) {
+    find(bencher, PREFIXES, PREFIXES);
+}
+
+/// A million prefixes: what the published figures of prefix containers are about.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn find_present_of_1m(bencher: Bencher<'_, '_>) {
+    find(bencher, 1_000_000, 0);
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn insert_one_set_of_1m(bencher: Bencher<'_, '_>) {
+    const MILLION: u32 = 1_000_000;
+    let shape = Shape {
+        per_set: MILLION,
+        ..Shape::new(MILLION, 0)
+    };
+    let updates = announced(&shape);
+    let work = |rib: &mut Rib| feed_all(rib, feed::slot(0), &updates);
+    per_prefix(bencher, MILLION, || router(1), work);
 }

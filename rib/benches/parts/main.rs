@@ -8,6 +8,7 @@
 #[path = "../feed/mod.rs"]
 mod feed;
 
+mod deal;
 mod decide;
 mod export;
 mod insert;

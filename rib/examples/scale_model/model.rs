@@ -12,8 +12,11 @@ use std::fmt::Write as _;
 use crate::fit::{self, Cost, Power};
 use crate::point::Measured;
 
-/// Dealing one prefix to its shard: reading the piece, a multiplication, a copy of its octets.
-const DEAL_NS: f64 = 5.0;
+/// Nanoseconds to deal one prefix to its shard: 14 with 2 shards, 38 with 8, 52 with 62 (the benches
+/// `deal_to_*`, whose prefixes are scattered: hardly two of an UPDATE go to one shard).
+fn dealing_ns(shards: f64) -> f64 {
+    10.0 + 7.0 * shards.log2()
+}
 /// The kernel's part of reading or writing one octet: 2.5 GB/s of loopback TCP on one core.
 const SOCKET_NS_PER_OCTET: f64 = 0.4;
 /// Most loaded shard over the mean, /16 blocks of a real table: 1.04 at 8 shards, 1.18 at 64.
@@ -173,7 +176,7 @@ impl Model {
         let read = 1.0 / readers / 1e9;
         Load {
             decode: (decode + d) * read,
-            deal: DEAL_NS * paths * read,
+            deal: dealing_ns(shards) * paths * read,
             sockets: SOCKET_NS_PER_OCTET * octets * read,
             insert: (insert + i) * each,
             export: (offer + (encode + e).max(0.0) * splitting(shards)) * each,
