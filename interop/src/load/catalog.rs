@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::bench::Shape;
 use super::shapes::best_path::BestPath;
+use super::shapes::churn::Churn;
 use super::shapes::cold_start::ColdStart;
 use super::shapes::failover::Failover;
 use super::shapes::fan_out::FanOut;
 use super::shapes::full_table::FullTable;
+use super::shapes::show::Show;
 
 /// How long the clients of a cold start take to connect where they do not do it at once.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -25,6 +27,9 @@ pub const KEYS: &[&str] = &[
     "s4-1000",
     "s4-1000-spread",
     "s5",
+    "s6",
+    "s6-kernel",
+    "s7",
 ];
 
 /// The shape of that key at `percent` of its full size.
@@ -39,6 +44,9 @@ pub fn build(key: &str, percent: usize) -> Option<Box<dyn Shape>> {
         "s4-1000" => Box::new(ColdStart::new(part(1000), Duration::ZERO)),
         "s4-1000-spread" => Box::new(ColdStart::new(part(1000), SPREAD)),
         "s5" => Box::new(Failover::new(part(1_000_000))),
+        "s6" => Box::new(Churn::new(false, percent)),
+        "s6-kernel" => Box::new(Churn::new(true, percent)),
+        "s7" => Box::new(Show::new(part(1_000_000))),
         _ => return None,
     })
 }

@@ -123,6 +123,11 @@ impl Expected {
         self.nets.len()
     }
 
+    /// The prefixes.
+    pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.nets.iter().copied().map(IpNet::V4)
+    }
+
     /// Whether nothing has to arrive.
     pub fn is_empty(&self) -> bool {
         self.nets.is_empty()

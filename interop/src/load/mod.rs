@@ -7,6 +7,7 @@
 //!   link.
 //! * [`fleet`]: all BGP speakers of a run in one thread; [`expect`]: what has to arrive, and the
 //!   comparison; [`race`]: the clock. [`speaker`]: a single session, for tests.
+//! * [`recording`]: a real table and a real day; [`operator`]: who asks while the daemon works.
 //! * [`runner`]: rounds and medians; [`report`]: tables and verdicts.
 //!
 //! The daemon runs in a node of the lab, everything else outside of it. Nothing writes kernel
@@ -19,7 +20,9 @@ pub mod dialect;
 pub mod expect;
 pub mod fleet;
 pub mod ground;
+pub mod operator;
 pub mod race;
+pub mod recording;
 pub mod report;
 pub mod runner;
 pub mod shapes;

@@ -13,12 +13,13 @@ pub(super) fn config(setup: &Setup, threads: Option<u16>) -> String {
     if let Some(threads) = threads {
         let _ = writeln!(text, "threads {threads};");
     }
+    let sets = if setup.as_sets { "allow as sets; " } else { "" };
     let reflect = if setup.reflector { "rr client; " } else { "" };
     let _ = write!(
         text,
         "log stderr {{ warning, error, fatal, bug }};\nrouter id {LOCAL};\n\
          protocol device {{ scan time 60; }}\nprotocol direct {{ ipv4; }}\n\
-         template bgp speaker {{\n  local {LOCAL} as {ASN};\n  direct; passive; {reflect}\n  \
+         template bgp speaker {{\n  local {LOCAL} as {ASN};\n  direct; passive; {reflect}{sets}\n  \
          hold time {HOLD_TIME_S};\n  graceful restart off;\n  error wait time 1, 1;\n  \
          connect delay time 1;\n  ipv4 {{ import all; export where source = RTS_BGP; }};\n}}\n"
     );

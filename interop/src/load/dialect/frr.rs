@@ -20,6 +20,9 @@ pub(super) fn config(setup: &Setup) -> String {
          neighbor SPEAKERS timers {} {HOLD_TIME_S}\n",
         HOLD_TIME_S / 3
     );
+    if setup.as_sets {
+        text += " no bgp reject-as-sets\n";
+    }
     for (address, asn) in &setup.neighbors {
         let _ = write!(
             text,

@@ -30,6 +30,8 @@ pub struct Setup {
     pub reflector: bool,
     /// Routes are written to the kernel (`wayfare-bgpd`, BIRD and OpenBGPD).
     pub kernel: bool,
+    /// Paths with an AS_SET are taken, as few daemons do by themselves (RFC 9774).
+    pub as_sets: bool,
 }
 
 /// The configuration of `daemon` for `setup`.

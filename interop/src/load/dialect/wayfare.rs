@@ -21,6 +21,9 @@ pub(super) fn config(setup: &Setup, threads: Option<u16>) -> String {
         "\n[[peer-group]]\nname = \"speakers\"\npassive = true\nhold-time = \"{HOLD_TIME_S}s\"\n\
          graceful-restart = \"off\"\nimport = \"accept-all\"\nexport = \"accept-all\"\n"
     );
+    if setup.as_sets {
+        text += "reject-as-sets = false\n";
+    }
     if setup.reflector {
         text += "route-reflector-client = true\n";
     }

@@ -40,6 +40,38 @@ impl FullTable {
             expected,
         }
     }
+
+    /// One run with something beside it: what `begin` makes before the clock starts is given to
+    /// `end` when it has stopped.
+    pub(crate) fn run_beside<T, U>(
+        &self,
+        ground: &Ground,
+        daemon: &Daemon,
+        begin: impl FnOnce() -> T,
+        end: impl FnOnce(T) -> U,
+    ) -> Result<(Sample, U), Failure> {
+        let (from, to) = (Source::external(0), Source::external(1));
+        let speakers = [
+            Speaker::new(from.address, from.asn, octets_of(self.prefixes / 100)),
+            Speaker::new(to.address, to.asn, octets_of(self.prefixes)),
+        ];
+        let setup = Setup {
+            neighbors: speakers.iter().map(|one| (one.address, one.asn)).collect(),
+            ..Setup::default()
+        };
+        let daemon = daemon.start(ground, &setup)?;
+        let mut fleet =
+            Fleet::new(&speakers, daemon.address()).map_err(|error| error.to_string())?;
+        fleet.establish(SESSIONS_LIMIT)?;
+        let mut finish = Finish::new(&self.expected, [1]);
+        let beside = begin();
+        let clock = Clock::start(&daemon);
+        fleet.send(0, self.octets.clone());
+        let paths = self.prefixes;
+        let sample = finish.run(&mut fleet, (clock, self.limit()), (&daemon, paths));
+        let beside = end(beside);
+        Ok((sample?, beside))
+    }
 }
 
 impl Shape for FullTable {
@@ -61,23 +93,7 @@ impl Shape for FullTable {
     }
 
     fn run(&self, ground: &Ground, daemon: &Daemon) -> Result<Sample, Failure> {
-        let (from, to) = (Source::external(0), Source::external(1));
-        let speakers = [
-            Speaker::new(from.address, from.asn, octets_of(self.prefixes / 100)),
-            Speaker::new(to.address, to.asn, octets_of(self.prefixes)),
-        ];
-        let setup = Setup {
-            neighbors: speakers.iter().map(|one| (one.address, one.asn)).collect(),
-            ..Setup::default()
-        };
-        let daemon = daemon.start(ground, &setup)?;
-        let mut fleet =
-            Fleet::new(&speakers, daemon.address()).map_err(|error| error.to_string())?;
-        fleet.establish(SESSIONS_LIMIT)?;
-        let mut finish = Finish::new(&self.expected, [1]);
-        let clock = Clock::start(&daemon);
-        fleet.send(0, self.octets.clone());
-        let paths = self.prefixes;
-        finish.run(&mut fleet, (clock, self.limit()), (&daemon, paths))
+        let (sample, ()) = self.run_beside(ground, daemon, || (), |()| ())?;
+        Ok(sample)
     }
 }

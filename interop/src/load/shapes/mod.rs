@@ -5,10 +5,12 @@
 //! runs.
 
 pub mod best_path;
+pub mod churn;
 pub mod cold_start;
 pub mod failover;
 pub mod fan_out;
 pub mod full_table;
+pub mod show;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
