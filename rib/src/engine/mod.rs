@@ -26,6 +26,7 @@ mod own;
 mod plane;
 mod purge;
 mod query;
+mod runs;
 mod scan;
 mod session;
 mod settle;

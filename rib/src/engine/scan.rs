@@ -1,27 +1,23 @@
 //! Walking a table in slices, in the order of prefixes.
 //!
-//! A table of a million prefixes is a hash table, and an operator wants it sorted. A
-//! [`ScanCursor`] first collects the prefixes in slices, sorting each, and then merges the slices
-//! while it hands out rows; between two calls the engine serves routes. Prefixes are collected,
-//! not routes: each is looked up again when its row is made, so rows are as fresh as the moment
-//! they are made, a prefix that has gone is left out, and one that came meanwhile may be missing.
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! A table of a million prefixes is a hash table, and an operator wants it sorted: a
+//! [`ScanCursor`] collects the prefixes (see `runs`) and looks each up again when its row is made.
+//! So rows are as fresh as the moment they are made, a prefix that has gone is left out, and one
+//! that came meanwhile may be missing. Between two calls the engine serves routes; a call does a
+//! fraction of a millisecond of work, so whoever drives the walk decides how much of the thread
+//! it gets.
 
 use ipnet::IpNet;
-use proto_codec::afi::{AddressFamily, Family, V4, V6};
+use proto_codec::afi::{Family, V4, V6};
 use proto_codec::prefix::PrefixKey;
 
 use super::Rib;
 use super::plane::RibFamily;
+use super::runs::Runs;
 use super::view::{RouteView, path_view, route_view};
 use crate::dest::Dest;
 use crate::peer::PeerSlot;
 use crate::table::DestId;
-
-/// Destinations looked at in one call while collecting: about a millisecond.
-const COLLECT_SLICE: u32 = 16 << 10;
 
 /// What a scan shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,57 +41,6 @@ pub struct ScanCursor {
 enum Keys {
     V4(Runs<V4>),
     V6(Runs<V6>),
-}
-
-/// Sorted slices of prefixes and the head of each in a heap.
-#[derive(Debug)]
-struct Runs<A: AddressFamily> {
-    next: DestId,
-    collected: bool,
-    runs: Vec<std::vec::IntoIter<A::Prefix>>,
-    heads: BinaryHeap<Reverse<(A::Prefix, usize)>>,
-}
-
-impl<A: AddressFamily> Default for Runs<A> {
-    fn default() -> Self {
-        Self {
-            next: 0,
-            collected: false,
-            runs: Vec::new(),
-            heads: BinaryHeap::new(),
-        }
-    }
-}
-
-impl<A: RibFamily> Runs<A> {
-    /// Collects one more slice of the prefixes that `wanted` takes.
-    fn collect(&mut self, rib: &Rib, wanted: impl Fn(DestId, &Dest<A::Prefix>) -> bool) {
-        let table = &A::plane(&rib.planes).table;
-        let end = table.ids().end.min(self.next.saturating_add(COLLECT_SLICE));
-        let mut run: Vec<A::Prefix> = (self.next..end)
-            .filter_map(|id| {
-                let dest = table.get(id)?;
-                wanted(id, dest).then_some(dest.key)
-            })
-            .collect();
-        run.sort_unstable();
-        let mut run = run.into_iter();
-        if let Some(head) = run.next() {
-            self.heads.push(Reverse((head, self.runs.len())));
-            self.runs.push(run);
-        }
-        self.next = end;
-        self.collected = end >= table.ids().end;
-    }
-
-    /// The next prefix in order.
-    fn pop(&mut self) -> Option<A::Prefix> {
-        let Reverse((key, run)) = self.heads.pop()?;
-        if let Some(next) = self.runs.get_mut(run).and_then(Iterator::next) {
-            self.heads.push(Reverse((next, run)));
-        }
-        Some(key)
-    }
 }
 
 impl ScanCursor {
@@ -192,33 +137,21 @@ impl Rib {
             Some(Some(net)) => Some(net),
             None => None,
         };
-        if !runs.collected {
-            runs.collect(self, |id, dest| {
-                within.is_none_or(|net| net.contains(dest.key))
-                    && self.is_shown::<A>(id, dest, shown)
-            });
-            return runs.collected && runs.heads.is_empty();
+        let table = &A::plane(&self.planes).table;
+        let inside = |key: A::Prefix| within.is_none_or(|net| net.contains(key));
+        let wanted = |dest: &Dest<A::Prefix>| inside(dest.key) && is_shown(dest, shown);
+        if !runs.prepare(table, inside, wanted) {
+            return runs.is_done();
         }
         for _ in 0..max {
             let Some(key) = runs.pop() else {
-                return true;
+                break;
             };
             if let Some(view) = self.row::<A>(key, shown) {
                 row(view);
             }
         }
-        runs.heads.is_empty()
-    }
-
-    fn is_shown<A: RibFamily>(&self, id: DestId, dest: &Dest<A::Prefix>, shown: Shown) -> bool {
-        match shown {
-            Shown::Table => dest.paths().iter().any(|path| !path.is_filtered()),
-            Shown::AdjIn { slot, accepted } => dest
-                .paths()
-                .iter()
-                .any(|path| path.source == slot && !(accepted && path.is_filtered())),
-            Shown::AdjOut(slot) => !self.told::<A>(id, slot).is_empty(),
-        }
+        runs.is_done()
     }
 
     fn row<A: RibFamily>(&self, key: A::Prefix, shown: Shown) -> Option<RouteView> {
@@ -282,5 +215,17 @@ impl Rib {
             .into_iter()
             .filter_map(view)
             .collect()
+    }
+}
+
+/// Whether a destination may have a row. What a peer was told is looked up when the row is made.
+fn is_shown<P>(dest: &Dest<P>, shown: Shown) -> bool {
+    let mut paths = dest.paths().iter();
+    match shown {
+        Shown::Table => paths.any(|path| !path.is_filtered()),
+        Shown::AdjIn { slot, accepted } => {
+            paths.any(|path| path.source == slot && !(accepted && path.is_filtered()))
+        }
+        Shown::AdjOut(_) => true,
     }
 }
