@@ -36,7 +36,8 @@ impl DestFlags {
     const LISTED: DestFlags = DestFlags(Self::CHANGED.0 | Self::UNDECIDED.0);
 }
 
-/// The paths of a destination.
+/// The paths of a destination, by source and path identifier: with a thousand peers that all have
+/// the prefix, to look for a path from the start of the list would cost the square of their number.
 #[derive(Debug)]
 enum Paths {
     One(Path),
@@ -90,7 +91,7 @@ impl<P> Dest<P> {
         self.flags.0 & flag.0 != 0
     }
 
-    /// All paths.
+    /// All paths, by source and path identifier.
     #[inline]
     pub fn paths(&self) -> &[Path] {
         match &self.paths {
@@ -110,18 +111,49 @@ impl<P> Dest<P> {
         }
     }
 
-    /// Appends a path; `false` when there are too many.
+    /// Where the path of a source and identifier is, or where it would go. `hint` is where it was
+    /// in another destination: peers come in the same order everywhere, so it is right more often
+    /// than not.
     #[inline]
-    pub fn push(&mut self, path: Path) -> bool {
+    pub fn find(&self, source: PeerSlot, path_id: u32, hint: usize) -> Result<usize, usize> {
+        let wanted = (source, path_id);
+        let name = |path: &Path| (path.source, path.path_id);
+        let paths = self.paths();
+        match paths.last().map(name) {
+            None => return Err(0),
+            Some(last) if last < wanted => return Err(paths.len()),
+            Some(last) if last == wanted => return Ok(paths.len() - 1),
+            Some(_) => {}
+        }
+        if paths.get(hint).map(name) == Some(wanted) {
+            return Ok(hint);
+        }
+        paths.binary_search_by_key(&wanted, name)
+    }
+
+    /// Puts a path where `find` said that it would go; `false` when there are too many.
+    #[inline]
+    pub fn insert(&mut self, at: usize, path: Path) -> bool {
         match &mut self.paths {
             Paths::None => self.paths = Paths::One(path),
             Paths::One(first) => {
                 // Two at first: a second feed is the next most frequent case.
                 let mut list = Vec::with_capacity(2);
-                list.extend([*first, path]);
+                list.extend(match at {
+                    0 => [path, *first],
+                    _ => [*first, path],
+                });
                 self.paths = Paths::Many(list);
             }
-            Paths::Many(list) => return push_to(list, path),
+            Paths::Many(list) => {
+                if !insert_into(list, at, path) {
+                    return false;
+                }
+            }
+        }
+        match self.best_index() {
+            Some(best) if best >= at => self.set_best(Some(best + 1)),
+            _ => {}
         }
         true
     }
@@ -209,10 +241,14 @@ impl<P> Dest<P> {
     }
 }
 
-fn push_to(list: &mut Vec<Path>, path: Path) -> bool {
-    let of_peer = |slot: PeerSlot| list.iter().filter(|have| have.source == slot).count();
+fn insert_into(list: &mut Vec<Path>, at: usize, path: Path) -> bool {
+    let of_peer = |slot: PeerSlot| {
+        let upto = |upto: &dyn Fn(PeerSlot) -> bool| list.partition_point(|p| upto(p.source));
+        upto(&|have| have <= slot) - upto(&|have| have < slot)
+    };
     if list.len() >= PATHS_MAX
         || list.len() >= PATHS_OF_PEER_MAX && of_peer(path.source) >= PATHS_OF_PEER_MAX
+        || at > list.len()
     {
         return false;
     }
@@ -220,7 +256,7 @@ fn push_to(list: &mut Vec<Path>, path: Path) -> bool {
         // Doubling would leave a third of the table empty; ten feeds are ten paths.
         list.reserve_exact(2.max(list.len() / 4));
     }
-    list.push(path);
+    list.insert(at, path);
     true
 }
 
@@ -241,6 +277,33 @@ mod tests {
             source: PeerSlot(source),
             kind: PathKind::External,
             flags: PathFlags::default(),
+        }
+    }
+
+    impl Dest<u64> {
+        fn push(&mut self, path: Path) -> bool {
+            let found = self.find(path.source, path.path_id, 0);
+            self.insert(found.unwrap_err(), path)
+        }
+    }
+
+    #[test]
+    fn paths_lie_by_source_whatever_order_they_came_in() {
+        let mut dest = Dest::new(0u64);
+        for source in [5, 2, 9, 7, 1] {
+            assert!(dest.push(path(source)));
+            if source == 5 {
+                dest.set_best(Some(0));
+            }
+        }
+        let sources: Vec<u16> = dest.paths().iter().map(|path| path.source.0).collect();
+        assert_eq!(sources, [1, 2, 5, 7, 9]);
+        assert_eq!(dest.best().map(|path| path.source), Some(PeerSlot(5)));
+        for (index, source) in sources.into_iter().enumerate() {
+            for hint in 0..6 {
+                assert_eq!(dest.find(PeerSlot(source), 0, hint), Ok(index));
+            }
+            assert_eq!(dest.find(PeerSlot(source), 1, index), Err(index + 1));
         }
     }
 
@@ -288,7 +351,13 @@ mod tests {
     #[test]
     fn a_peer_has_its_share_of_the_paths() {
         let mut dest = Dest::new(0u64);
-        let room = (0..2 * PATHS_OF_PEER_MAX).filter(|_| dest.push(path(1)));
+        let room = (0..2 * PATHS_OF_PEER_MAX).filter(|n| {
+            let path_id = u32::try_from(*n).unwrap();
+            dest.push(Path {
+                path_id,
+                ..path(1)
+            })
+        });
         assert_eq!(room.count(), PATHS_OF_PEER_MAX);
         let room = (0..PATHS_MAX).filter(|n| dest.push(path(2 + u16::try_from(*n).unwrap())));
         assert_eq!(room.count(), PATHS_MAX - PATHS_OF_PEER_MAX);

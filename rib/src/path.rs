@@ -198,12 +198,6 @@ impl Path {
         (self.received, self.attrs, self.key) == (other.received, other.attrs, other.key)
             && self.flags.without(PathFlags::STALE) == other.flags.without(PathFlags::STALE)
     }
-
-    /// Whether it is the same entry of the Adj-RIB-In.
-    #[inline]
-    pub fn is_from(&self, source: PeerSlot, path_id: u32) -> bool {
-        self.source == source && self.path_id == path_id
-    }
 }
 
 #[cfg(test)]

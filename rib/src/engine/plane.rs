@@ -30,6 +30,8 @@ pub(crate) struct Plane<A: AddressFamily> {
     pub fib: VecDeque<DestId>,
     /// Counts changes of best paths.
     pub version: u64,
+    /// Where in the last destination the path was found that was looked for.
+    hint: usize,
 }
 
 /// Both families.
@@ -119,6 +121,7 @@ impl<A: AddressFamily> Plane<A> {
             undecided: Vec::new(),
             fib: VecDeque::new(),
             version: 0,
+            hint: 0,
         }
     }
 
@@ -149,7 +152,7 @@ impl<A: AddressFamily> Plane<A> {
         };
         if dest.paths().is_empty() && !dest.has(DestFlags::UNDECIDED) {
             // The first path of a destination needs no decision.
-            dest.push(path);
+            dest.insert(0, path);
             if path.is_valid() {
                 dest.set_best(Some(0));
                 if !dest.mark(DestFlags::CHANGED, true) {
@@ -159,17 +162,18 @@ impl<A: AddressFamily> Plane<A> {
             tally.came(&path);
             return Installed::New;
         }
-        let from = |have: &Path| have.is_from(path.source, path.path_id);
-        let index = dest.paths().iter().position(from);
-        let Some(index) = index else {
-            if !dest.push(path) {
-                return Installed::Full;
+        let index = match dest.find(path.source, path.path_id, self.hint) {
+            Ok(index) => index,
+            Err(index) => {
+                if !dest.insert(index, path) {
+                    return Installed::Full;
+                }
+                tally.came(&path);
+                self.decide(id, Change::Joined(index), core);
+                return Installed::New;
             }
-            let index = dest.paths().len().saturating_sub(1);
-            tally.came(&path);
-            self.decide(id, Change::Joined(index), core);
-            return Installed::New;
         };
+        self.hint = index;
         let best_key = dest.best().map(|best| best.key);
         let Some(have) = dest.paths_mut().get_mut(index) else {
             return Installed::Full;
@@ -204,11 +208,12 @@ impl<A: AddressFamily> Plane<A> {
             return false;
         };
         let (source, path_id) = path;
-        let from = |have: &Path| have.is_from(source, path_id);
         let dest = self.table.get(id);
-        let Some(index) = dest.and_then(|dest| dest.paths().iter().position(from)) else {
+        let found = dest.map(|dest| dest.find(source, path_id, self.hint));
+        let Some(Ok(index)) = found else {
             return false;
         };
+        self.hint = index;
         self.remove(id, index, core);
         true
     }

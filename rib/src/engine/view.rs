@@ -19,7 +19,7 @@ use crate::dest::Dest;
 use crate::path::{Path, PathFlags, PathKind};
 use crate::peer::PeerSlot;
 
-/// A prefix with its paths, best first, then those used beside it, then the others as they came.
+/// A prefix with its paths, best first, then those used beside it, then the others by neighbor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {
     /// The prefix.
