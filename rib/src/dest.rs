@@ -353,10 +353,7 @@ mod tests {
         let mut dest = Dest::new(0u64);
         let room = (0..2 * PATHS_OF_PEER_MAX).filter(|n| {
             let path_id = u32::try_from(*n).unwrap();
-            dest.push(Path {
-                path_id,
-                ..path(1)
-            })
+            dest.push(Path { path_id, ..path(1) })
         });
         assert_eq!(room.count(), PATHS_OF_PEER_MAX);
         let room = (0..PATHS_MAX).filter(|n| dest.push(path(2 + u16::try_from(*n).unwrap())));

@@ -6,8 +6,8 @@
 //! asked for by operators and next-hop checks only and probes the populated lengths, longest
 //! first; ordered output sorts on demand. A trie was measured at twice the time per insert.
 //!
-//! A destination is given back when nothing refers to it; when the last one goes, all memory
-//! goes with it.
+//! A destination is given back when nothing refers to it, its memory when nothing nearby is needed
+//! any more, and the hash table shrinks when it is nearly empty.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use proto_codec::afi::AddressFamily;
 use proto_codec::prefix::PrefixKey;
 
-use crate::chunked::Chunked;
+use crate::chunked::Slab;
 use crate::dest::Dest;
 use crate::hash::{Hashed, Seed};
 
@@ -26,8 +26,7 @@ pub(crate) type DestId = u32;
 #[derive(Debug)]
 pub(crate) struct Table<A: AddressFamily> {
     index: HashTable<Hashed>,
-    dests: Chunked<Dest<A::Prefix>>,
-    free: Vec<DestId>,
+    dests: Slab<Dest<A::Prefix>>,
     /// Destinations per prefix length, for longest match.
     lengths: Vec<u32>,
     seed: Seed,
@@ -38,8 +37,7 @@ impl<A: AddressFamily> Table<A> {
     pub fn new(seed: Seed) -> Self {
         Self {
             index: HashTable::new(),
-            dests: Chunked::default(),
-            free: Vec::new(),
+            dests: Slab::default(),
             lengths: vec![0; usize::from(A::BITS) + 1],
             seed,
         }
@@ -77,13 +75,9 @@ impl<A: AddressFamily> Table<A> {
             hashbrown::hash_table::Entry::Occupied(found) => return found.get().index,
             hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
         };
-        let reused = self.free.pop().filter(|id| *id < self.dests.len());
-        let index = match reused.and_then(|id| Some((id, self.dests.get_mut(id)?))) {
-            Some((id, dest)) => {
-                *dest = Dest::new(key);
-                id
-            }
-            None => self.dests.push(Dest::new(key)),
+        // No index is left with four billion prefixes; nothing is behind this one.
+        let Some(index) = self.dests.insert(Dest::new(key)) else {
+            return DestId::MAX;
         };
         vacant.insert(Hashed { hash, index });
         if let Some(count) = self.lengths.get_mut(usize::from(key.prefix_len())) {
@@ -138,14 +132,10 @@ impl<A: AddressFamily> Table<A> {
             return;
         };
         found.remove();
-        self.free.push(id);
+        self.dests.remove(id);
+        shrink(&mut self.index);
         if let Some(count) = self.lengths.get_mut(usize::from(key.prefix_len())) {
             *count = count.saturating_sub(1);
-        }
-        if self.index.is_empty() {
-            self.index = HashTable::new();
-            self.dests.clear();
-            self.free = Vec::new();
         }
     }
 
@@ -173,9 +163,17 @@ impl<A: AddressFamily> Table<A> {
         let lists = more.min(self.len());
         self.dests.memory()
             + self.index.capacity() * (size_of::<Hashed>() + 1)
-            + self.free.capacity() * size_of::<DestId>()
             + (more + lists) * size_of::<crate::path::Path>()
             + lists * LIST_OCTETS
+    }
+}
+
+/// Gives memory back when an index is nearly empty.
+pub(crate) fn shrink(index: &mut HashTable<Hashed>) {
+    const KEPT: usize = 1 << 12;
+    if index.capacity() > KEPT && index.len() < index.capacity() / 8 {
+        // Twice what is there: neither the next entries nor the next to go move everything again.
+        index.shrink_to(2 * index.len(), |at| Hashed::wide(at.hash));
     }
 }
 
@@ -209,5 +207,19 @@ mod tests {
         table.drop_unused(id);
         table.drop_unused(other);
         assert_eq!((table.len(), table.ids().len()), (0, 0));
+    }
+
+    /// After a mass withdrawal the memory is that of what is left.
+    #[test]
+    fn memory_goes_back_while_some_prefixes_stay() {
+        let mut table: Table<V4> = Table::new(Seed::new(1));
+        let key = |n: u32| Prefix4::new((n << 8).into(), 24);
+        let ids: Vec<DestId> = (0..100_000).map(|n| table.find_or_insert(key(n))).collect();
+        let full = table.memory(0);
+        table.retain(ids[70_000]);
+        ids.iter().for_each(|id| table.drop_unused(*id));
+        assert_eq!(table.find(key(70_000)), Some(ids[70_000]));
+        let left = table.memory(0);
+        assert!(left < full / 15, "{left} of {full}");
     }
 }

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use proto_codec::bgp::AttrSet;
 
-use crate::chunked::Chunked;
+use crate::chunked::Slab;
 use crate::hash::Hashed;
 use crate::nexthop::{NextHopId, NextHops};
 use crate::path::DecisionKey;
 use crate::policy::community;
+use crate::table::shrink;
 
 /// An interned attribute set. Never zero, so that an absent one costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,8 +162,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Interner {
     index: HashTable<Hashed>,
-    slots: Chunked<Slot>,
-    free: Vec<u32>,
+    slots: Slab<Slot>,
     default_local_pref: u32,
     /// Octets of the sets themselves.
     set_octets: usize,
@@ -173,8 +173,7 @@ impl Interner {
     pub fn new(default_local_pref: u32) -> Self {
         Self {
             index: HashTable::new(),
-            slots: Chunked::default(),
-            free: Vec::new(),
+            slots: Slab::default(),
             default_local_pref,
             set_octets: 0,
         }
@@ -216,16 +215,12 @@ impl Interner {
             hash,
             hot: Hot::of(set, self.default_local_pref, next_hop),
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                if let Some(vacant) = self.slots.get_mut(index) {
-                    *vacant = slot;
-                }
-                index
-            }
-            None => self.slots.push(slot),
+        let index = self.slots.insert(slot)?;
+        let Some(id) = AttrId::from_index(index) else {
+            self.slots.remove(index);
+            next_hops.release(next_hop);
+            return None;
         };
-        let id = AttrId::from_index(index)?;
         self.set_octets += set_octets(set);
         self.index
             .insert_unique(Hashed::wide(hash), Hashed { hash, index }, |at| {
@@ -279,12 +274,8 @@ impl Interner {
         if let Ok(found) = found {
             found.remove();
         }
-        self.free.push(index);
-        if self.index.is_empty() {
-            self.index = HashTable::new();
-            self.slots.clear();
-            self.free = Vec::new();
-        }
+        self.slots.remove(index);
+        shrink(&mut self.index);
     }
 }
 

@@ -13,7 +13,7 @@
 use smallvec::SmallVec;
 
 use crate::attr::OutAttr;
-use crate::chunked::Chunked;
+use crate::chunked::{Chunked, Slab};
 use crate::hash::{Seed, SeededMap};
 use crate::peer::PeerSlot;
 use crate::table::DestId;
@@ -112,9 +112,8 @@ struct PathSlot {
 /// Entries by destination and path, for ADD-PATH.
 #[derive(Debug)]
 struct PathIndex {
-    slots: Chunked<PathSlot>,
+    slots: Slab<PathSlot>,
     by_dest: SeededMap<DestId, SmallVec<[OutId; 4]>>,
-    free: Vec<OutId>,
 }
 
 /// Entries of a run that were told as coming from another source than before, gathered because
@@ -142,9 +141,8 @@ impl AdjOut {
     /// Empty. `add_path`: whether a destination may have several entries.
     pub fn new(add_path: bool, seed: &Seed) -> Self {
         let index = || PathIndex {
-            slots: Chunked::default(),
+            slots: Slab::default(),
             by_dest: seed.map(),
-            free: Vec::new(),
         };
         Self {
             entries: Chunked::default(),
@@ -226,15 +224,8 @@ impl AdjOut {
             path_id: wish.path_id,
             source: wish.source.0,
         };
-        let id = match paths.free.pop() {
-            Some(id) => {
-                if let Some(free) = paths.slots.get_mut(id) {
-                    *free = slot;
-                }
-                id
-            }
-            None => paths.slots.push(slot),
-        };
+        // Past four billion entries nothing is behind the number.
+        let id = paths.slots.insert(slot).unwrap_or(OutId::MAX);
         list.push(id);
         id
     }
@@ -248,7 +239,7 @@ impl AdjOut {
     /// Sets what an entry should announce. Returns the attributes it held before, and whether
     /// the entry came into use by it. `None`: nothing to do.
     pub fn set(&mut self, id: OutId, attr: OutAttr, source: PeerSlot) -> Option<(OutAttr, bool)> {
-        if attr == OutAttr::NONE && id >= self.entries.len() {
+        if attr == OutAttr::NONE && self.entries.get(id).is_none() {
             return None;
         }
         let entry = self.entries.entry(id)?;
@@ -260,7 +251,10 @@ impl AdjOut {
         if entry.wish(attr, source) {
             self.pending.push(id);
         }
-        self.in_use += u64::from(was_idle);
+        if was_idle {
+            self.in_use += 1;
+            self.entries.came_into_use(id);
+        }
         Some((before, was_idle))
     }
 
@@ -349,7 +343,7 @@ impl AdjOut {
         if !entry.was_used() {
             return None;
         }
-        *entry = OutEntry::default();
+        self.entries.vacate(id);
         self.in_use = self.in_use.saturating_sub(1);
         if let Some(paths) = &mut self.paths {
             if let Some(list) = paths.by_dest.get_mut(&dest) {
@@ -358,7 +352,7 @@ impl AdjOut {
                     paths.by_dest.remove(&dest);
                 }
             }
-            paths.free.push(id);
+            paths.slots.remove(id);
         }
         if self.in_use == 0 && self.pending.is_empty() {
             self.reset();
@@ -372,8 +366,7 @@ impl AdjOut {
         self.pending = Vec::new();
         self.told_of = Vec::new();
         if let Some(paths) = &mut self.paths {
-            paths.slots.clear();
-            paths.free = Vec::new();
+            paths.slots = Slab::default();
         }
     }
 }
