@@ -205,6 +205,40 @@ fn first_dumps_at_the_same_time_share_their_octets() {
     }
 }
 
+/// Routes that come in between two clients do not make the second one's dump another one.
+#[test]
+fn a_cluster_that_announces_while_it_connects_shares_its_dumps() {
+    let mut lab = Lab::new(config());
+    let (feeder, early) = (lab.add(65001), lab.add(65002));
+    let late: Vec<PeerSlot> = (0..20).map(|n| lab.add(65003 + n)).collect();
+    lab.up(feeder);
+    lab.up(early);
+    for chunk in nets(0..20_000).chunks(500) {
+        lab.announce(feeder, chunk, &attrs(&[65001], 1));
+    }
+    lab.drain();
+    let mut firsts = Vec::new();
+    for (n, slot) in (0..).zip(&late) {
+        lab.up(*slot);
+        let first = lab.rib.poll_transmit(*slot).expect("a piece of the dump");
+        lab.peer(*slot).receive(&first);
+        firsts.push(first.as_ptr());
+        let more = nets(30_000 + n..30_001 + n);
+        lab.announce(feeder, &more, &attrs(&[65001, 7], 1));
+        lab.withdraw(feeder, &nets(n..n + 1));
+        lab.rib.settle();
+        while lab.read(early, 1) {}
+    }
+    firsts.dedup();
+    assert!(firsts.len() <= 2, "{} first pieces", firsts.len());
+    lab.drain();
+    let wanted = lab.nets(early);
+    assert_eq!(wanted.len(), 20_000);
+    for slot in late {
+        assert_eq!(lab.nets(slot), wanted);
+    }
+}
+
 /// Time this thread has had a processor: other work on the machine does not count.
 fn processor_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");

@@ -75,7 +75,7 @@ impl Group {
     /// Adds a peer that knows nothing. `marker` is sent when it has been told everything.
     pub fn join<A: AddressFamily>(&mut self, slot: PeerSlot, marker: Bytes, env: &Env<'_, A>) {
         self.flush(env);
-        let walk = Walk::first(self.log.newest());
+        let walk = Walk::first(self.target_to_join());
         let member = Member {
             state: State::Walking(walk),
             private: VecDeque::new(),

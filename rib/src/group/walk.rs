@@ -17,7 +17,9 @@
 //! First dumps are shared: a reflector whose thousand clients come back at once encodes its table
 //! once. The pieces are kept while somebody walks towards the same target and are bounded like the
 //! log; a piece made after the target is as good as one made at it, because the log repeats
-//! whatever came in between.
+//! whatever came in between. For the same reason who joins while others walk takes their target
+//! for his own, if the log has not gone far beyond it: a cluster that starts announces while it
+//! connects.
 
 use std::collections::VecDeque;
 
@@ -34,6 +36,9 @@ use crate::peer::PeerSlot;
 /// Entries a walk sorts and encodes at a time: about 64 KiB of messages. Routes lie in the order of
 /// their arrival, so hardly an attribute set is split.
 const WALK_ENTRIES: usize = 8 << 10;
+
+/// Segments that a peer is told once more, for the sake of a dump that is made already.
+const SHARED_SEGMENTS: u32 = 16;
 
 /// A walk over the Adj-RIB-Out.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +124,19 @@ impl Dump {
 }
 
 impl Group {
+    /// What a peer that knows nothing walks towards.
+    pub(super) fn target_to_join(&self) -> u32 {
+        let newest = self.log.newest();
+        let near = |dump: &&Dump| {
+            dump.target >= newest.saturating_sub(SHARED_SEGMENTS)
+                && dump.target + 1 >= self.log.oldest()
+        };
+        self.dump
+            .as_ref()
+            .filter(near)
+            .map_or(newest, |dump| dump.target)
+    }
+
     /// Walks on; `None` when the walk is over (or another one has begun), or when what was walked
     /// over is nothing for this member.
     pub(super) fn walk<A: AddressFamily>(
@@ -184,10 +202,15 @@ impl Group {
         mut walk: Walk,
         env: &Env<'_, A>,
     ) -> (Option<Bytes>, Walk) {
-        let dump = self.dump.get_or_insert_with(|| Dump {
-            target: walk.target,
-            ..Dump::default()
-        });
+        // Who comes last has most of the walk before him, and others like him are to come.
+        let outdated = |dump: &Dump| dump.target < walk.target && walk.at == 0;
+        if self.dump.as_ref().is_none_or(outdated) {
+            self.dump = Some(Dump {
+                target: walk.target,
+                ..Dump::default()
+            });
+        }
+        let dump = self.dump.get_or_insert_default();
         let known = dump.pieces.iter().any(|piece| piece.from == walk.at);
         // Others walk towards another target, or the piece this member was in has been dropped: on
         // its own it gets ahead in any case.

@@ -2,6 +2,12 @@
 //!
 //! The key is what was on the wire: the attributes without MP_REACH_NLRI and MP_UNREACH_NLRI, and
 //! the next hop of the routes. Only blocks without any error go in, so a hit means "valid" too.
+//!
+//! A feed that packs well sends each of 200,000 blocks once, and to keep those would cost an
+//! allocation and a hundred octets each for nothing. So once a peer has shown more than a few
+//! blocks, one is kept when it comes for the second time; that it came before is remembered by its
+//! hash alone. The last block is always at hand, because peers that do not pack send runs.
+//!
 //! Two generations: when the young one is full it becomes the old one and the previous old one is
 //! dropped; a hit in the old one moves the entry to the young. That is close to
 //! least-recently-used without a list, and the bound holds in entries and in octets, whatever a
@@ -17,6 +23,10 @@ use super::AttrSet;
 /// Entries of one generation. A full table has about 200,000 different blocks; peers that pack well
 /// send each once, the others send them in runs, which a few thousand entries cover.
 const ENTRIES_MAX: usize = 4096;
+/// Blocks that are kept at first sight.
+const ENTRIES_EAGER: usize = 256;
+/// Hashes of blocks remembered after that, each in the one place its low bits name.
+const SEEN: usize = 4096;
 /// Octets of keys of one generation, against blocks of many kilobytes.
 const OCTETS_MAX: usize = 1 << 20;
 
@@ -63,6 +73,11 @@ pub struct AttrCache {
     young: HashTable<Entry>,
     old: HashTable<Entry>,
     octets: usize,
+    /// The last block that was parsed; its key keeps its allocation.
+    last: Option<(u64, Arc<AttrSet>)>,
+    last_key: Vec<u8>,
+    /// Upper halves of hashes.
+    seen: Vec<u32>,
     hits: u64,
     misses: u64,
 }
@@ -81,6 +96,9 @@ impl AttrCache {
             young: HashTable::new(),
             old: HashTable::new(),
             octets: 0,
+            last: None,
+            last_key: Vec::new(),
+            seen: Vec::new(),
             hits: 0,
             misses: 0,
         }
@@ -88,9 +106,11 @@ impl AttrCache {
 
     /// Forgets everything, as when the session has ended.
     pub fn clear(&mut self) {
-        self.young = HashTable::new();
-        self.old = HashTable::new();
-        self.octets = 0;
+        *self = Self {
+            hits: self.hits,
+            misses: self.misses,
+            ..Self::new()
+        };
     }
 
     /// How often a block was found and how often not.
@@ -107,6 +127,13 @@ impl AttrCache {
     }
 
     pub(crate) fn get(&mut self, hash: u64, key: &BlockKey<'_>) -> Option<Arc<AttrSet>> {
+        if let Some((last, set)) = &self.last
+            && *last == hash
+            && key.matches(&self.last_key)
+        {
+            self.hits += 1;
+            return Some(Arc::clone(set));
+        }
         let same = |entry: &Entry| entry.hash == hash && key.matches(&entry.key);
         if let Some(entry) = self.young.find(hash, same) {
             self.hits += 1;
@@ -124,11 +151,32 @@ impl AttrCache {
     }
 
     pub(crate) fn insert(&mut self, hash: u64, key: &BlockKey<'_>, set: &Arc<AttrSet>) {
+        let few = self.young.len() + self.old.len() < ENTRIES_EAGER;
+        if !few && !self.came_before(hash) {
+            self.last = Some((hash, Arc::clone(set)));
+            self.last_key.clear();
+            for piece in key.filled() {
+                self.last_key.extend_from_slice(piece);
+            }
+            return;
+        }
         self.keep(Entry {
             hash,
             key: key.pieces.concat().into(),
             set: Arc::clone(set),
         });
+    }
+
+    /// Whether a block of this hash is remembered; if not, it is from now on.
+    fn came_before(&mut self, hash: u64) -> bool {
+        if self.seen.is_empty() {
+            self.seen = vec![0; SEEN];
+        }
+        let [low, high, _, _, a, b, c, d] = hash.to_le_bytes();
+        let tag = u32::from_le_bytes([a, b, c, d]);
+        let place = usize::from(u16::from_le_bytes([low, high])) % SEEN;
+        let seen = self.seen.get_mut(place);
+        seen.is_some_and(|seen| std::mem::replace(seen, tag) == tag)
     }
 
     fn keep(&mut self, entry: Entry) {
@@ -150,5 +198,57 @@ impl std::fmt::Debug for AttrCache {
             self.young.len(),
             self.old.len()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bgp::{AttrEdit, NextHop, Origin};
+
+    /// One block after the other, each asked for and then, if need be, put in.
+    fn see(cache: &mut AttrCache, number: u32) -> bool {
+        let octets = number.to_be_bytes();
+        let key = BlockKey {
+            pieces: [&[0, 0], &[], &octets, &[], &[]],
+        };
+        let hash = cache.hash(&key);
+        if cache.get(hash, &key).is_some() {
+            return true;
+        }
+        let hop = NextHop::V4(std::net::Ipv4Addr::LOCALHOST);
+        let set = Arc::new(AttrEdit::new(Origin::Igp, hop).finish());
+        cache.insert(hash, &key, &set);
+        false
+    }
+
+    #[test]
+    fn blocks_that_come_once_are_not_kept() {
+        let mut cache = AttrCache::new();
+        for number in 0..100_000 {
+            assert!(!see(&mut cache, number));
+            assert!(see(&mut cache, number), "the last block is at hand");
+        }
+        assert_eq!(cache.young.len() + cache.old.len(), ENTRIES_EAGER);
+        // The second time a block is kept, if not too many came in between.
+        for round in 0..3 {
+            let found = (200_000..200_500).filter(|number| see(&mut cache, *number));
+            let found = found.count();
+            match round {
+                2 => assert!(found > 400, "{found}"),
+                _ => assert!(found < 10, "{found}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_blocks_are_kept_at_once() {
+        let mut cache = AttrCache::new();
+        for round in 0..2 {
+            let found = (0..200).filter(|number| see(&mut cache, *number));
+            assert_eq!(found.count(), 200 * round);
+        }
+        cache.clear();
+        assert!(!see(&mut cache, 199));
     }
 }
