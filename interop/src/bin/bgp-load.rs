@@ -9,6 +9,7 @@
 //! everything.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use interop::lab;
 use interop::load::daemon::Daemon;
@@ -38,6 +39,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         None => Ok(default),
     };
     let (runs, percent) = (number("--runs", 5)?, number("--scale", 100)?);
+    let limit = Duration::from_secs(number("--limit", 60)? as u64);
     let daemons = match value("--daemon") {
         Some(words) => words
             .split(',')
@@ -45,7 +47,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
             .collect::<Result<_, _>>()?,
         None => Daemon::all(),
     };
-    let ground = Ground::new(lab::enter_program()?);
+    let ground = Ground::new(lab::enter_program()?, limit);
     let mut present = Vec::new();
     for daemon in daemons {
         match daemon.version(&ground.node) {

@@ -203,8 +203,8 @@ const WRONG: u8 = 2;
 #[derive(Debug)]
 pub struct Checker {
     state: Vec<u8>,
-    /// Prefixes that this receiver must not have in the end.
-    unwanted: Vec<bool>,
+    /// Prefixes that this receiver has announced itself, with the path that is expected.
+    own: Vec<bool>,
     missing: usize,
     read: usize,
     complete_at: Option<usize>,
@@ -216,7 +216,7 @@ impl Checker {
     pub fn new(expected: &Expected) -> Self {
         Self {
             state: vec![ABSENT; expected.len()],
-            unwanted: Vec::new(),
+            own: Vec::new(),
             missing: expected.len(),
             read: 0,
             complete_at: None,
@@ -224,15 +224,17 @@ impl Checker {
         }
     }
 
-    /// `net` must not be there in the end: the receiver has announced it itself.
+    /// The receiver has announced the best path for `nets` itself. In the end it has nobody else's:
+    /// either nothing came, or its own path came back, which a router knows by the ORIGINATOR_ID and
+    /// drops (RFC 4456 §8).
     #[must_use]
     pub fn except(mut self, expected: &Expected, nets: impl IntoIterator<Item = IpNet>) -> Self {
-        self.unwanted.resize(expected.len(), false);
+        self.own.resize(expected.len(), false);
         for net in nets {
             let IpNet::V4(net) = net else { continue };
             if let Some(at) = expected.index.get(&key(net)) {
                 let at = *at as usize;
-                if !std::mem::replace(&mut self.unwanted[at], true) {
+                if !std::mem::replace(&mut self.own[at], true) {
                     self.missing -= 1;
                 }
             }
@@ -309,12 +311,10 @@ impl Checker {
     }
 
     fn set(&mut self, at: usize, to: u8) {
-        let good = match self.unwanted.get(at) {
-            Some(true) => ABSENT,
-            _ => RIGHT,
-        };
+        let own = self.own.get(at) == Some(&true);
+        let good = |state: u8| state == RIGHT || own && state == ABSENT;
         let from = std::mem::replace(&mut self.state[at], to);
-        match (from == good, to == good) {
+        match (good(from), good(to)) {
             (true, false) => self.missing += 1,
             (false, true) => self.missing -= 1,
             _ => {}
@@ -417,15 +417,24 @@ mod tests {
     }
 
     #[test]
-    fn what_a_receiver_announced_itself_must_not_come_back() {
+    fn what_a_receiver_announced_itself_may_come_back_but_no_other_path() {
         let mut expected = Expected::new(true);
-        let block = expected.block(&path(&[ASN]));
-        let net = "10.1.0.0/16".parse().expect("a prefix");
-        expected.insert(net, block, LOCAL);
+        let block = expected.block(&path(&[ASN, 1]));
+        let (net, other) = ("10.1.0.0/16", "10.2.0.0/16");
+        for net in [net, other] {
+            expected.insert(net.parse().expect("a prefix"), block, LOCAL);
+        }
         let (mut blocks, checker) = (Blocks::default(), Checker::new(&expected));
-        let mut checker = checker.except(&expected, [net]);
-        let octets = update(&[ASN], LOCAL.octets(), &[16, 10, 1]);
-        assert_eq!(checker.advance(&octets, &expected, &mut blocks), Ok(()));
-        assert_eq!(checker.complete_at(), None);
+        let mut checker = checker.except(&expected, [net.parse().expect("a prefix")]);
+        let mut octets = Vec::new();
+        for (asn, nlri, complete) in [
+            (1, [16, 10, 2], true),
+            (1, [16, 10, 1], true),
+            (2, [16, 10, 1], false),
+        ] {
+            octets.extend(update(&[ASN, asn], LOCAL.octets(), &nlri));
+            assert_eq!(checker.advance(&octets, &expected, &mut blocks), Ok(()));
+            assert_eq!(checker.complete_at().is_some(), complete, "{nlri:?}");
+        }
     }
 }

@@ -8,7 +8,9 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use super::bench::Shape;
 use crate::lab::Lab;
 use crate::node::Node;
 
@@ -35,11 +37,20 @@ pub struct Ground {
     pub lab: Lab,
     /// Where the daemon runs.
     pub node: Node,
+    /// No run may take longer than this, whatever its shape would allow.
+    pub limit: Duration,
 }
 
 impl Ground {
-    /// Lays the link.
-    pub fn new(mut lab: Lab) -> Self {
+    /// How long a run of `shape` may take from the clock's start.
+    pub fn limit(&self, shape: &dyn Shape) -> Duration {
+        self.limit.min(shape.limit())
+    }
+}
+
+impl Ground {
+    /// Lays the link; no run will take longer than `limit`.
+    pub fn new(mut lab: Lab, limit: Duration) -> Self {
         let node = lab.node("daemon");
         lab.ip(&format!(
             "link add bench address {OUTER_MAC} type veth peer name bench0 address {INNER_MAC} \
@@ -67,6 +78,6 @@ impl Ground {
         );
         node.write("/run/node/link", inside);
         node.sh("ip -batch /run/node/link");
-        Self { lab, node }
+        Self { lab, node, limit }
     }
 }

@@ -10,9 +10,8 @@ use super::bench::{Failure, Sample, Shape};
 use super::daemon::Daemon;
 use super::ground::Ground;
 
-/// From this long for a whole run, preparations included, a daemon is run [`SLOW_RUNS`] times.
-const SLOW: Duration = Duration::from_secs(15);
-const SLOW_RUNS: usize = 2;
+/// From these times on for a whole run, preparations included, a daemon is run so often at most.
+const SLOW: [(Duration, usize); 2] = [(Duration::from_secs(40), 1), (Duration::from_secs(15), 2)];
 
 /// One daemon's runs of one shape.
 #[derive(Clone, Debug)]
@@ -53,10 +52,10 @@ pub fn run(shape: &dyn Shape, daemons: &[Daemon], runs: usize, ground: &Ground) 
             failure: None,
         })
         .collect();
-    let mut slow = vec![false; cells.len()];
+    let mut most = vec![usize::MAX; cells.len()];
     for round in 0..runs.min(shape.runs_max()) {
-        for (cell, slow) in cells.iter_mut().zip(&mut slow) {
-            if cell.failure.is_some() || *slow && round >= SLOW_RUNS {
+        for (cell, most) in cells.iter_mut().zip(&mut most) {
+            if cell.failure.is_some() || round >= *most {
                 continue;
             }
             let start = Instant::now();
@@ -72,13 +71,14 @@ pub fn run(shape: &dyn Shape, daemons: &[Daemon], runs: usize, ground: &Ground) 
                     cell.failure = Some(failure);
                 }
             }
-            *slow |= start.elapsed() > SLOW;
+            let slow = SLOW.iter().find(|(least, _)| start.elapsed() > *least);
+            *most = slow.map_or(*most, |(_, runs)| *runs.min(most));
         }
     }
     Outcome {
         key: shape.key(),
         title: shape.title(),
-        limit_s: shape.limit().as_secs_f64(),
+        limit_s: ground.limit(shape).as_secs_f64(),
         bars: shape.bars(),
         cells,
     }

@@ -14,7 +14,7 @@ pub(super) fn config(setup: &Setup) -> String {
          bgp output-queue-limit 4294967295\nrouter bgp {ASN}\n bgp router-id {LOCAL}\n \
          no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n \
          no bgp network import-check\n no bgp enforce-first-as\n no bgp suppress-duplicates\n \
-         bgp bestpath compare-routerid\n bgp graceful-restart-disable\n coalesce-time 0\n \
+         bgp graceful-restart-disable\n coalesce-time 0\n \
          neighbor SPEAKERS peer-group\n neighbor SPEAKERS passive\n \
          neighbor SPEAKERS advertisement-interval 0\n \
          neighbor SPEAKERS timers {} {HOLD_TIME_S}\n",

@@ -1,6 +1,6 @@
 //! GoBGP: one TOML table per neighbor.
 //!
-//! It has no kernel and no delays; the choice by router id among external paths is an option.
+//! It has no kernel and no delays to switch off; sessions take no options but their timers.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,8 @@ use super::{ASN, HOLD_TIME_S, Setup};
 use crate::load::ground::LOCAL;
 
 pub(super) fn config(setup: &Setup) -> String {
-    let mut text = format!(
-        "[global.config]\n  as = {ASN}\n  router-id = \"{LOCAL}\"\n  port = 179\n\
-         [global.route-selection-options.config]\n  external-compare-router-id = true\n"
-    );
+    let mut text =
+        format!("[global.config]\n  as = {ASN}\n  router-id = \"{LOCAL}\"\n  port = 179\n");
     for (address, asn) in &setup.neighbors {
         let _ = write!(
             text,

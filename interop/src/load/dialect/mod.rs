@@ -3,8 +3,7 @@
 //! A [`Setup`] says who the neighbors are and whether the daemon reflects between them; everything
 //! else is the same for everybody: passive sessions from listed neighbors, hold time 180 s,
 //! everything accepted and passed on, no kernel routes unless asked for, no graceful restart, and
-//! every delay that a language can name set to its least. Where a daemon breaks ties by age, it is
-//! told to break them by router id, so that all of them have one right answer.
+//! every delay that a language can name set to its least.
 
 mod bird;
 mod frr;

@@ -1,7 +1,7 @@
 //! OpenBGPD: one group of passive neighbors.
 //!
-//! It compares router ids by default. Next hops are checked against the kernel's table, where the
-//! link is.
+//! Next hops are checked against the kernel's table, where the link is. There is no delay to switch
+//! off: what it gathers before it sends is its own affair.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! `wayfare-bgpd`: everything into one peer group.
 //!
-//! It has no delays to switch off, and decides by router id where a path's age would be the only
-//! difference. External neighbors need their policies named (RFC 8212).
+//! It has no delays to switch off. External neighbors need their policies named (RFC 8212);
+//! internal ones get the same, which is their default.
 
 use std::fmt::Write as _;
 

@@ -56,6 +56,8 @@ impl Speaker {
 
 /// KEEPALIVEs go out this often; the hold time is three times as long and more.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// Between the connections of [`Fleet::establish`].
+const ESTABLISH_STEP: Duration = Duration::from_millis(5);
 /// After a refused or broken attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -134,12 +136,16 @@ impl Fleet {
         self.links[index].reset()
     }
 
-    /// Connects all speakers and returns when all sessions are up.
+    /// Connects all speakers, one after the other, and returns when all sessions are up. In the
+    /// same instant they would overrun the listen queue of some, which is a shape of its own.
     ///
     /// # Errors
     /// `limit` passed first.
     pub fn establish(&mut self, limit: Duration) -> Result<(), Failure> {
         let start = Instant::now();
+        for (link, rank) in self.links.iter_mut().zip(0_u32..) {
+            link.state = State::Idle(start + ESTABLISH_STEP * rank);
+        }
         while self.up() < self.links.len() {
             self.turn(Duration::from_millis(100))?;
             if start.elapsed() > limit {

@@ -2,9 +2,11 @@
 //!
 //! Feeders start at different places of the table, so that the best path of most prefixes changes
 //! while the table fills. Two feeders each share an AS, so that MED counts between them. What
-//! decides differs from set to set ([`rivals`]): length of the path, origin, MED or router id.
-//! Which path has to win is computed here ([`decide`]) from the rules of RFC 4271 §9.1.2.2, prefix
-//! set by prefix set, knowing nothing of the order in which the paths come.
+//! decides differs from set to set ([`rivals`]): length of the path, origin or MED. It is never a
+//! tie: among external paths that are equal in all of these some daemons keep the oldest (RFC 5004)
+//! and some take the lowest router id, and both are right. Which path has to win is computed here
+//! ([`decide`]) from the rules of RFC 4271 §9.1.2.2, set by set, knowing nothing of the order in
+//! which the paths come.
 
 use std::sync::Arc;
 
@@ -50,16 +52,16 @@ fn rivals(dice: &mut Dice) -> [Rival; FEEDERS] {
     let chosen = dice.roll(feeders) as usize;
     match rule {
         // Length: one path is shorter than all others.
-        0..8 => paths[chosen].length = 2 + dice.roll(2),
+        0..10 => paths[chosen].length = 2 + dice.roll(2),
         // Origin: some are equally short, one of them comes from IGP.
-        8..13 => {
+        10..15 => {
             for path in paths.iter_mut().step_by(1 + dice.roll(3) as usize) {
                 (path.length, path.origin) = (3, 1 + path.origin % 2);
             }
             (paths[chosen].length, paths[chosen].origin) = (3, 0);
         }
         // MED: the two feeders of one AS are shorter than all others and differ in it alone.
-        13..16 => {
+        _ => {
             let first = chosen & !1;
             for index in [first, first + 1] {
                 (paths[index].length, paths[index].origin) = (3, 0);
@@ -69,18 +71,11 @@ fn rivals(dice: &mut Dice) -> [Rival; FEEDERS] {
                 paths.swap(first, first + 1);
             }
         }
-        // Router id: one path each of several ASes, equal in everything that counts.
-        _ => {
-            for path in paths.iter_mut().skip(chosen % 2).step_by(2) {
-                (path.length, path.origin) = (3, 0);
-            }
-        }
     }
     paths
 }
 
-/// The feeder whose path is best (RFC 4271 §9.1.2.2 a, b, c, f). Router ids ascend with the index;
-/// MED counts between paths of one AS.
+/// The feeder whose path is best (RFC 4271 §9.1.2.2 a, b, c). MED counts between paths of one AS.
 fn decide(paths: &[Rival]) -> usize {
     let mut left: Vec<usize> = (0..paths.len()).collect();
     let shortest = left.iter().map(|index| paths[*index].length).min();
@@ -206,7 +201,7 @@ impl Shape for BestPath {
             fleet.send(index, octets.clone());
         }
         let paths = self.prefixes * FEEDERS;
-        finish.run(&mut fleet, (clock, self.limit()), (&daemon, paths))
+        finish.run(&mut fleet, (clock, ground.limit(self)), (&daemon, paths))
     }
 }
 

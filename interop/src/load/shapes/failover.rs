@@ -109,6 +109,6 @@ impl Shape for Failover {
         let clock = Clock::start(&daemon);
         fleet.reset(BETTER).map_err(|error| error.to_string())?;
         let paths = 2 * self.prefixes;
-        after.run(&mut fleet, (clock, self.limit()), (&daemon, paths))
+        after.run(&mut fleet, (clock, ground.limit(self)), (&daemon, paths))
     }
 }

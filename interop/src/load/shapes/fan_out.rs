@@ -94,6 +94,6 @@ impl Shape for FanOut {
         let clock = Clock::start(&daemon);
         fleet.send(0, self.octets.clone());
         let paths = self.prefixes;
-        finish.run(&mut fleet, (clock, self.limit()), (&daemon, paths))
+        finish.run(&mut fleet, (clock, ground.limit(self)), (&daemon, paths))
     }
 }

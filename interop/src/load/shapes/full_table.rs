@@ -68,7 +68,7 @@ impl FullTable {
         let clock = Clock::start(&daemon);
         fleet.send(0, self.octets.clone());
         let paths = self.prefixes;
-        let sample = finish.run(&mut fleet, (clock, self.limit()), (&daemon, paths));
+        let sample = finish.run(&mut fleet, (clock, ground.limit(self)), (&daemon, paths));
         let beside = end(beside);
         Ok((sample?, beside))
     }
