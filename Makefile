@@ -5,7 +5,7 @@
 # namespaces. HEADLESS=1 plays the demo as a pass/fail check.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz peers setup bench-check bench-micro
+.PHONY: help demo test lint fuzz bench bench-quick bench-build peers setup bench-check bench-micro
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -18,6 +18,9 @@ help:
 	@echo "make fuzz            every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (cargo-fuzz)"
 	@echo "make bench-micro     what each part of the core costs, in ns per prefix"
 	@echo "make bench-check     instructions of the core path against the baseline (BLESS=1: new one)"
+	@echo "make bench           the benchmark: this and five other daemons, full sizes, medians of 5"
+	@echo "make bench-quick     the same at a tenth of the size, one run of each, 3 minutes"
+	@echo "                     BENCH='--shape s1,s3 --daemon wayfare,bird2 --runs 3' narrows it"
 	@echo "make peers           build the peers' root directory"
 
 setup:
@@ -45,6 +48,19 @@ bench-micro:
 bench-check:
 	@.ci/setup --bench
 	@BLESS=$(BLESS) .ci/bench-check
+
+bench-build:
+	@.ci/setup --no-nextest
+	@.ci/with cargo build --release --quiet --bins -p bgpd -p cli -p interop
+
+bench: bench-build
+	@target/release/bgp-load $(BENCH)
+
+QUICK = --scale 10 --runs 1 --limit 12 --json target/bench-quick.json \
+	--shape s1,s2,s3,s4-500,s4-500-spread,s5
+
+bench-quick: bench-build
+	@target/release/bgp-load $(QUICK) $(BENCH)
 
 peers:
 	@interop/images/mkpeers.sh

@@ -225,8 +225,8 @@ impl Checker {
     }
 
     /// The receiver has announced the best path for `nets` itself. In the end it has nobody else's:
-    /// either nothing came, or its own path came back, which a router knows by the ORIGINATOR_ID and
-    /// drops (RFC 4456 §8).
+    /// either nothing came, or its own path came back, which a router knows by the ORIGINATOR_ID
+    /// and drops (RFC 4456 §8).
     #[must_use]
     pub fn except(mut self, expected: &Expected, nets: impl IntoIterator<Item = IpNet>) -> Self {
         self.own.resize(expected.len(), false);

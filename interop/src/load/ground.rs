@@ -31,10 +31,9 @@ pub fn speaker(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 98, 1 + high, low)
 }
 
-/// The node of the daemon and the lab around it.
+/// The daemon's side of the link. The tool speaks from the lab's own namespace.
+#[derive(Debug)]
 pub struct Ground {
-    /// The lab, whose own namespace the tool speaks from.
-    pub lab: Lab,
     /// Where the daemon runs.
     pub node: Node,
     /// No run may take longer than this, whatever its shape would allow.
@@ -50,7 +49,7 @@ impl Ground {
 
 impl Ground {
     /// Lays the link; no run will take longer than `limit`.
-    pub fn new(mut lab: Lab, limit: Duration) -> Self {
+    pub fn new(lab: &mut Lab, limit: Duration) -> Self {
         let node = lab.node("daemon");
         lab.ip(&format!(
             "link add bench address {OUTER_MAC} type veth peer name bench0 address {INNER_MAC} \
@@ -78,6 +77,6 @@ impl Ground {
         );
         node.write("/run/node/link", inside);
         node.sh("ip -batch /run/node/link");
-        Self { lab, node, limit }
+        Self { node, limit }
     }
 }

@@ -6,9 +6,9 @@
 //! * [`daemon`] and [`dialect`]: who is measured, and how each is told the same; [`ground`]: the
 //!   link.
 //! * [`fleet`]: all BGP speakers of a run in one thread; [`expect`]: what has to arrive, and the
-//!   comparison; [`race`]: the clock. [`speaker`]: a single session, for tests.
+//!   comparison; [`race`]: the clock. [`speaker`]: one session, for tests.
 //! * [`recording`]: a real table and a real day; [`operator`]: who asks while the daemon works.
-//! * [`runner`]: rounds and medians; [`report`]: tables and verdicts.
+//! * [`runner`]: rounds and medians; [`report`]: tables and verdicts; [`record`]: what is kept.
 //!
 //! The daemon runs in a node of the lab, everything else outside of it. Nothing writes kernel
 //! routes, nothing filters, no advertisement is delayed on purpose.
@@ -22,6 +22,7 @@ pub mod fleet;
 pub mod ground;
 pub mod operator;
 pub mod race;
+pub mod record;
 pub mod recording;
 pub mod report;
 pub mod runner;

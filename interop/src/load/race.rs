@@ -66,7 +66,12 @@ impl<'a> Finish<'a> {
         (daemon, paths): (&Running, usize),
     ) -> Result<Sample, Failure> {
         let looking = self.looking_cpu_s;
-        let end = self.reach(fleet, clock.begin, limit)?;
+        let end = self
+            .reach(fleet, clock.begin, limit)
+            .map_err(|failure| match failure {
+                Failure::Wrong(why) => Failure::Wrong(format!("{why}\n{}", daemon.log())),
+                slow => slow,
+            })?;
         let mut sample = clock.stop(end, daemon, paths);
         sample.tool_cpu_s -= self.looking_cpu_s - looking;
         Ok(sample)

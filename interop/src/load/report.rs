@@ -210,3 +210,77 @@ fn capital(text: &str) -> String {
         .map(|letter| letter.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::bench::Sample;
+
+    fn outcome(bars: &[Bar]) -> Outcome {
+        let cell = |daemon: Daemon, walls: &[f64]| Cell {
+            daemon,
+            samples: walls
+                .iter()
+                .map(|wall_s| Sample {
+                    wall_s: *wall_s,
+                    cpu_s: 1.0,
+                    peak_mib: 1.0,
+                    paths: 1024,
+                    ..Sample::default()
+                })
+                .collect(),
+            loads: Vec::new(),
+            failure: None,
+        };
+        Outcome {
+            key: "s0".to_owned(),
+            title: "a test".to_owned(),
+            limit_s: 60.0,
+            bars: bars.to_vec(),
+            cells: vec![
+                cell(Daemon::Wayfare(None), &[3.0, 1.0, 2.0]),
+                cell(Daemon::Wayfare(Some(4)), &[0.1]),
+                cell(Daemon::Bird2, &[3.0, 3.5, 1.0]),
+                cell(Daemon::Frr, &[8.0]),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_bar_is_held_against_the_best_peer_and_not_against_ourselves() {
+        let found = verdicts(&outcome(&[
+            Bar::best(Metric::Wall, 0.5),
+            Bar::peer(Metric::Wall, 0.25, "FRR"),
+            Bar::fixed(Metric::Wall, 1.6),
+            Bar::peer(Metric::Wall, 1.0, "GoBGP"),
+            Bar::best(Metric::Extra("ms"), 1.0),
+        ]));
+        let kept: Vec<_> = found.iter().map(|verdict| verdict.kept).collect();
+        assert_eq!(kept, [Some(false), Some(true), Some(false), None, None]);
+        assert!(
+            found[0].text.contains("BIRD 2's 3.00 s: MISSED by 33 %"),
+            "{}",
+            found[0].text
+        );
+        assert!(
+            found[2].text.contains("MISSED by 25 %"),
+            "{}",
+            found[2].text
+        );
+    }
+
+    #[test]
+    fn a_table_shows_ratios_and_marks_peers_that_are_ahead() {
+        let mut outcome = outcome(&[]);
+        outcome.cells[3].samples[0].wall_s = 1.0;
+        let text = markdown(&outcome);
+        for part in [
+            "| wayfare-bgpd | 2.00 s | 1.00 s | 1.00 MiB | 1024 B | 3 |",
+            "| BIRD 2 | 3.00 s (1.5×) |",
+            "| FRR | 1.00 s (0.5×) ← |",
+            "| wayfare-bgpd, 4 threads | 0.10 s (0.1×) |",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

@@ -89,6 +89,11 @@ impl Inbox {
         self.reads.get(at).map(|(_, when)| *when)
     }
 
+    /// Octets received, whole messages or not.
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
     /// How many prefixes have been announced or withdrawn by then.
     pub fn changes(&self) -> usize {
         self.announced + self.withdrawn

@@ -58,6 +58,10 @@ impl Speaker {
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// Between the connections of [`Fleet::establish`].
 const ESTABLISH_STEP: Duration = Duration::from_millis(5);
+/// When all sessions are up and less than so many octets came at once, the next look is put off so
+/// long: less than a socket's buffer takes to fill.
+const GATHER_LEN: usize = 64 << 10;
+const GATHER: Duration = Duration::from_micros(100);
 /// After a refused or broken attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -109,6 +113,12 @@ impl Fleet {
             .iter()
             .filter(|link| link.state == State::Up)
             .count()
+    }
+
+    /// Whether nobody is still to connect.
+    fn settled(&self) -> bool {
+        let settled = |link: &Link| matches!(link.state, State::Up | State::Gone);
+        self.links.iter().all(settled)
     }
 
     /// What speaker `index` has received.
@@ -180,11 +190,18 @@ impl Fleet {
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.to_string()),
         };
+        let mut read = 0;
         for event in &events[..ready] {
             let index = usize::try_from(event.data()).map_err(|error| error.to_string())?;
+            let before = self.links[index].inbox.len();
             self.handle(index, event.events())?;
+            read += self.links[index].inbox.len().saturating_sub(before);
         }
         self.events = events;
+        // A daemon that sends in small pieces would keep us busy with waking up.
+        if ready > 0 && read < GATHER_LEN && self.settled() {
+            std::thread::sleep(GATHER);
+        }
         Ok(())
     }
 
