@@ -8,6 +8,7 @@ use std::time::Instant;
 use ctl::server::Replies;
 use proto_codec::afi::Family;
 use proto_codec::bgp::Capability;
+use proto_codec::bgp::notification::printable;
 use proto_codec::control::view::{PeerState, PeerSummary, SummaryFamily};
 use proto_codec::control::{Tail, View};
 
@@ -151,13 +152,13 @@ pub(super) fn state(entry: &Entry) -> PeerState {
     }
 }
 
-/// The name it told us (FQDN capability).
+/// The name it told us (FQDN capability), without anything that a terminal obeys.
 pub(super) fn hostname(entry: &Entry) -> Option<String> {
     let open = entry.peer.view()?.remote_open?;
     open.capabilities
         .iter()
         .find_map(|capability| match capability {
-            Capability::Fqdn { host, .. } => Some(String::from_utf8_lossy(host).into_owned()),
+            Capability::Fqdn { host, .. } => Some(printable(host).into_owned()),
             _ => None,
         })
 }

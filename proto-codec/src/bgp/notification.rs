@@ -276,7 +276,7 @@ impl fmt::Display for Notification {
 }
 
 /// Text from a peer made fit for logs and terminals: control characters become U+FFFD.
-pub(crate) fn printable(octets: &[u8]) -> Cow<'_, str> {
+pub fn printable(octets: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(octets);
     if text.chars().any(char::is_control) {
         return text.replace(char::is_control, "\u{fffd}").into();
