@@ -5,10 +5,16 @@
 //! message, must be cheap: the common move is *later* (a hold timer restarted), and then nothing is
 //! pushed; the old heap entry comes up, is found early and goes back in with its new time. So a
 //! busy session costs one map write per message and one heap operation per hold time.
+//!
+//! What is taken away stays in the heap until its time comes. Connections that come and go by the
+//! thousand would fill it, so it is swept when most of it is left over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Instant;
+
+/// A heap up to this size is never swept.
+const HEAP_LEN_MIN: usize = 1024;
 
 /// Deadlines by key, the earliest first.
 #[derive(Debug)]
@@ -46,12 +52,22 @@ impl<K: Ord + Copy> Deadlines<K> {
             Some(entry) if entry.queued <= due => entry.due = due,
             Some(entry) => {
                 (entry.due, entry.queued) = (due, due);
-                self.heap.push(Reverse((due, key)));
+                self.push(due, key);
             }
             None => {
                 self.by_key.insert(key, Entry { due, queued: due });
-                self.heap.push(Reverse((due, key)));
+                self.push(due, key);
             }
+        }
+    }
+
+    fn push(&mut self, due: Instant, key: K) {
+        self.heap.push(Reverse((due, key)));
+        if self.heap.len() > HEAP_LEN_MIN.max(4 * self.by_key.len()) {
+            let live = self.by_key.iter();
+            self.heap = live
+                .map(|(key, entry)| Reverse((entry.queued, *key)))
+                .collect();
         }
     }
 
@@ -152,5 +168,19 @@ mod tests {
             deadlines.set(1, Some(at(base, 90_000 + ms)));
         }
         assert_eq!(deadlines.heap.len(), 1);
+    }
+
+    #[test]
+    fn keys_that_come_and_go_do_not_grow_the_heap() {
+        let base = Instant::now();
+        let mut deadlines = Deadlines::default();
+        deadlines.set(7, Some(at(base, 50)));
+        for ms in 0..100_000 {
+            deadlines.set(1, Some(at(base, 15_000 + ms)));
+            deadlines.set(1, None);
+        }
+        assert!(deadlines.heap.len() <= HEAP_LEN_MIN);
+        assert_eq!(deadlines.pop_due(at(base, 60)), Some(7));
+        assert_eq!(deadlines.next(), None);
     }
 }
