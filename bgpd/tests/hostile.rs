@@ -74,3 +74,29 @@ fn refresh_markers_in_quick_succession_cost_one_pass() {
     lab.run_for(SECOND);
     assert!(!has_route(&lab, a), "heard again after a pause");
 }
+
+/// RFC 2918 §4: 23 octets ask for a whole table. A thousand requests in a row are answered at once
+/// and then once more, and the last one is not forgotten.
+#[test]
+fn requests_for_the_table_in_quick_succession_are_one_answer() {
+    let mut lab = Lab::new();
+    let network = format!("[[advertise]]\nkind = \"network\"\nprefixes = [\"{NET}\"]\n");
+    let a = lab.add(A, &speaker(64501, A, B, 64502, &network));
+    let b = lab.add(B, &speaker(64502, B, A, 64501, ""));
+    assert!(lab.run_until(MINUTE, |lab| has_route(lab, b)));
+    lab.run_for(SECOND);
+    let sent = |lab: &Lab| {
+        let address = B.parse().expect("an address");
+        let entry = lab.nodes[a].speaker.peers().by_address(address);
+        entry.expect("the neighbor").peer.stats().sent.update
+    };
+    let before = sent(&lab);
+    for _ in 0..1_000 {
+        say(&mut lab, a, B, &marker(RefreshSubtype::Request));
+        lab.run_for(Duration::from_micros(10));
+    }
+    let route_and_markers = sent(&lab) - before;
+    assert!((1..=3).contains(&route_and_markers), "{route_and_markers}");
+    lab.run_for(MINUTE);
+    assert_eq!(sent(&lab) - before, 2 * route_and_markers, "and once more");
+}

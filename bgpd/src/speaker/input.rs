@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use proto_codec::afi::Family;
-use proto_codec::bgp::{Framer, Notification, RefreshSubtype, RouteRefresh, decode_update};
+use proto_codec::bgp::{Framer, Notification, decode_update};
 use proto_codec::error::{AttrError, Reaction};
 use rib::PeerSlot;
 
@@ -27,6 +27,9 @@ use crate::session::{Command, ConnEvent, Direction, Disposition, Restart, maximu
 
 /// Errors of a neighbor that are said each; after that only every doubling.
 const MALFORMED_SAID: u64 = 16;
+
+/// A read from this size on leaves no buffer of its size behind.
+const BURST_LEN: usize = 16 * 1024;
 
 /// What an UPDATE asks for beyond the tables.
 enum Verdict {
@@ -187,6 +190,9 @@ impl Speaker {
         let mut framer = std::mem::take(&mut conn.framer);
         framer.push_slice(bytes);
         self.handle_frames(now, key, slot, &mut framer);
+        if bytes.len() >= BURST_LEN {
+            framer.shrink();
+        }
         if let Some(conn) = self.conns.get_mut(key) {
             conn.framer = framer;
         }
@@ -259,28 +265,6 @@ impl Speaker {
         let text = format!("more than {limit} prefixes of {family}: session ended");
         self.out.attention(Some(entry.address), text);
         self.follow_up(now, slot);
-    }
-
-    /// RFC 2918 §4 and RFC 7313 §4.
-    fn refresh_asked(&mut self, now: Instant, slot: PeerSlot, refresh: &RouteRefresh) {
-        let Some(family) = Family::from_afi_safi(refresh.afi_safi) else {
-            return;
-        };
-        let entry = self.peers.get_mut(slot);
-        let Some(up) = entry.and_then(|entry| entry.up.as_mut()) else {
-            return;
-        };
-        match refresh.subtype {
-            RefreshSubtype::Request => {
-                let enhanced = up.established.negotiated.enhanced_refresh;
-                self.rib.refresh_out(slot, family, enhanced);
-            }
-            RefreshSubtype::Begin if !up.begins_refresh(now, family) => return,
-            RefreshSubtype::Begin => self.rib.begin_refresh_in(slot, family),
-            RefreshSubtype::End => self.rib.end_refresh_in(slot, family),
-            RefreshSubtype::Unknown(_) => return,
-        }
-        self.touch(now);
     }
 }
 

@@ -20,6 +20,7 @@ use rib::PeerSlot;
 use super::assemble;
 use super::peers::{Hold, Up};
 use super::port::{Action, ConnectRequest};
+use super::refresh::Refreshes;
 use super::{Due, Speaker};
 use crate::config::NeighborOrigin;
 use crate::event::Event;
@@ -144,7 +145,7 @@ impl Speaker {
             end_of_rib: [false; 2],
             end_of_rib_sent: [false; 2],
             last_update: now,
-            refresh_in: [None; 2],
+            refreshes: Refreshes::default(),
         });
         self.touch(now);
     }

@@ -49,6 +49,7 @@ mod originate;
 pub mod peers;
 mod policies;
 pub mod port;
+mod refresh;
 mod reload;
 mod restart;
 
@@ -80,6 +81,8 @@ enum Due {
     Peer(PeerSlot),
     /// Stale routes of a peer that did not come back (RFC 4724 §4.2).
     Stale(PeerSlot),
+    /// A table that a peer has asked for (RFC 2918).
+    Refresh(PeerSlot),
     /// The tables count as complete after a start.
     Resync,
 }
@@ -288,6 +291,7 @@ impl Speaker {
                     self.follow_up(now, slot);
                 }
                 Due::Stale(slot) => self.drop_stale(now, slot),
+                Due::Refresh(slot) => self.answer_refreshes(now, slot),
                 Due::Resync => self.look_at_resync(now),
             }
         }

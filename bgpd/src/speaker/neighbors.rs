@@ -113,6 +113,7 @@ impl Speaker {
         }
         self.deadlines.set(Due::Peer(slot), None);
         self.deadlines.set(Due::Stale(slot), None);
+        self.deadlines.set(Due::Refresh(slot), None);
         self.peers.remove(slot);
     }
 

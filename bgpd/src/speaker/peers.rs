@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrCache, DecodeContext};
@@ -16,6 +16,7 @@ use rib::PeerSlot;
 
 use super::assemble::Policies;
 use super::port::ConnId;
+use super::refresh::Refreshes;
 use crate::config::Neighbor;
 use crate::session::{Established, Peer};
 
@@ -38,28 +39,11 @@ pub struct Up {
     pub end_of_rib_sent: [bool; 2],
     /// The last UPDATE, or the start: a neighbor that sends no End-of-RIB is done when it is quiet.
     pub last_update: Instant,
-    /// When the neighbor last began to send everything again (BoRR), per family.
-    pub refresh_in: [Option<Instant>; 2],
+    /// Refreshes of late, both ways.
+    pub refreshes: Refreshes,
 }
 
-/// Time between two beginnings of a refresh that are heeded.
-const REFRESH_IN_EVERY: Duration = Duration::from_secs(10);
-
 impl Up {
-    /// Whether a BoRR is heeded. Each costs a pass over the whole table, so a neighbor that sends
-    /// nothing else would stop the daemon. One that comes too soon is ignored, and with it the
-    /// purge at its EoRR: the routes of the refresh count all the same (RFC 2918).
-    pub fn begins_refresh(&mut self, now: Instant, family: Family) -> bool {
-        let Some(last) = self.refresh_in.get_mut(family.index()) else {
-            return false;
-        };
-        let heeded = last.is_none_or(|last| now >= last + REFRESH_IN_EVERY);
-        if heeded {
-            *last = Some(now);
-        }
-        heeded
-    }
-
     /// We have told the neighbor that it has everything of a family.
     pub fn note_end_of_rib_sent(&mut self, family: Family) {
         if let Some(sent) = self.end_of_rib_sent.get_mut(family.index()) {

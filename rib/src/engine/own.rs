@@ -1,9 +1,9 @@
 //! The router's own addresses, and routes that lead back to it.
 //!
-//! A route whose next hop is ours is refused when it comes (RFC 4271 §5.1.3, see `guard`). Addresses
-//! come and go while the router runs: an address that becomes ours turns routes learned before into
-//! such routes. They are taken out in the same way, as if their peer had withdrawn them, and
-//! counted. Otherwise a virtual address that moves here would be resolved through itself.
+//! A route whose next hop is ours is refused when it comes (RFC 4271 §5.1.3, see `guard`).
+//! Addresses come and go while the router runs: an address that becomes ours turns routes learned
+//! before into such routes. They are taken out in the same way, as if their peer had withdrawn
+//! them, and counted. Otherwise a virtual address that moves here would be resolved through itself.
 //!
 //! What was refused because of an address that is ours no longer is not kept anywhere; the peer
 //! has to send it again (`clear bgp soft in`, or a ROUTE-REFRESH of RFC 2918).
