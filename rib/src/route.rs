@@ -11,6 +11,7 @@
 //! the RIB touching each of them (RFC 4271 §5.1.3, §9.1.2.1).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -28,8 +29,9 @@ pub struct FibNextHop {
 /// What the kernel should do with packets for a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FibRoute {
-    /// Forward; more than one next hop is ECMP. Sorted, so equal sets compare equal.
-    Unicast(Vec<FibNextHop>),
+    /// Forward; more than one next hop is ECMP. Sorted, so equal sets compare equal; shared, as a
+    /// table of a million routes has few sets.
+    Unicast(Arc<[FibNextHop]>),
     /// Drop: an aggregate of our own, against loops through the upstream (RFC 4632 §5.1).
     Discard,
 }

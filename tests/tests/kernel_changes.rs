@@ -428,8 +428,9 @@ fn weights_reach_the_kernel() {
             let (kernel, _) = Kernel::start(&config);
             let mut change = unicast("10.244.0.0/16", &["10.0.1.2", "10.0.2.2"]);
             if let Some(FibRoute::Unicast(via)) = &mut change.route {
-                via[0].weight = 6;
-                via[1].weight = 2;
+                let mut weighted = via.to_vec();
+                (weighted[0].weight, weighted[1].weight) = (6, 2);
+                *via = weighted.into();
             }
             kernel.put(vec![change]);
             let shown = ip("route show 10.244.0.0/16");

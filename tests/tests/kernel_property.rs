@@ -22,6 +22,8 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Act {
     Want(usize, Vec<usize>),
+    /// The same for so many prefixes, as when a peer comes or goes.
+    WantMany(usize, Vec<usize>),
     Discard(usize),
     Unwant(usize),
     Carrier(u32, bool),
@@ -66,7 +68,9 @@ fn act() -> impl Strategy<Value = Act> {
     let prefix = 0..PREFIXES.len();
     let via = proptest::collection::btree_set(0..GATEWAYS.len(), 1..4);
     prop_oneof![
-        6 => (prefix.clone(), via).prop_map(|(p, via)| Act::Want(p, via.into_iter().collect())),
+        6 => (prefix.clone(), via.clone()).prop_map(|(p, via)| Act::Want(p, via.into_iter().collect())),
+        3 => (3..PREFIXES.len(), via.clone())
+            .prop_map(|(n, via)| Act::WantMany(n, via.into_iter().collect())),
         1 => prefix.clone().prop_map(Act::Discard),
         2 => prefix.clone().prop_map(Act::Unwant),
         2 => (1..4_u32, any::<bool>()).prop_map(|(link, on)| Act::Carrier(link, on)),
@@ -92,6 +96,12 @@ fn perform(driven: &mut Driven, act: &Act) {
         Act::Want(prefix, via) => {
             let gateways: Vec<&str> = via.iter().map(|n| GATEWAYS[*n]).collect();
             driven.want(unicast(PREFIXES[*prefix], &gateways));
+        }
+        Act::WantMany(count, via) => {
+            let gateways: Vec<&str> = via.iter().map(|n| GATEWAYS[*n]).collect();
+            for prefix in PREFIXES.iter().take(*count) {
+                driven.want(unicast(prefix, &gateways));
+            }
         }
         Act::Discard(prefix) => driven.want(discard(PREFIXES[*prefix])),
         Act::Unwant(prefix) => driven.want(nothing(PREFIXES[*prefix])),

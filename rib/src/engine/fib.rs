@@ -90,7 +90,7 @@ fn route_of<P>(dest: &Dest<P>, core: &Core) -> Option<FibRoute> {
     };
     next_hops.sort_unstable();
     next_hops.dedup();
-    (!next_hops.is_empty()).then_some(FibRoute::Unicast(next_hops))
+    (!next_hops.is_empty()).then(|| FibRoute::Unicast(next_hops.into()))
 }
 
 /// Indices of the paths in use at once, the best path first.

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use super::api::KernelEvent;
 use super::model::{ObservedRoute, Source};
 use super::reconcile::{Fib, RESYNC_MAX};
-use super::routes::Placed;
+use super::records::{Flag, Placed, Record, RouteId};
 use super::sets::{SetId, Want};
 
 /// Between two audits at least this long, or fifty times what the last one took.
@@ -56,6 +56,7 @@ struct Running {
     addresses: BTreeSet<(u32, IpNet)>,
     routes: BTreeMap<IpNet, SmallVec<[ObservedRoute; 1]>>,
     extras: BTreeSet<(IpNet, u32)>,
+    /// Prefixes newer than the dump that have no record to say so.
     touched: BTreeSet<IpNet>,
 }
 
@@ -86,23 +87,11 @@ impl Audit {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// What happens to a prefix now is newer than any row of the running dump.
-    pub(super) fn touch(&mut self, prefix: IpNet) {
+    /// What happens now to a prefix without a record is newer than any row of the running dump.
+    fn touch(&mut self, prefix: IpNet) {
         if let Some(running) = &mut self.running {
             running.touched.insert(prefix);
         }
-    }
-
-    /// Whether a row says less than is known already; notes what a notification says.
-    pub(super) fn outdated(&mut self, route: &ObservedRoute, source: Source) -> bool {
-        let Some(running) = &mut self.running else {
-            return false;
-        };
-        if source == Source::Dump {
-            return running.touched.contains(&route.prefix);
-        }
-        running.touched.insert(route.prefix);
-        false
     }
 
     pub(super) fn link_seen(&mut self, index: u32) {
@@ -135,6 +124,48 @@ impl Audit {
 }
 
 impl Fib {
+    /// What happens to a prefix now is newer than any row of the running dump.
+    pub(super) fn touch(&mut self, prefix: IpNet) {
+        if self.audit.running.is_none() {
+            return;
+        }
+        match self.routes.records.find(prefix) {
+            Some(id) => self.touch_record(id),
+            None => self.audit.touch(prefix),
+        }
+    }
+
+    pub(super) fn touch_record(&mut self, id: RouteId) {
+        if self.audit.running.is_some()
+            && let Some(record) = self.routes.records.get_mut(id)
+        {
+            record.touched = self.audit.mark;
+        }
+    }
+
+    /// Drops a record that says nothing any more, but not that it was touched.
+    pub(super) fn forget_empty(&mut self, id: RouteId) {
+        if let Some((prefix, record)) = self.routes.forget_empty(id)
+            && record.touched == self.audit.mark
+        {
+            self.audit.touch(prefix);
+        }
+    }
+
+    /// Whether a row says less than is known already; notes what a notification says.
+    pub(super) fn outdated(&mut self, route: &ObservedRoute, source: Source) -> bool {
+        let Some(running) = &self.audit.running else {
+            return false;
+        };
+        if source == Source::Dump {
+            let record = self.routes.get(route.prefix);
+            return record.is_some_and(|record| record.touched == self.audit.mark)
+                || (!running.touched.is_empty() && running.touched.contains(&route.prefix));
+        }
+        self.touch(route.prefix);
+        false
+    }
+
     /// Whether a dump should be started now.
     #[must_use]
     pub fn wants_audit(&self, now: Instant) -> bool {
@@ -205,10 +236,7 @@ impl Fib {
         self.audit.due = Some(self.audit.due.map_or(next, |due| due.min(next)));
         self.stats.audits += 1;
         self.own_missing(now, &running);
-        let kept = &running;
-        self.routes
-            .extras
-            .retain(|key| kept.extras.contains(key) || kept.touched.contains(&key.0));
+        self.extras_missing(&running);
         self.others_differ(running);
         self.kick(now);
         if !self.ready {
@@ -231,33 +259,48 @@ impl Fib {
         self.settle_first();
         self.tell_tracked();
         // What was asked for before the first dump had no next hops to resolve.
-        let wanted = self.routes.map.iter();
-        let wanted = wanted.filter(|(_, record)| record.want != Want::Nothing);
-        for prefix in wanted.map(|(prefix, _)| *prefix).collect::<Vec<_>>() {
-            self.routes.enqueue(prefix);
+        for id in self.ids_of(|record| record.want() != Want::Nothing) {
+            self.routes.enqueue(id);
         }
+    }
+
+    /// The records that `chosen` says so of: one walk over all.
+    pub(super) fn ids_of(&self, chosen: impl Fn(&Record) -> bool) -> Vec<RouteId> {
+        let records = self.routes.records.iter();
+        let chosen = records.filter(|(_, record)| chosen(record));
+        chosen.map(|(id, _)| id).collect()
     }
 
     fn own_missing(&mut self, now: Instant, running: &Running) {
         let mark = self.audit.mark;
-        let missing: Vec<IpNet> = self
-            .routes
-            .map
-            .iter()
-            .filter(|(prefix, record)| {
-                record.placed != Placed::Nothing
-                    && !record.held
-                    && record.seen != mark
-                    && !running.touched.contains(prefix)
-            })
-            .map(|(prefix, _)| *prefix)
-            .collect();
-        for prefix in missing {
-            self.set_placed(prefix, Placed::Nothing);
-            self.routes.set_stale(prefix, false);
-            self.enqueue(now, prefix);
+        let missing = self.ids_of(|record| {
+            record.placed() != Placed::Nothing
+                && !record.is(Flag::HELD)
+                && record.seen != mark
+                && record.touched != mark
+        });
+        for id in missing {
+            let prefix = self.routes.records.prefix(id);
+            if prefix.is_some_and(|prefix| running.touched.contains(&prefix)) {
+                continue;
+            }
+            self.set_placed(id, Placed::Nothing);
+            self.routes.set_stale(id, false);
+            self.enqueue(now, id);
             self.audit.repairs += 1;
         }
+    }
+
+    fn extras_missing(&mut self, running: &Running) {
+        let mark = self.audit.mark;
+        let records = &self.routes.records;
+        let record = |prefix| records.find(prefix).and_then(|id| records.get(id));
+        let touched = |prefix: &IpNet| {
+            running.touched.contains(prefix) || record(*prefix).is_some_and(|r| r.touched == mark)
+        };
+        self.routes
+            .extras
+            .retain(|key| running.extras.contains(key) || touched(&key.0));
     }
 
     fn others_differ(&mut self, running: Running) {
@@ -271,9 +314,11 @@ impl Fib {
             routes.entry(prefix).or_default();
         }
         for (prefix, found) in routes {
-            if !touched.contains(&prefix) {
+            let record = self.routes.get(prefix);
+            let newer = record.is_some_and(|record| record.touched == self.audit.mark);
+            if !newer && !touched.contains(&prefix) {
                 self.view.set_routes(prefix, found);
-                self.routes.enqueue(prefix);
+                self.routes.enqueue_prefix(prefix);
             }
         }
     }

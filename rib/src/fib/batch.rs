@@ -16,8 +16,9 @@ use super::api::{KernelEvent, KernelItem};
 use super::model::{KernelOp, OpError, RouteTarget, errno};
 use super::next_hops::{GroupNews, Refusal};
 use super::reconcile::Fib;
-use super::routes::{Placed, Slot};
-use super::sets::{Target, Want};
+use super::records::{Flag, Placed, RouteId};
+use super::routes::Slot;
+use super::sets::{SetId, Target, Want};
 
 /// Pause after the kernel refused to delete a superfluous route.
 const EXTRAS_PAUSE: Duration = Duration::from_secs(30);
@@ -30,16 +31,17 @@ impl Fib {
             return &[];
         }
         self.sweep();
-        let mut ops = Vec::new();
+        // The allocation of the last batch, which `batch_done` has emptied.
+        let mut ops = std::mem::take(&mut self.outstanding);
         self.next_hops.ops(max, &mut ops);
         while ops.len() < max {
-            let Some(prefix) = self.routes.next() else {
+            let Some(id) = self.routes.next() else {
                 break;
             };
-            if let Some(op) = self.plan(now, prefix) {
+            if let Some(op) = self.plan(now, id) {
                 ops.push(op);
             }
-            self.routes.forget_empty(prefix);
+            self.forget_empty(id);
         }
         if ops.is_empty() {
             self.extra_ops(max, &mut ops);
@@ -74,33 +76,27 @@ impl Fib {
     }
 
     /// What one prefix needs now.
-    fn plan(&mut self, now: Instant, prefix: IpNet) -> Option<KernelOp> {
-        let record = *self.routes.get(prefix)?;
-        let (slot, wanted) = match record.want {
-            Want::Nothing => return self.plan_end(prefix),
+    fn plan(&mut self, now: Instant, id: RouteId) -> Option<KernelOp> {
+        let record = *self.routes.records.get(id)?;
+        let prefix = self.routes.records.prefix(id)?;
+        let (slot, wanted) = match record.want() {
+            Want::Nothing => return self.plan_end(id),
             Want::Discard => (Slot::Discard, Placed::Discard),
-            Want::Set(id) => match self.sets.target(id) {
-                // A group in doubt is about to be made anew.
-                Target::At(at) if self.inline || self.next_hops.exists(at) => {
-                    (Slot::Unicast, Placed::At(at))
-                }
-                target => {
-                    if !record.parked
-                        && let Some(set) = self.sets.get_mut(id)
-                    {
-                        set.waiting.push(prefix);
-                        self.routes.record(prefix).parked = true;
-                    }
-                    let gone = target == Target::Unresolved && !record.stale;
-                    return if gone { self.plan_end(prefix) } else { None };
+            Want::Set(set) => match self.place_for(set, record.placed()) {
+                Some(at) => (Slot::Unicast, Placed::At(at)),
+                None => {
+                    self.park(id, set);
+                    let gone = self.sets.target(set) == Target::Unresolved;
+                    let gone = gone && !record.is(Flag::STALE);
+                    return if gone { self.plan_end(id) } else { None };
                 }
             },
         };
-        let stale = self.routes.set_stale(prefix, false);
+        let stale = self.routes.set_stale(id, false);
         let metric = slot.metric(&self.config);
         let holder = self.view.holder(prefix, metric);
         let inherited = matches!(holder, Some((by, false)) if Some(by) == self.predecessor);
-        if record.placed == wanted && !matches!(holder, Some((_, true))) {
+        if record.placed() == wanted && !matches!(holder, Some((_, true))) {
             self.stats.adopted += u64::from(stale);
             self.routes.succeeded(prefix);
             return None;
@@ -109,9 +105,9 @@ impl Fib {
             self.routes.blocked(prefix, now);
             self.route_event(KernelEvent::Conflict { prefix, protocol });
             // What is there of ours, in the other place or before a connected route, goes.
-            return self.plan_end(prefix);
+            return self.plan_end(id);
         }
-        let target = match record.want {
+        let target = match record.want() {
             Want::Set(id) if self.inline => RouteTarget::Paths(self.sets.get(id)?.members.clone()),
             _ => match wanted {
                 Placed::At(group) => RouteTarget::Group(group),
@@ -123,17 +119,56 @@ impl Fib {
             metric,
             target,
             replace: inherited
-                || record.placed.slot() == Some(slot)
+                || record.placed().slot() == Some(slot)
                 || self.routes.extras.contains(&(prefix, metric)),
         })
     }
 
-    fn plan_end(&mut self, prefix: IpNet) -> Option<KernelOp> {
-        let record = self.routes.get(prefix)?;
-        if record.stale {
+    /// Where a route of this set should lead that is at `placed` now: if that is as good as the
+    /// set's own place, it stays there. `None`: the set has no place, or not yet.
+    fn place_for(&mut self, set: SetId, placed: Placed) -> Option<u32> {
+        if let Placed::At(at) = placed
+            && self.stays(set, at)
+        {
+            return Some(at);
+        }
+        match self.sets.target(set) {
+            // A group in doubt is about to be made anew.
+            Target::At(at) if self.inline || self.next_hops.exists(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Whether a group is one of the set's own, or happens to have the same members: then a route
+    /// there is right as long as that is so. Another set's routes may have moved here one by one
+    /// because a next hop died, which the group has been told of long before.
+    fn stays(&mut self, set: SetId, group: u32) -> bool {
+        if self.inline {
+            return false;
+        }
+        if self.next_hops.serves(group, set) {
+            return true;
+        }
+        let members = self.sets.get(set).map(|set| &set.members);
+        members.is_some_and(|members| self.next_hops.lodge(group, members))
+    }
+
+    fn park(&mut self, id: RouteId, set: SetId) {
+        if let Some(record) = self.routes.records.get_mut(id)
+            && let Some(set) = self.sets.get_mut(set)
+            && !record.mark(Flag::PARKED, true)
+        {
+            set.waiting.push(id);
+        }
+    }
+
+    fn plan_end(&mut self, id: RouteId) -> Option<KernelOp> {
+        let record = self.routes.records.get(id)?;
+        if record.is(Flag::STALE) {
             return None;
         }
-        let metric = record.placed.slot()?.metric(&self.config);
+        let metric = record.placed().slot()?.metric(&self.config);
+        let prefix = self.routes.records.prefix(id)?;
         Some(KernelOp::DeleteRoute { prefix, metric })
     }
 
@@ -146,11 +181,11 @@ impl Fib {
             let wanted = self
                 .routes
                 .get(*prefix)
-                .is_some_and(|record| match record.want {
+                .is_some_and(|record| match record.want() {
                     Want::Nothing => false,
-                    Want::Discard => record.placed != Placed::Discard,
+                    Want::Discard => record.placed() != Placed::Discard,
                     Want::Set(id) => match self.sets.target(id) {
-                        Target::At(at) => record.placed != Placed::At(at),
+                        Target::At(_) => !self.is_right(id, record.placed()),
                         Target::Pending => true,
                         Target::Unresolved => false,
                     },
@@ -158,7 +193,7 @@ impl Fib {
             let known = self
                 .routes
                 .get(*prefix)
-                .is_some_and(|r| r.want != Want::Nothing);
+                .is_some_and(|r| r.want() != Want::Nothing);
             if !wanted && (known || self.audit.resynced) && ops.len() < max {
                 let (prefix, metric) = (*prefix, *metric);
                 ops.push(KernelOp::DeleteRoute { prefix, metric });
@@ -166,43 +201,61 @@ impl Fib {
         }
     }
 
+    /// Whether a route of this set is as it should be in the kernel.
+    pub(super) fn is_right(&self, set: SetId, placed: Placed) -> bool {
+        let Placed::At(at) = placed else {
+            return false;
+        };
+        let Some(set_of) = self.sets.get(set) else {
+            return false;
+        };
+        set_of.target == Target::At(at)
+            || !self.inline
+                && (self.next_hops.serves(at, set) || self.next_hops.same(at, &set_of.members))
+    }
+
     /// After groups died or inline sets changed: one walk over all routes finds those concerned.
     pub(super) fn sweep(&mut self) {
-        if self.audit.sweep_groups.is_empty() && self.audit.sweep_sets.is_empty() {
+        let left = self.next_hops.take_left();
+        if self.audit.sweep_groups.is_empty() && self.audit.sweep_sets.is_empty() && left.is_empty()
+        {
             return;
         }
         let groups = std::mem::take(&mut self.audit.sweep_groups);
         let sets = std::mem::take(&mut self.audit.sweep_sets);
         let dead = |placed| matches!(placed, Placed::At(at) if groups.contains(&at));
         let moved = |want| matches!(want, Want::Set(id) if sets.contains(&id));
+        let guest = |placed| matches!(placed, Placed::At(at) if left.contains(&at));
         let mut concerned = Vec::new();
-        for (prefix, record) in &self.routes.map {
-            if dead(record.placed) || moved(record.want) {
-                concerned.push((*prefix, dead(record.placed)));
+        for (id, record) in self.routes.records.iter() {
+            let gone = dead(record.placed());
+            if gone || moved(record.want()) || guest(record.placed()) {
+                concerned.push((id, gone));
             }
         }
-        for (prefix, gone) in concerned {
+        for (id, gone) in concerned {
             if gone {
-                self.routes.place(prefix, Placed::Nothing);
-                self.routes.set_stale(prefix, false);
+                self.routes.place(id, Placed::Nothing);
+                self.routes.set_stale(id, false);
             }
-            self.routes.enqueue(prefix);
+            self.routes.enqueue(id);
         }
     }
 
     /// The answers to the batch: operations by their place in it that failed, in order. All
     /// others succeeded.
     pub fn batch_done(&mut self, now: Instant, errors: Vec<(usize, OpError)>) {
-        let ops = std::mem::take(&mut self.outstanding);
+        let mut ops = std::mem::take(&mut self.outstanding);
         let crossed = std::mem::take(&mut self.crossed);
         self.stats.batches += 1;
         self.stats.errors += u64::try_from(errors.len()).unwrap_or(0);
         let mut errors = errors.into_iter().peekable();
-        for (index, op) in ops.into_iter().enumerate() {
+        for (index, op) in ops.drain(..).enumerate() {
             let error = errors.next_if(|(at, _)| *at == index);
             let result = error.map_or(Ok(()), |(_, error)| Err(error));
             self.op_done(now, op, result, &crossed);
         }
+        self.outstanding = ops;
     }
 
     fn op_done(
@@ -247,10 +300,14 @@ impl Fib {
     /// Someone touched the route while our write was on its way: who came last is unknown.
     fn crossed_again(&mut self, prefix: IpNet, crossed: &BTreeSet<IpNet>) {
         if crossed.contains(&prefix) {
-            if let Some(slot) = self.routes.get(prefix).and_then(|r| r.placed.slot()) {
-                self.set_placed(prefix, Placed::Unknown(slot));
+            let Some(id) = self.routes.records.find(prefix) else {
+                return;
+            };
+            let record = self.routes.records.get(id);
+            if let Some(slot) = record.and_then(|record| record.placed().slot()) {
+                self.set_placed(id, Placed::Unknown(slot));
             }
-            self.routes.enqueue(prefix);
+            self.routes.enqueue(id);
         }
     }
 
@@ -294,7 +351,8 @@ impl Fib {
         result: Result<(), OpError>,
     ) {
         self.stats.routes_written += 1;
-        self.audit.touch(prefix);
+        let id = self.routes.records.enter(prefix);
+        self.touch_record(id);
         if let Err(error) = result {
             if error.errno == errno::EEXIST || error.errno == errno::EINVAL {
                 // The picture is wrong: someone was quicker, or the group has gone.
@@ -319,9 +377,9 @@ impl Fib {
         let placed = match target {
             RouteTarget::Group(group) => Placed::At(group),
             RouteTarget::Discard => Placed::Discard,
-            RouteTarget::Paths(members) => self.inline_version(prefix, &members),
+            RouteTarget::Paths(members) => self.inline_version(id, &members),
         };
-        let before = self.routes.get(prefix).and_then(|r| r.placed.slot());
+        let before = self.routes.records.get(id).and_then(|r| r.placed().slot());
         if let Some(slot) = before.filter(|slot| Some(*slot) != placed.slot()) {
             let metric = slot.metric(&self.config);
             self.routes.extras.insert((prefix, metric));
@@ -329,17 +387,19 @@ impl Fib {
         if let Some(slot) = placed.slot() {
             // What lay there as superfluous has become the right thing.
             let metric = slot.metric(&self.config);
-            self.routes.extras.remove(&(prefix, metric));
+            if !self.routes.extras.is_empty() {
+                self.routes.extras.remove(&(prefix, metric));
+            }
         }
         if let Some((by, _)) = self.predecessor.zip(placed.slot()) {
             self.view.drop_inherited(prefix, by);
         }
-        self.set_placed(prefix, placed);
+        self.set_placed(id, placed);
     }
 
     /// The version of what was written, if the set is still the same; else it is written again.
-    fn inline_version(&self, prefix: IpNet, members: &[super::model::Member]) -> Placed {
-        let set = match self.routes.get(prefix).map(|record| record.want) {
+    fn inline_version(&self, id: RouteId, members: &[super::model::Member]) -> Placed {
+        let set = match self.routes.records.get(id).map(|record| record.want()) {
             Some(Want::Set(id)) => self.sets.get(id),
             _ => None,
         };
@@ -362,7 +422,7 @@ impl Fib {
         metric: u32,
         result: Result<(), OpError>,
     ) {
-        self.audit.touch(prefix);
+        self.touch(prefix);
         let extra = self.routes.extras.contains(&(prefix, metric));
         if let Err(error) = result
             && error.errno != errno::ESRCH
@@ -391,7 +451,9 @@ impl Fib {
             return;
         }
         self.routes.succeeded(prefix);
-        self.set_placed(prefix, Placed::Nothing);
-        self.routes.forget_empty(prefix);
+        if let Some(id) = self.routes.records.find(prefix) {
+            self.set_placed(id, Placed::Nothing);
+            self.forget_empty(id);
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod model;
 mod next_hops;
 mod observe;
 mod reconcile;
+mod records;
 mod routes;
 mod sets;
 mod show;

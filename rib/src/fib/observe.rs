@@ -15,7 +15,8 @@ use ipnet::IpNet;
 use super::api::{InterfaceChange, KernelEvent, KernelItem, Meddling};
 use super::model::{Link, ObservedKind, ObservedNextHop, ObservedRoute, Source};
 use super::reconcile::Fib;
-use super::routes::{Placed, Slot};
+use super::records::{PLACE_MIN, Placed, RouteId};
+use super::routes::Slot;
 use super::sets::Want;
 
 impl Fib {
@@ -53,7 +54,7 @@ impl Fib {
     fn look_at_vacated(&mut self, now: Instant) {
         self.kick(now);
         for prefix in self.view.take_vacated() {
-            self.routes.enqueue(prefix);
+            self.routes.enqueue_prefix(prefix);
         }
     }
 
@@ -113,7 +114,7 @@ impl Fib {
 
     /// A route, new or changed.
     pub fn route(&mut self, now: Instant, route: ObservedRoute, source: Source) {
-        if !self.view.covers_table(route.table) || self.audit.outdated(&route, source) {
+        if !self.view.covers_table(route.table) || self.outdated(&route, source) {
             return;
         }
         if route.table == self.config.table && route.protocol == self.config.protocol {
@@ -126,7 +127,7 @@ impl Fib {
                 Source::Kernel => self.view.put_route(route, false),
             }
             // It may be a connected route that ours would hide.
-            self.enqueue(now, prefix);
+            self.enqueue_prefix(now, prefix);
         }
     }
 
@@ -137,22 +138,29 @@ impl Fib {
             return false;
         }
         let slot = Slot::of_metric(route.metric, &self.config);
-        let record = self.routes.get(route.prefix);
-        let Some(record) = record.filter(|r| slot.is_some() && r.placed.slot() == slot) else {
+        let Some((id, want)) = self.record_in(route.prefix, slot) else {
             return false;
         };
-        if Slot::of_want(record.want) != slot {
-            self.set_placed(route.prefix, Placed::Nothing);
-            self.routes.set_stale(route.prefix, false);
-            self.routes.forget_empty(route.prefix);
+        if Slot::of_want(want) != slot {
+            self.set_placed(id, Placed::Nothing);
+            self.routes.set_stale(id, false);
+            self.forget_empty(id);
             return false;
         }
         if let Some(slot) = slot {
             self.mark_crossed(route.prefix);
-            self.set_placed(route.prefix, Placed::Unknown(slot));
-            self.meddled(now, route.prefix, Meddling::Changed);
+            self.set_placed(id, Placed::Unknown(slot));
+            self.meddled(now, id, Meddling::Changed);
         }
         true
+    }
+
+    /// The record whose route is in this slot of the prefix, and what it wants.
+    fn record_in(&self, prefix: IpNet, slot: Option<Slot>) -> Option<(RouteId, Want)> {
+        let id = self.routes.records.find(prefix)?;
+        let record = self.routes.records.get(id)?;
+        let there = slot.is_some() && record.placed().slot() == slot;
+        there.then(|| (id, record.want()))
     }
 
     fn mark_crossed(&mut self, prefix: IpNet) {
@@ -168,38 +176,42 @@ impl Fib {
             return;
         };
         let content = match (slot, route.kind, route.next_hop_id) {
-            (Slot::Unicast, ObservedKind::Unicast, Some(id)) if !self.inline => Placed::At(id),
+            (Slot::Unicast, ObservedKind::Unicast, Some(id)) if !self.inline && id >= PLACE_MIN => {
+                Placed::At(id)
+            }
             (Slot::Discard, ObservedKind::Discard, None) => Placed::Discard,
             _ => Placed::Unknown(slot),
         };
         let mark = self.audit.mark;
-        let known = self.routes.get(prefix).copied();
-        let record = self.routes.record(prefix);
+        let id = self.routes.records.enter(prefix);
+        let Some(record) = self.routes.records.get_mut(id) else {
+            return;
+        };
         if source == Source::Dump {
             record.seen = mark;
         }
-        match known.map_or(Placed::Nothing, |r| r.placed) {
+        let nobody = record.want() == Want::Nothing;
+        match record.placed() {
             placed if placed == content => {}
             // Without next hop objects only the version says whether the content is ours.
             Placed::At(_) if self.inline && source == Source::Dump => {}
             Placed::Nothing => {
-                self.set_placed(prefix, content);
-                let nobody = known.is_none_or(|r| r.want == Want::Nothing);
+                self.set_placed(id, content);
                 if nobody && !self.audit.resynced {
-                    self.routes.set_stale(prefix, true);
+                    self.routes.set_stale(id, true);
                 }
-                self.enqueue(now, prefix);
+                self.enqueue(now, id);
             }
             placed if placed.slot() == Some(slot) => {
                 self.mark_crossed(prefix);
-                self.set_placed(prefix, content);
+                self.set_placed(id, content);
                 match source {
-                    Source::Foreign { .. } => self.meddled(now, prefix, Meddling::Changed),
+                    Source::Foreign { .. } => self.meddled(now, id, Meddling::Changed),
                     Source::Dump => {
                         self.audit.repairs += usize::from(self.ready);
-                        self.enqueue(now, prefix);
+                        self.enqueue(now, id);
                     }
-                    Source::Kernel => self.enqueue(now, prefix),
+                    Source::Kernel => self.enqueue(now, id),
                 }
             }
             _ => self.extra(now, route),
@@ -219,38 +231,37 @@ impl Fib {
             return;
         }
         let prefix = route.prefix;
-        self.audit.touch(prefix);
+        self.touch(prefix);
         if route.table != self.config.table || route.protocol != self.config.protocol {
             self.view.drop_route(route);
             // The place may have been the one a route of ours waits for.
-            self.enqueue(now, prefix);
+            self.enqueue_prefix(now, prefix);
             return;
         }
         if self.routes.extras.remove(&(prefix, route.metric)) {
             return;
         }
         let slot = Slot::of_metric(route.metric, &self.config);
-        let record = self.routes.get(prefix).copied();
-        let Some(record) = record.filter(|r| slot.is_some() && r.placed.slot() == slot) else {
+        let Some((id, want)) = self.record_in(prefix, slot) else {
             return;
         };
         self.mark_crossed(prefix);
         let foreign = matches!(source, Source::Foreign { .. });
-        let lives = match record.want {
-            _ if Slot::of_want(record.want) != slot => false,
-            Want::Set(id) => matches!(self.sets.target(id), super::sets::Target::At(_)),
+        let lives = match want {
+            _ if Slot::of_want(want) != slot => false,
+            Want::Set(set) => matches!(self.sets.target(set), super::sets::Target::At(_)),
             _ => true,
         };
         match slot {
             // Overwriting works whether or not the place is empty by now.
-            Some(slot) if lives => self.set_placed(prefix, Placed::Unknown(slot)),
-            _ => self.set_placed(prefix, Placed::Nothing),
+            Some(slot) if lives => self.set_placed(id, Placed::Unknown(slot)),
+            _ => self.set_placed(id, Placed::Nothing),
         }
-        if foreign && Slot::of_want(record.want) == slot {
-            self.meddled(now, prefix, Meddling::Deleted);
+        if foreign && Slot::of_want(want) == slot {
+            self.meddled(now, id, Meddling::Deleted);
         } else {
-            self.routes.set_stale(prefix, false);
-            self.enqueue(now, prefix);
+            self.routes.set_stale(id, false);
+            self.enqueue(now, id);
         }
     }
 }

@@ -21,8 +21,10 @@ use super::audit::Audit;
 use super::hops::{HopKey, Hops};
 use super::model::KernelOp;
 use super::next_hops::NextHops;
-use super::routes::{Placed, Routes, Slot};
+use super::records::{Flag, PLACE_MIN, Placed, RouteId};
+use super::routes::{Routes, Slot};
 use super::sets::{SetId, Sets, Target, Want, acquire_hops, members_of, release_hops};
+use super::show::Listing;
 use super::view::{Changed, View};
 
 /// Routes of an earlier run go at the latest this long after the start (FRR's default too).
@@ -60,6 +62,7 @@ pub struct Fib {
     events: VecDeque<KernelEvent>,
     /// Route events told since then.
     told: (Instant, usize),
+    pub(super) listing: Listing,
 }
 
 /// Writing since the kernel side was last idle.
@@ -84,7 +87,7 @@ impl Fib {
             outstanding: Vec::new(),
             crossed: BTreeSet::new(),
             inline: !config.next_hop_objects,
-            version: 0,
+            version: PLACE_MIN,
             ready: false,
             resync_deadline: None,
             extras_held: None,
@@ -92,6 +95,7 @@ impl Fib {
             predecessor: None,
             events: VecDeque::new(),
             told: (now, 0),
+            listing: Listing::default(),
             config,
         }
     }
@@ -113,6 +117,9 @@ impl Fib {
     /// Takes one wanted route, or the end of one.
     pub fn apply(&mut self, now: Instant, change: &FibChange) {
         let prefix = change.prefix.trunc();
+        if change.route.is_none() && self.routes.records.find(prefix).is_none() {
+            return;
+        }
         let want = match &change.route {
             None => Want::Nothing,
             Some(FibRoute::Discard) => Want::Discard,
@@ -126,34 +133,73 @@ impl Fib {
                 Want::Set(id)
             }
         };
-        let before = self.routes.want(prefix, want);
-        if let Want::Set(id) = before {
-            self.release_set(id);
+        let id = self.routes.records.enter(prefix);
+        let before = self.routes.want(id, want);
+        if let Want::Set(set) = before {
+            self.release_set(set, want);
         }
         if want == Want::Nothing {
             // An explicit end also ends what an earlier run had left.
-            self.routes.set_stale(prefix, false);
+            self.routes.set_stale(id, false);
         }
         if before != want || want == Want::Nothing {
-            self.enqueue(now, prefix);
+            self.enqueue(now, id);
         }
     }
 
-    fn release_set(&mut self, id: SetId) {
-        if let Some(set) = self.sets.release(id) {
+    /// One route less for a set; `heir` is what it is to be from now on.
+    fn release_set(&mut self, id: SetId, heir: Want) {
+        if let Some(set) = self.sets.release(id, heir) {
             release_hops(&set.via, &mut self.hops);
-            if let Some(group) = set.group {
-                self.next_hops.abandon(group);
+            for group in set.group.into_iter().chain(set.others.iter().copied()) {
+                if self.next_hops.belongs(group, id) && !self.bequeath(group, set.heir()) {
+                    self.next_hops.abandon(group);
+                }
             }
         }
     }
 
-    pub(super) fn enqueue(&mut self, now: Instant, prefix: ipnet::IpNet) {
-        self.burst.get_or_insert(Burst {
-            since: now,
-            written: 0,
-        });
-        self.routes.enqueue(prefix);
+    /// What becomes of the group of a set that has no routes any more.
+    ///
+    /// If many routes are still there, they are on their way to other sets, most of them to one:
+    /// a next hop was lost or gained for all of them. Then the group goes to that set and is given
+    /// its members, one message for them all. The others in it are in line to be written, and come
+    /// to where they should be a moment later.
+    fn bequeath(&mut self, group: u32, heir: Option<(SetId, usize)>) -> bool {
+        let heir = heir.filter(|_| !self.inline);
+        let Some((id, votes)) = heir else {
+            return false;
+        };
+        let Some(set) = self.sets.get_mut(id) else {
+            return false;
+        };
+        set.others
+            .retain(|other| self.next_hops.belongs(*other, id));
+        if !set.may_take_over() || !self.next_hops.take_over(group, id, votes, &set.members) {
+            return false;
+        }
+        // The group taken over speaks for the set: an earlier one without routes is of no use.
+        if let Some(old) = set.group.replace(group) {
+            if self.next_hops.is_empty(old) {
+                self.next_hops.abandon(old);
+            } else {
+                self.next_hops.set_spare(old);
+                set.others.push(old);
+            }
+        }
+        self.set_target(id, Target::At(group));
+        true
+    }
+
+    pub(super) fn enqueue(&mut self, now: Instant, id: RouteId) {
+        self.kick(now);
+        self.routes.enqueue(id);
+    }
+
+    /// The same by prefix, if it has a record.
+    pub(super) fn enqueue_prefix(&mut self, now: Instant, prefix: ipnet::IpNet) {
+        self.kick(now);
+        self.routes.enqueue_prefix(prefix);
     }
 
     /// Starts or stops tracking an address.
@@ -172,17 +218,11 @@ impl Fib {
     pub fn resync_complete(&mut self, now: Instant) {
         self.resync_deadline = None;
         self.audit.resynced = true;
-        let unwanted: Vec<ipnet::IpNet> = self
-            .routes
-            .map
-            .iter()
-            .filter(|(_, record)| record.stale)
-            .map(|(prefix, _)| *prefix)
-            .collect();
+        let unwanted = self.ids_of(|record| record.is(Flag::STALE));
         let count = unwanted.len();
-        for prefix in unwanted {
-            self.routes.set_stale(prefix, false);
-            self.enqueue(now, prefix);
+        for id in unwanted {
+            self.routes.set_stale(id, false);
+            self.enqueue(now, id);
         }
         if count > 0 {
             self.stats.stale_removed += u64::try_from(count).unwrap_or(0);
@@ -216,17 +256,13 @@ impl Fib {
     }
 
     fn move_metric(&mut self, now: Instant, old: u32) {
-        let placed: Vec<ipnet::IpNet> = self
-            .routes
-            .map
-            .iter()
-            .filter(|(_, record)| record.placed.slot() == Some(Slot::Unicast))
-            .map(|(prefix, _)| *prefix)
-            .collect();
-        for prefix in placed {
-            self.routes.extras.insert((prefix, old));
-            self.set_placed(prefix, Placed::Nothing);
-            self.enqueue(now, prefix);
+        for id in self.ids_of(|record| record.placed().slot() == Some(Slot::Unicast)) {
+            let prefix = self.routes.records.prefix(id);
+            self.routes
+                .extras
+                .extend(prefix.map(|prefix| (prefix, old)));
+            self.set_placed(id, Placed::Nothing);
+            self.enqueue(now, id);
         }
     }
 
@@ -236,17 +272,16 @@ impl Fib {
         let mut fresh = Self::new(config, now);
         fresh.stats = self.stats;
         fresh.predecessor = Some(self.config.protocol);
-        for (prefix, record) in &self.routes.map {
-            let route = match record.want {
+        for (id, record) in self.routes.records.iter() {
+            let route = match record.want() {
                 Want::Nothing => None,
                 Want::Discard => Some(FibRoute::Discard),
                 Want::Set(id) => {
                     let set = self.sets.get(id);
-                    set.map(|set| FibRoute::Unicast(set.via.to_vec()))
+                    set.map(|set| FibRoute::Unicast(set.via.clone()))
                 }
             };
-            if route.is_some() {
-                let prefix = *prefix;
+            if let Some(prefix) = self.routes.records.prefix(id).filter(|_| route.is_some()) {
                 fresh.apply(now, &FibChange { prefix, route });
             }
         }
@@ -312,9 +347,15 @@ impl Fib {
         if members == set.members {
             return;
         }
-        set.members = members.clone();
+        let before = std::mem::replace(&mut set.members, members.clone());
+        self.next_hops.no_longer(&before);
+        set.others
+            .retain(|other| self.next_hops.belongs(*other, id));
+        for other in &set.others {
+            self.next_hops.want(*other, &members);
+        }
         let target = if self.inline {
-            self.version = self.version.wrapping_add(1);
+            self.version = self.version.wrapping_add(1).max(PLACE_MIN);
             self.audit.sweep_sets.insert(id);
             if members.is_empty() {
                 Target::Unresolved
@@ -349,18 +390,18 @@ impl Fib {
         };
         let before = std::mem::replace(&mut set.target, target);
         if target != before && target != Target::Pending {
-            for prefix in std::mem::take(&mut set.waiting) {
-                if let Some(record) = self.routes.map.get_mut(&prefix) {
-                    record.parked = false;
+            for id in std::mem::take(&mut set.waiting) {
+                if let Some(record) = self.routes.records.get_mut(id) {
+                    record.mark(Flag::PARKED, false);
                 }
-                self.routes.enqueue(prefix);
+                self.routes.enqueue(id);
             }
         }
     }
 
     /// Records what the kernel has for a prefix and keeps the groups' counts.
-    pub(super) fn set_placed(&mut self, prefix: ipnet::IpNet, placed: Placed) {
-        let before = self.routes.place(prefix, placed);
+    pub(super) fn set_placed(&mut self, id: RouteId, placed: Placed) {
+        let before = self.routes.place(id, placed);
         if before != placed && !self.inline {
             if let Placed::At(group) = before {
                 self.next_hops.route_gone(group);
@@ -421,15 +462,14 @@ impl Fib {
         }
     }
 
-    pub(super) fn meddled(&mut self, now: Instant, prefix: ipnet::IpNet, cause: Meddling) {
+    pub(super) fn meddled(&mut self, now: Instant, id: RouteId, cause: Meddling) {
         self.stats.restored += 1;
-        self.burst.get_or_insert(Burst {
-            since: now,
-            written: 0,
-        });
-        self.routes.restore(prefix, now);
-        let what = KernelItem::Route(prefix);
-        self.route_event(KernelEvent::Restored { what, cause });
+        self.kick(now);
+        self.routes.restore(id, now);
+        if let Some(prefix) = self.routes.records.prefix(id) {
+            let what = KernelItem::Route(prefix);
+            self.route_event(KernelEvent::Restored { what, cause });
+        }
     }
 
     /// Counters, and gauges as of now.

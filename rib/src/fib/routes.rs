@@ -1,8 +1,8 @@
-//! One small record for each prefix: what it should be, what the kernel has, and whether it is in
-//! line to be written.
+//! The routes: their records, the line of those to be written, and who has to wait.
 //!
-//! A full table is a million of these, so a record is 28 bytes and knows sets and groups by
-//! number only. The map is ordered: dumps resume at a prefix, and nothing depends on a hash.
+//! Of most prefixes there is nothing to say beyond the record ([`super::records`]). What only few
+//! of them have (a refusal, a fight with somebody else, a second route that lies around) is kept
+//! beside it, by prefix.
 //!
 //! A prefix has two possible places in our table, one for each metric: that of unicast routes and
 //! that of discards. A record follows one of them; what else of ours lies around (the old place
@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 use super::api::{DISCARD_METRIC, KernelConfig};
+use super::records::{Flag, Record, Records, RouteId};
 use super::sets::Want;
+
+pub(super) use super::records::Placed;
 
 /// Restores of one prefix that happen at once; from then on the pause doubles, so that two
 /// daemons that both insist on a prefix do not keep a processor busy.
@@ -59,68 +62,21 @@ impl Slot {
     }
 }
 
-/// What the kernel has at a record's place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Placed {
-    Nothing,
-    /// Something of ours with other content, or what someone put over ours: to be overwritten.
-    Unknown(Slot),
-    Discard,
-    /// As [`super::sets::Target::At`].
-    At(u32),
-}
-
-impl Placed {
-    pub(super) fn slot(self) -> Option<Slot> {
-        match self {
-            Self::Nothing => None,
-            Self::Unknown(slot) => Some(slot),
-            Self::Discard => Some(Slot::Discard),
-            Self::At(_) => Some(Slot::Unicast),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Record {
-    pub(super) want: Want,
-    pub(super) placed: Placed,
-    /// Of an earlier run, and nobody has asked for it yet.
-    pub(super) stale: bool,
-    /// In the list of its set's waiting routes.
-    pub(super) parked: bool,
-    /// Equals the audit's mark if the running dump has shown it.
-    pub(super) seen: u8,
-    queued: bool,
-    /// Waits out a fight: not written before its time, unless something else is wanted.
-    pub(super) held: bool,
+/// How often a prefix was restored, and when last, in seconds since the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fight {
     restores: u8,
-    /// When it was restored last, in seconds since the start.
     restored_s: u32,
-}
-
-impl Record {
-    fn new() -> Self {
-        Self {
-            want: Want::Nothing,
-            placed: Placed::Nothing,
-            stale: false,
-            parked: false,
-            seen: 0,
-            queued: false,
-            held: false,
-            restores: 0,
-            restored_s: 0,
-        }
-    }
 }
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    pub(super) map: BTreeMap<IpNet, Record>,
-    queue: VecDeque<IpNet>,
+    pub(super) records: Records,
+    queue: VecDeque<RouteId>,
     later: BTreeSet<(Instant, IpNet)>,
     failing: BTreeMap<IpNet, u32>,
+    /// Prefixes that somebody meddled with.
+    fights: BTreeMap<IpNet, Fight>,
     /// Further routes of ours in the kernel: prefix and metric.
     pub(super) extras: BTreeSet<(IpNet, u32)>,
     started: Instant,
@@ -132,10 +88,11 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            map: BTreeMap::new(),
+            records: Records::new(),
             queue: VecDeque::new(),
             later: BTreeSet::new(),
             failing: BTreeMap::new(),
+            fights: BTreeMap::new(),
             extras: BTreeSet::new(),
             started: now,
             wanted: 0,
@@ -145,69 +102,81 @@ impl Routes {
     }
 
     pub(super) fn get(&self, prefix: IpNet) -> Option<&Record> {
-        self.map.get(&prefix)
-    }
-
-    pub(super) fn record(&mut self, prefix: IpNet) -> &mut Record {
-        self.map.entry(prefix).or_insert_with(Record::new)
+        self.records.get(self.records.find(prefix)?)
     }
 
     /// Sets what a prefix should be and returns what it was to be before.
-    pub(super) fn want(&mut self, prefix: IpNet, want: Want) -> Want {
-        let record = self.map.entry(prefix).or_insert_with(Record::new);
-        let before = std::mem::replace(&mut record.want, want);
-        record.parked = false;
-        record.held = false;
+    pub(super) fn want(&mut self, id: RouteId, want: Want) -> Want {
+        let Some(record) = self.records.get_mut(id) else {
+            return Want::Nothing;
+        };
+        let before = record.want();
+        record.set_want(want);
+        record.mark(Flag::PARKED, false);
+        record.mark(Flag::HELD, false);
         self.wanted -= usize::from(before != Want::Nothing);
         self.wanted += usize::from(want != Want::Nothing);
         before
     }
 
     /// Sets what the kernel has and returns what it had before.
-    pub(super) fn place(&mut self, prefix: IpNet, placed: Placed) -> Placed {
-        let record = self.map.entry(prefix).or_insert_with(Record::new);
-        let before = std::mem::replace(&mut record.placed, placed);
+    pub(super) fn place(&mut self, id: RouteId, placed: Placed) -> Placed {
+        let Some(record) = self.records.get_mut(id) else {
+            return Placed::Nothing;
+        };
+        let before = record.placed();
+        record.set_placed(placed);
         self.placed -= usize::from(before != Placed::Nothing);
         self.placed += usize::from(placed != Placed::Nothing);
         before
     }
 
-    pub(super) fn set_stale(&mut self, prefix: IpNet, stale: bool) -> bool {
-        let record = self.map.entry(prefix).or_insert_with(Record::new);
-        let before = std::mem::replace(&mut record.stale, stale);
+    pub(super) fn set_stale(&mut self, id: RouteId, stale: bool) -> bool {
+        let record = self.records.get_mut(id);
+        let before = record.is_some_and(|record| record.mark(Flag::STALE, stale));
         self.stale -= usize::from(before);
         self.stale += usize::from(stale);
         before
     }
 
-    /// Drops the record if it says nothing any more.
-    pub(super) fn forget_empty(&mut self, prefix: IpNet) {
-        let empty = |r: &Record| {
-            r.want == Want::Nothing && r.placed == Placed::Nothing && !r.queued && !r.stale
-        };
-        if self.map.get(&prefix).is_some_and(empty) {
-            self.map.remove(&prefix);
+    /// Drops the record if it says nothing any more; then tells which it was.
+    pub(super) fn forget_empty(&mut self, id: RouteId) -> Option<(IpNet, Record)> {
+        let record = *self.records.get(id).filter(|record| record.is_empty())?;
+        let prefix = self.records.prefix(id)?;
+        self.records.remove(id);
+        if !self.failing.is_empty() {
             self.failing.remove(&prefix);
         }
+        if !self.fights.is_empty() {
+            self.fights.remove(&prefix);
+        }
+        Some((prefix, record))
     }
 
     // The line of those to be written.
 
-    pub(super) fn enqueue(&mut self, prefix: IpNet) {
-        if let Some(record) = self.map.get_mut(&prefix)
-            && !record.held
-            && !std::mem::replace(&mut record.queued, true)
+    pub(super) fn enqueue(&mut self, id: RouteId) {
+        if let Some(record) = self.records.get_mut(id)
+            && !record.is(Flag::HELD)
+            && !record.mark(Flag::QUEUED, true)
         {
-            self.queue.push_back(prefix);
+            self.queue.push_back(id);
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<IpNet> {
-        let prefix = self.queue.pop_front()?;
-        if let Some(record) = self.map.get_mut(&prefix) {
-            record.queued = false;
+    /// The same by prefix, if it has a record.
+    pub(super) fn enqueue_prefix(&mut self, prefix: IpNet) {
+        if let Some(id) = self.records.find(prefix) {
+            self.enqueue(id);
         }
-        Some(prefix)
+    }
+
+    pub(super) fn next(&mut self) -> Option<RouteId> {
+        let id = self.queue.pop_front()?;
+        if let Some(record) = self.records.get_mut(id) {
+            record.mark(Flag::QUEUED, false);
+        }
+        Some(id)
     }
 
     /// Gives back the memory of a long line that has been worked off.
@@ -250,23 +219,27 @@ impl Routes {
     }
 
     /// Someone meddled with the prefix: in line at once, or after a pause if it keeps happening.
-    pub(super) fn restore(&mut self, prefix: IpNet, now: Instant) {
+    pub(super) fn restore(&mut self, id: RouteId, now: Instant) {
         let since = now.saturating_duration_since(self.started).as_secs();
         let now_s = u32::try_from(since).unwrap_or(u32::MAX);
-        let Some(record) = self.map.get_mut(&prefix) else {
+        let Some(prefix) = self.records.prefix(id) else {
             return;
         };
-        if now_s.saturating_sub(record.restored_s) > PEACE_S {
-            record.restores = 0;
+        let fight = self.fights.entry(prefix).or_default();
+        if now_s.saturating_sub(fight.restored_s) > PEACE_S {
+            fight.restores = 0;
         }
-        record.restored_s = now_s;
-        record.restores = record.restores.saturating_add(1);
-        if record.restores <= RESTORES_AT_ONCE {
-            self.enqueue(prefix);
+        fight.restored_s = now_s;
+        fight.restores = fight.restores.saturating_add(1);
+        let restores = fight.restores;
+        if restores <= RESTORES_AT_ONCE {
+            self.enqueue(id);
             return;
         }
-        record.held = true;
-        let doublings = u32::from(record.restores - RESTORES_AT_ONCE - 1).min(16);
+        if let Some(record) = self.records.get_mut(id) {
+            record.mark(Flag::HELD, true);
+        }
+        let doublings = u32::from(restores - RESTORES_AT_ONCE - 1).min(16);
         let pause = Duration::from_secs(1) * 2_u32.saturating_pow(doublings);
         self.later
             .insert((now + RESTORE_PAUSE_LAST.min(pause), prefix));
@@ -282,10 +255,12 @@ impl Routes {
                 return;
             }
             self.later.pop_first();
-            if let Some(record) = self.map.get_mut(&prefix) {
-                record.held = false;
+            if let Some(id) = self.records.find(prefix) {
+                if let Some(record) = self.records.get_mut(id) {
+                    record.mark(Flag::HELD, false);
+                }
+                self.enqueue(id);
             }
-            self.enqueue(prefix);
         }
     }
 }

@@ -12,21 +12,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::api::FibNextHop;
 use super::hops::{HopKey, Hops, key_of};
 use super::model::{Hop, Member};
+use super::records::RouteId;
 use super::view::View;
 
 /// Most that shares are scaled up to make them whole numbers; beyond they are rounded.
 const SCALE_MAX: u32 = 5040;
 
+/// Groups taken over by one set: each has to be told when the members change. With that many, the
+/// routes of a further one are written again, one by one.
+const OTHERS_MAX: usize = 7;
+
 /// Identifies a set. 0 and 1 stand for "no route" and "discard" in [`Want`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SetId(u32);
 
-/// What a prefix should be; four bytes, as there is one for each route.
+impl SetId {
+    /// Numbers that are no set.
+    const RESERVED: u32 = 2;
+
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// What a prefix should be. A record holds it in four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Nothing,
@@ -52,9 +70,40 @@ pub(super) struct RouteSet {
     pub(super) target: Target,
     /// Its group in the kernel, once it has one.
     pub(super) group: Option<u32>,
+    /// Further groups with the same members, taken over with their routes from sets that are gone.
+    pub(super) others: SmallVec<[u32; 1]>,
     /// Routes that came up for writing while there was no target.
-    pub(super) waiting: Vec<IpNet>,
+    pub(super) waiting: Vec<RouteId>,
     routes: usize,
+    /// Where most of the routes went that left, by majority vote: whose the lead is, and how large.
+    heir: Want,
+    votes: usize,
+}
+
+impl RouteSet {
+    /// Whether it has a way out, and room for the routes of a set that is gone.
+    pub(super) fn may_take_over(&self) -> bool {
+        !self.members.is_empty() && self.others.len() < OTHERS_MAX
+    }
+
+    /// The set that most of the routes that left went to, and its lead.
+    pub(super) fn heir(&self) -> Option<(SetId, usize)> {
+        match self.heir {
+            Want::Set(id) => Some((id, self.votes)),
+            _ => None,
+        }
+    }
+
+    /// Boyer and Moore: whoever has more than half of the votes is the heir in the end.
+    fn vote(&mut self, heir: Want) {
+        if self.heir == heir {
+            self.votes = self.votes.saturating_add(1);
+        } else if self.votes > 0 {
+            self.votes -= 1;
+        } else {
+            (self.heir, self.votes) = (heir, 1);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -62,45 +111,65 @@ pub(super) struct Sets {
     by_via: BTreeMap<Arc<[FibNextHop]>, SetId>,
     sets: BTreeMap<SetId, RouteSet>,
     last: u32,
+    /// What was asked for last: whole tables have the same few sets, one after the other.
+    recent: Option<(Arc<[FibNextHop]>, SetId)>,
 }
 
 impl Sets {
     /// The set of these next hops, made if it is new (then `true`), with one more route.
-    pub(super) fn acquire(&mut self, via: &[FibNextHop]) -> (SetId, bool) {
+    pub(super) fn acquire(&mut self, via: &Arc<[FibNextHop]>) -> (SetId, bool) {
+        if let Some((last, id)) = &self.recent
+            && Arc::ptr_eq(last, via)
+            && let Some(set) = self.sets.get_mut(id)
+        {
+            set.routes += 1;
+            return (*id, false);
+        }
+        let (id, new) = self.acquire_equal(via);
+        self.recent = Some((Arc::clone(via), id));
+        (id, new)
+    }
+
+    fn acquire_equal(&mut self, via: &Arc<[FibNextHop]>) -> (SetId, bool) {
         if let Some(id) = self.by_via.get(via) {
             if let Some(set) = self.sets.get_mut(id) {
                 set.routes += 1;
             }
             return (*id, false);
         }
-        self.last = self.last.wrapping_add(1);
+        let next = |last: u32| last.wrapping_add(1).max(SetId::RESERVED);
+        self.last = next(self.last);
         while self.sets.contains_key(&SetId(self.last)) {
-            self.last = self.last.wrapping_add(1);
+            self.last = next(self.last);
         }
         let id = SetId(self.last);
-        let via: Arc<[FibNextHop]> = via.into();
         let set = RouteSet {
-            via: Arc::clone(&via),
+            via: Arc::clone(via),
             members: Arc::new([]),
             target: Target::Unresolved,
             group: None,
+            others: SmallVec::new(),
             waiting: Vec::new(),
             routes: 1,
+            heir: Want::Nothing,
+            votes: 0,
         };
-        self.by_via.insert(via, id);
+        self.by_via.insert(Arc::clone(via), id);
         self.sets.insert(id, set);
         (id, true)
     }
 
-    /// One route less; the set itself if that was the last.
-    pub(super) fn release(&mut self, id: SetId) -> Option<RouteSet> {
+    /// One route less, which is `heir` from now on; the set itself if that was the last.
+    pub(super) fn release(&mut self, id: SetId, heir: Want) -> Option<RouteSet> {
         let set = self.sets.get_mut(&id)?;
         set.routes = set.routes.saturating_sub(1);
+        set.vote(heir);
         if set.routes > 0 {
             return None;
         }
         let set = self.sets.remove(&id)?;
         self.by_via.remove(&set.via);
+        self.recent = None;
         Some(set)
     }
 

@@ -1,44 +1,63 @@
 //! Routes for `show ip route`: what was asked of the kernel beside what it holds.
 //!
-//! Ours come from the records, those of others from the view; both are ordered by prefix, so a
-//! page is a merge of the two and the next one resumes behind its last prefix, whatever has
-//! changed in between. Nothing is read from the kernel for it: the picture is the one decisions
-//! are made on, which is what an operator wants to see.
+//! Ours come from the records, those of others from the view, so a page is a merge of the two and
+//! the next one resumes behind its last prefix. The view is ordered by prefix. The records are not:
+//! a listing of the next some ten thousand is made when a page asks for prefixes behind it, one
+//! walk over the records, and serves the pages that follow. So a page is as of now, but a prefix
+//! that is new since the listing was made may be missing from it, as it would be if it had come a
+//! moment later. Nothing is read from the kernel for it: the picture is the one decisions are made
+//! on, which is what an operator wants to see.
 
 use ipnet::IpNet;
 
 use super::api::{RouteKind, RouteNextHop, RoutePage, RouteQuery, RouteView};
 use super::model::{Hop, ObservedKind, ObservedRoute};
 use super::reconcile::Fib;
-use super::routes::{Placed, Slot};
-use super::sets::{Target, Want};
-use super::view::next_key;
+use super::records::Placed;
+use super::routes::Slot;
+use super::sets::Want;
+
+/// Prefixes of one listing: a full table is walked through some thirty times for all its pages.
+const LISTING_MAX: usize = 32 << 10;
+
+/// The next prefixes of ours behind some place, ascending.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    ipv4: bool,
+    after: Option<IpNet>,
+    prefixes: Vec<IpNet>,
+    /// There were no more.
+    ends: bool,
+}
+
+impl Listing {
+    /// The first behind `after`, if this listing knows it: `None` in it is the end.
+    fn next(&self, ipv4: bool, after: IpNet) -> Option<Option<IpNet>> {
+        if ipv4 != self.ipv4 || self.after.is_some_and(|from| after < from) {
+            return None;
+        }
+        let behind = self.prefixes.partition_point(|prefix| *prefix <= after);
+        match self.prefixes.get(behind) {
+            Some(prefix) => Some(Some(*prefix)),
+            None => self.ends.then_some(None),
+        }
+    }
+}
 
 impl Fib {
     /// One page of routes.
     #[must_use]
-    pub fn page(&self, query: &RouteQuery) -> RoutePage {
+    pub fn page(&mut self, query: &RouteQuery) -> RoutePage {
         let mut page = RoutePage::default();
         if let Some(prefix) = query.prefix {
             self.matching(prefix.trunc(), query.ours, &mut page.rows);
             return page;
         }
-        // IPv4 sorts before IPv6, so the first family ends where the second begins.
-        let first_v6: IpNet = IpNet::V6(ipnet::Ipv6Net::default());
         let mut at = query.after;
-        let mut skip_v4 = !query.ipv4 && query.after.is_none();
         for _ in 0..query.max {
-            let from = if std::mem::take(&mut skip_v4) {
-                let default = self.rows_exist(first_v6, query.ours);
-                if default {
-                    Some(first_v6)
-                } else {
-                    self.next_prefix(Some(first_v6), query)
-                }
-            } else {
-                self.next_prefix(at, query)
-            };
-            let Some(prefix) = from.filter(|p| p.addr().is_ipv4() == query.ipv4) else {
+            let Some(prefix) = self.next_prefix(at, query) else {
+                // Nothing is listed any more: the memory goes.
+                self.listing = Listing::default();
                 return page;
             };
             self.rows(prefix, query.ours, &mut page.rows);
@@ -60,12 +79,12 @@ impl Fib {
         }
     }
 
-    fn next_prefix(&self, after: Option<IpNet>, query: &RouteQuery) -> Option<IpNet> {
-        let ours = next_key(&self.routes.map, after);
+    fn next_prefix(&mut self, after: Option<IpNet>, query: &RouteQuery) -> Option<IpNet> {
+        let ours = self.next_own(after, query.ipv4);
         let others = if query.ours {
             None
         } else {
-            self.view.first_after(after)
+            self.view.first_after(query.ipv4, after)
         };
         match (ours, others) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -73,10 +92,19 @@ impl Fib {
         }
     }
 
-    fn rows_exist(&self, prefix: IpNet, ours: bool) -> bool {
-        let mut rows = Vec::new();
-        self.rows(prefix, ours, &mut rows);
-        !rows.is_empty()
+    fn next_own(&mut self, after: Option<IpNet>, ipv4: bool) -> Option<IpNet> {
+        if let Some(known) = after.and_then(|after| self.listing.next(ipv4, after)) {
+            return known;
+        }
+        let prefixes = self.routes.records.ascending(ipv4, after, LISTING_MAX);
+        let first = prefixes.first().copied();
+        self.listing = Listing {
+            ipv4,
+            after,
+            ends: prefixes.len() < LISTING_MAX,
+            prefixes,
+        };
+        first
     }
 
     fn rows(&self, prefix: IpNet, ours: bool, rows: &mut Vec<RouteView>) {
@@ -126,26 +154,26 @@ impl Fib {
             table: self.config.table,
             protocol: self.config.protocol,
             metric: record
-                .placed
+                .placed()
                 .slot()
                 .unwrap_or(Slot::Unicast)
                 .metric(&self.config),
             kind: RouteKind::Unicast,
             ours: true,
-            wanted: record.want != Want::Nothing,
+            wanted: record.want() != Want::Nothing,
             installed: false,
             via: Vec::new(),
             next_hops: Vec::new(),
             next_hop_id: None,
         };
-        if let Placed::At(id) = record.placed
+        if let Placed::At(id) = record.placed()
             && !self.inline
         {
             view.next_hop_id = Some(id);
         }
-        match record.want {
+        match record.want() {
             Want::Nothing => {
-                let slot = record.placed.slot()?;
+                let slot = record.placed().slot()?;
                 view.installed = true;
                 if slot == Slot::Discard {
                     view.kind = RouteKind::Discard;
@@ -160,7 +188,7 @@ impl Fib {
             Want::Discard => {
                 view.kind = RouteKind::Discard;
                 view.metric = Slot::Discard.metric(&self.config);
-                view.installed = record.placed == Placed::Discard;
+                view.installed = record.placed() == Placed::Discard;
             }
             Want::Set(id) => {
                 let set = self.sets.get(id)?;
@@ -168,8 +196,7 @@ impl Fib {
                 let members = set.members.iter();
                 view.next_hops = members.map(|m| self.way(&(m.hop, m.weight))).collect();
                 view.metric = self.config.metric;
-                let at = matches!(set.target, Target::At(at) if record.placed == Placed::At(at));
-                view.installed = at;
+                view.installed = self.is_right(id, record.placed());
             }
         }
         Some(view)

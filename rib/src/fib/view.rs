@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Bound;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
@@ -333,8 +334,17 @@ impl View {
         self.routes.get(&prefix).map_or(&[], |list| list.as_slice())
     }
 
-    pub(super) fn first_after(&self, after: Option<IpNet>) -> Option<IpNet> {
-        next_key(&self.routes, after)
+    /// The first prefix of a family behind `after`, or the very first.
+    pub(super) fn first_after(&self, ipv4: bool, after: Option<IpNet>) -> Option<IpNet> {
+        let from = match after {
+            Some(after) => Bound::Excluded(after),
+            None if ipv4 => Bound::Unbounded,
+            // IPv4 sorts before IPv6.
+            None => Bound::Included(IpNet::V6(Ipv6Net::default())),
+        };
+        let mut behind = self.routes.range((from, Bound::Unbounded));
+        let (prefix, _) = behind.next()?;
+        Some(*prefix).filter(|prefix| prefix.addr().is_ipv4() == ipv4)
     }
 
     // Resolution.
@@ -413,11 +423,4 @@ fn truncated(addr: IpAddr, len: u8) -> Option<IpNet> {
         IpAddr::V4(v4) => Ipv4Net::new(v4, len).ok().map(|n| IpNet::V4(n.trunc())),
         IpAddr::V6(v6) => Ipv6Net::new(v6, len).ok().map(|n| IpNet::V6(n.trunc())),
     }
-}
-
-/// The smallest key greater than `after`.
-pub(super) fn next_key<V>(map: &BTreeMap<IpNet, V>, after: Option<IpNet>) -> Option<IpNet> {
-    use std::ops::Bound;
-    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-    map.range((from, Bound::Unbounded)).next().map(|(k, _)| *k)
 }

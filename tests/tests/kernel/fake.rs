@@ -63,7 +63,8 @@ pub struct FakeKernel {
     /// No next hop objects, as before Linux 5.3.
     pub old: bool,
     pub writes: usize,
-    pub route_deletes: usize,
+    /// Of those, requests about routes.
+    pub route_writes: usize,
 }
 
 /// What Linux gives to connected networks.
@@ -366,6 +367,9 @@ impl FakeKernel {
 
     pub fn request(&mut self, op: &KernelOp) -> Result<(), OpError> {
         self.writes += 1;
+        if let KernelOp::PutRoute { .. } | KernelOp::DeleteRoute { .. } = op {
+            self.route_writes += 1;
+        }
         if self.refuse > 0 {
             self.refuse -= 1;
             return refused(12);
@@ -392,7 +396,6 @@ impl FakeKernel {
                 replace,
             } => self.put_route((*prefix, *metric), target, *replace),
             KernelOp::DeleteRoute { prefix, metric } => {
-                self.route_deletes += 1;
                 let found = self.routes.get(&(*prefix, *metric));
                 if found.is_none_or(|route| route.protocol != OURS) {
                     return refused(errno::ESRCH);

@@ -122,7 +122,7 @@ pub fn unicast(prefix: &str, gateways: &[&str]) -> FibChange {
     via.sort();
     FibChange {
         prefix: prefix.parse().expect("a prefix"),
-        route: Some(FibRoute::Unicast(via)),
+        route: Some(FibRoute::Unicast(via.into())),
     }
 }
 

@@ -24,6 +24,9 @@ use super::api::KernelItem;
 use super::model::{Hop, Member, OpError};
 use super::sets::SetId;
 
+/// Routes behind a group that make it cheaper to keep it than to write them again.
+const TAKE_OVER_MIN: usize = 2;
+
 /// The ids of a protocol: 2^24 of them, from the protocol number times 2^24.
 #[must_use]
 pub fn own_ids(protocol: u8) -> std::ops::RangeInclusive<u32> {
@@ -73,6 +76,8 @@ struct Group {
     retry: Retry,
     /// Routes in the kernel that lead to it.
     routes: usize,
+    /// Its set has another group for new routes: this one goes when its last route has gone.
+    spare: bool,
 }
 
 /// What the routes have to know about a group.
@@ -104,6 +109,10 @@ pub(super) struct NextHops {
     new_objects: BTreeSet<u32>,
     dirty_groups: BTreeSet<u32>,
     retries: BTreeSet<(Instant, u32)>,
+    /// Groups in which routes of other sets may be, because those have the same members.
+    hosts: BTreeSet<u32>,
+    /// Former hosts: what is there has to be looked at again.
+    left: BTreeSet<u32>,
     /// Something may be unused: worth a look when there is time.
     litter: bool,
 }
@@ -120,6 +129,8 @@ impl NextHops {
             new_objects: BTreeSet::new(),
             dirty_groups: BTreeSet::new(),
             retries: BTreeSet::new(),
+            hosts: BTreeSet::new(),
+            left: BTreeSet::new(),
             litter: false,
         }
     }
@@ -179,6 +190,7 @@ impl NextHops {
             state: State::Absent,
             retry: Retry::default(),
             routes: 0,
+            spare: false,
         });
         group.set = Some(set);
         self.want(id, members);
@@ -193,6 +205,9 @@ impl NextHops {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
+        if group.wanted != members && self.hosts.remove(&id) {
+            self.left.insert(id);
+        }
         group.wanted = members.to_vec();
         self.dirty_groups.insert(id);
         self.litter = true;
@@ -210,10 +225,92 @@ impl NextHops {
     /// The set of a group is gone: the group follows once no route leads to it.
     pub(super) fn abandon(&mut self, id: u32) {
         if let Some(group) = self.groups.get_mut(&id) {
+            if self.hosts.remove(&id) {
+                self.left.insert(id);
+            }
             group.set = None;
             group.wanted.clear();
             self.dirty_groups.remove(&id);
             self.litter = true;
+        }
+    }
+
+    // Routes that stay while their set changes.
+
+    /// Whether a group in the kernel is one of this set.
+    pub(super) fn serves(&self, id: u32, set: SetId) -> bool {
+        let group = self.groups.get(&id);
+        group.is_some_and(|group| group.set == Some(set) && group.state == State::Present)
+    }
+
+    /// Whether a group in the kernel has these members, whoever it belongs to.
+    pub(super) fn same(&self, id: u32, members: &[Member]) -> bool {
+        let group = self.groups.get(&id);
+        group.is_some_and(|group| {
+            group.state == State::Present && !members.is_empty() && group.wanted == members
+        })
+    }
+
+    /// The same; and if so, a route of another set stays there until the members differ.
+    pub(super) fn lodge(&mut self, id: u32, members: &[Member]) -> bool {
+        let same = self.same(id, members);
+        if same && !self.hosts.contains(&id) {
+            self.hosts.insert(id);
+        }
+        same
+    }
+
+    /// A set that had these members has others now: it may have guests anywhere they are.
+    pub(super) fn no_longer(&mut self, members: &[Member]) {
+        let groups = &self.groups;
+        let concerned = |id: &u32| groups.get(id).is_none_or(|group| group.wanted == members);
+        let ended = self.hosts.extract_if(.., concerned);
+        self.left.extend(ended);
+    }
+
+    /// Groups whose guests have to be looked at again, once.
+    pub(super) fn take_left(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.left)
+    }
+
+    pub(super) fn is_empty(&self, id: u32) -> bool {
+        self.groups.get(&id).is_none_or(|group| group.routes == 0)
+    }
+
+    /// Whether a group belongs to a set, in the kernel or not.
+    pub(super) fn belongs(&self, id: u32, set: SetId) -> bool {
+        let group = self.groups.get(&id);
+        group.is_some_and(|group| group.set == Some(set))
+    }
+
+    /// Gives a group to another set, `votes` of whose routes came from there. False if too few of
+    /// them are still in it.
+    pub(super) fn take_over(
+        &mut self,
+        id: u32,
+        to: SetId,
+        votes: usize,
+        members: &[Member],
+    ) -> bool {
+        let Some(group) = self.groups.get_mut(&id) else {
+            return false;
+        };
+        let many = group.routes >= TAKE_OVER_MIN && votes > group.routes / 2;
+        if !many || group.state != State::Present {
+            return false;
+        }
+        group.set = Some(to);
+        group.spare = false;
+        if group.wanted != members {
+            self.want(id, members);
+        }
+        true
+    }
+
+    /// Its set has another group for new routes from now on.
+    pub(super) fn set_spare(&mut self, id: u32) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.spare = true;
         }
     }
 
@@ -226,6 +323,10 @@ impl NextHops {
     pub(super) fn route_gone(&mut self, id: u32) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.routes = group.routes.saturating_sub(1);
+            if group.routes == 0 && group.spare {
+                group.set = None;
+                group.wanted.clear();
+            }
             self.litter |= group.routes == 0 && group.set.is_none();
         }
     }

@@ -106,6 +106,7 @@ impl NextHops {
             state: State::Present,
             retry: Retry::default(),
             routes: 0,
+            spare: false,
         };
         self.groups.insert(id, group);
         self.litter = true;

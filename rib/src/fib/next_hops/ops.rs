@@ -242,6 +242,10 @@ impl NextHops {
         let Some(group) = self.groups.get_mut(&id) else {
             return (None, None);
         };
+        if group.spare {
+            // Its set has another group, which takes the routes.
+            group.set = None;
+        }
         let set = group.set;
         group.installed.clear();
         group.state = State::Absent;
