@@ -68,7 +68,8 @@ fn act() -> impl Strategy<Value = Act> {
     let prefix = 0..PREFIXES.len();
     let via = proptest::collection::btree_set(0..GATEWAYS.len(), 1..4);
     prop_oneof![
-        6 => (prefix.clone(), via.clone()).prop_map(|(p, via)| Act::Want(p, via.into_iter().collect())),
+        6 => (prefix.clone(), via.clone())
+            .prop_map(|(p, via)| Act::Want(p, via.into_iter().collect())),
         3 => (3..PREFIXES.len(), via.clone())
             .prop_map(|(n, via)| Act::WantMany(n, via.into_iter().collect())),
         1 => prefix.clone().prop_map(Act::Discard),
