@@ -153,7 +153,8 @@ pub(super) async fn serve(
     let mut outbox = Outbox { writer, place };
     let mut chunk = Vec::new();
     frame::encode(&server.hello, &mut chunk).map_err(io::Error::other)?;
-    outbox.write(&chunk).await?;
+    // No progress of the client's: the socket takes it for a silent one too.
+    outbox.writer.write_all(&chunk).await?;
     if server.access.right(credentials) == Right::None {
         return hear_stranger(&mut inbox, &mut outbox, &server.access, credentials).await;
     }

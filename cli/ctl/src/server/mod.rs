@@ -242,7 +242,10 @@ async fn admit(
 
 /// A place, if there is one or one comes free while others are given the time to finish.
 async fn seat(places: &Arc<Places>, caller: Caller) -> Option<(Place, Option<Caller>)> {
-    let end = tokio::time::sleep(IDLE_TIME_MIN);
+    // Longer than the idle need: who came in the same instant has not been idle for it yet.
+    let recheck = tokio::time::interval(IDLE_TIME_MIN / 4);
+    let end = tokio::time::sleep(IDLE_TIME_MIN * 2);
+    tokio::pin!(recheck);
     tokio::pin!(end);
     loop {
         match places.take(caller, Instant::now()) {
@@ -252,6 +255,7 @@ async fn seat(places: &Arc<Places>, caller: Caller) -> Option<(Place, Option<Cal
         }
         tokio::select! {
             () = places.freed() => {}
+            _ = recheck.tick() => {}
             () = &mut end => {}
         }
     }

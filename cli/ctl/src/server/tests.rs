@@ -227,6 +227,26 @@ fn silent_clients_do_not_shut_others_out() {
     });
 }
 
+/// The same when all of them came before the daemon looked.
+#[test]
+fn a_crowd_that_came_in_the_same_instant_makes_room() {
+    let path = socket("crowd");
+    run(async {
+        let mut server = bind(&path).unwrap();
+        let silent: Vec<_> = (0..CONNECTIONS_MAX)
+            .map(|_| std::os::unix::net::UnixStream::connect(&*path).unwrap())
+            .collect();
+        let mut last = std::os::unix::net::UnixStream::connect(&*path).unwrap();
+        let mut wire = Vec::new();
+        frame::encode(&Request::ShowVersion, &mut wire).unwrap();
+        std::io::Write::write_all(&mut last, &wire).unwrap();
+        let patience = Duration::from_secs(20);
+        let call = tokio::time::timeout(patience, server.recv()).await;
+        assert_eq!(call.unwrap().request, Request::ShowVersion);
+        drop(silent);
+    });
+}
+
 /// As [`run`], with a clock that jumps to the next deadline when nobody has anything to do.
 fn run_with_jumping_clock<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
