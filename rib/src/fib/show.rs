@@ -236,7 +236,7 @@ mod tests {
             };
             fib.apply(now, &change);
         }
-        let asked = |prefix: &str| -> Vec<String> {
+        let mut asked = |prefix: &str| -> Vec<String> {
             let query = RouteQuery {
                 ipv4: true,
                 ours: true,
