@@ -12,21 +12,24 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ctl::notify;
 use ctl::server::{Access, Server};
 use ctl::signals::Signals;
 use proto_codec::control::Hello;
+use tokio::sync::Notify;
 
 use crate::args::{Args, LogFormat};
 use crate::config::{self, Diagnostics, Host, Loaded, Plan};
 use crate::control;
-use crate::io::driver::Driver;
+use crate::engine::Engine;
+use crate::io::driver::{Driver, Sources};
 use crate::io::kernel::KernelPort;
 use crate::io::node::Node;
 use crate::origin::PoolState;
-use crate::speaker::{Environment, ReloadError, Speaker};
+use crate::speaker::{Environment, ReloadError, Speaker, rib_config};
 use crate::state::StateFile;
 
 /// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
@@ -96,20 +99,30 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
         seed: seed(),
         pool_state,
     };
-    let speaker = Speaker::new(Instant::now(), loaded.config, env)
+    let wake = Arc::new(Notify::new());
+    let threads = usize::from(loaded.config.engine.threads);
+    let tables = Engine::on_threads(rib_config(&loaded.config, &env), threads, &wake)
+        .map_err(|error| format!("no thread for the tables: {error}"))?;
+    let speaker = Speaker::with_tables(Instant::now(), loaded.config, env, tables)
         .map_err(|error| format!("{}: {error}", args.config.display()))?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         asn = speaker.config().router.asn,
         router_id = %speaker.config().router.router_id,
         neighbors = speaker.peers().len(),
+        threads,
         "wayfare-bgpd started"
     );
     let node = Node::new(speaker, kernel, state_file);
     let path = args.config.clone();
     tokio::task::spawn_local(control::serve(Rc::clone(&node), server, path.clone()));
     let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
-    let mut driver = Driver::new(node, kernel_events, signals, hook);
+    let sources = Sources {
+        kernel: kernel_events,
+        signals,
+        tables: wake,
+    };
+    let mut driver = Driver::new(node, sources, hook);
     notify::ready();
     driver.run().await;
     tracing::info!("wayfare-bgpd stopped");

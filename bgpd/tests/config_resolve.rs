@@ -70,7 +70,7 @@ fn an_almost_empty_file_has_the_documented_defaults() {
         config.kernel.is_none(),
         "nothing is written without [kernel]"
     );
-    assert_eq!(config.engine.threads, 2);
+    assert_eq!(config.engine.threads, 1);
     let kernel = parse("[kernel]").kernel.expect("a kernel");
     assert_eq!(
         (

@@ -9,21 +9,19 @@ mod lab;
 mod sim;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use ipnet::IpNet;
 use lab::{ASN, Lab, config};
-use proto_codec::afi::{AddressFamily, Family, V4, V6};
+use proto_codec::afi::{Family, V4, V6};
 use proto_codec::bgp::{
-    AttrCache, AttrEdit, AttrSet, DecodeContext, EncodeContext, HEADER_LEN, NextHop, Origin,
-    decode_update, encode_announce, encode_end_of_rib, encode_withdraw,
+    AttrCache, AttrEdit, AttrSet, DecodeContext, HEADER_LEN, NextHop, Origin, decode_update,
+    encode_end_of_rib,
 };
-use proto_codec::prefix::PrefixKey;
-use rib::policy::{MatchDef, PolicyDef, PrefixMatch, RuleDef, SetDef, Then};
 use rib::route::{FibRoute, NextHopState};
-use rib::{OriginRoute, PeerKind, PeerSlot, Policy, RibConfig, RouteView, ScanCursor};
+use rib::{OriginRoute, PeerKind, PeerSlot, Policy, RibConfig, ScanCursor};
+use sim::parts::{NETS, encode, net, next_hop, picky, rows};
 use sim::{Dice, World};
 
 const PEERS: [(u32, PeerKind); 6] = [
@@ -36,25 +34,6 @@ const PEERS: [(u32, PeerKind); 6] = [
 ];
 /// The peer that may not send more than so many prefixes of a family.
 const LIMITED: (usize, u32) = (1, 8);
-const NETS: usize = 32;
-
-fn net(number: usize) -> IpNet {
-    let text = match number {
-        0..16 => format!("10.{number}.0.0/16"),
-        16..24 => format!("172.{}.{number}.0/24", number % 5),
-        _ => format!("2001:db8:{}00::/40", number - 20),
-    };
-    text.parse().unwrap()
-}
-
-fn next_hop(v6: bool, number: usize) -> IpAddr {
-    let text = match v6 {
-        false => format!("192.0.2.{}", number + 1),
-        true => format!("2001:db8:ffff::{}", number + 1),
-    };
-    text.parse().unwrap()
-}
-
 /// A RIB of its own and one in shards, to which the same happens.
 struct Twins {
     dice: Dice,
@@ -119,10 +98,17 @@ impl Twins {
     fn down(&mut self, peer: usize, keep_stale: bool) {
         let slot = slot(peer);
         self.one.peer(slot).up = false;
-        self.one.rib.peer_down(slot, keep_stale);
         self.many.peer(slot).up = false;
-        self.many.front.peer_down(slot, keep_stale);
         self.stale[peer] = keep_stale;
+        // What is tied hangs on the moment a path goes, which steps leave open.
+        if self.tracks && !keep_stale {
+            self.one.rib.start_peer_down(slot);
+            while self.one.rib.continue_peer_down(1000) {}
+            self.many.front.start_peer_down(slot);
+            return;
+        }
+        self.one.rib.peer_down(slot, keep_stale);
+        self.many.front.peer_down(slot, keep_stale);
     }
 
     fn policy(&mut self) -> Arc<Policy> {
@@ -403,57 +389,8 @@ impl Twins {
     }
 }
 
-fn rows(mut scan: impl FnMut(usize, &mut dyn FnMut(RouteView)) -> bool) -> Vec<RouteView> {
-    let mut rows = Vec::new();
-    while !scan(3, &mut |row| rows.push(row)) {}
-    rows
-}
-
 fn slot(peer: usize) -> PeerSlot {
     PeerSlot(u16::try_from(peer).unwrap())
-}
-
-fn encode<A: AddressFamily>(nets: &[IpNet], attrs: Option<&AttrSet>) -> Bytes {
-    let context = EncodeContext::default();
-    let mut nlri = nets
-        .iter()
-        .map(|net| (0, A::Prefix::from_net(*net).unwrap()))
-        .peekable();
-    let mut out = BytesMut::new();
-    match attrs {
-        Some(attrs) => encode_announce::<A>(&context, attrs, &mut nlri, &mut out).unwrap(),
-        None => encode_withdraw::<A>(&context, &mut nlri, &mut out),
-    };
-    out.freeze()
-}
-
-fn picky() -> PolicyDef {
-    let rule = |matches, set, then| RuleDef { matches, set, then };
-    let inside = PrefixMatch {
-        net: "10.1.0.0/16".parse().unwrap(),
-        ge: None,
-        le: Some(32),
-    };
-    let by_prefix = MatchDef {
-        prefix: vec![inside],
-        ..MatchDef::default()
-    };
-    let marked = MatchDef {
-        community: vec!["65000:1".into()],
-        ..MatchDef::default()
-    };
-    let prefer = SetDef {
-        local_pref: Some(300),
-        ..SetDef::default()
-    };
-    PolicyDef {
-        name: "picky".into(),
-        rules: vec![
-            rule(by_prefix, SetDef::default(), Then::Reject),
-            rule(marked, prefer, Then::Accept),
-            rule(MatchDef::default(), SetDef::default(), Then::Accept),
-        ],
-    }
 }
 
 /// Runs `play` for many seeds and names the one that fails.

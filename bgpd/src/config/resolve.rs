@@ -64,10 +64,24 @@ pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
         metrics: raw.metrics.as_ref().map(metrics),
         engine: Engine {
             threads: raw.threads.as_ref().map_or_else(
-                || u16::try_from(scope.host.cores).unwrap_or(u16::MAX).max(1),
-                |at| at.value.max(1),
+                || default_threads(scope.host.cores),
+                |at| at.value.clamp(1, THREADS_MAX),
             ),
         },
+    }
+}
+
+/// Most threads for the tables.
+pub(super) const THREADS_MAX: u16 = 64;
+
+/// Threads for the tables, by the cores of the machine. With two or fewer a second thread would
+/// only take turns with the first; above that, half of the cores, since sockets and the kernel want
+/// some too. More than eight must be asked for: UPDATEs come out in more and smaller pieces the
+/// more threads there are.
+fn default_threads(cores: usize) -> u16 {
+    match cores {
+        0..=2 => 1,
+        _ => u16::try_from(cores / 2).unwrap_or(u16::MAX).clamp(2, 8),
     }
 }
 
@@ -373,4 +387,15 @@ fn metrics(table: &RawMetrics) -> Metrics {
 
 fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
     list.iter().map(|at| at.value.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::default_threads;
+
+    #[test]
+    fn small_machines_run_everything_on_one_thread() {
+        let threads = [1, 2, 3, 4, 8, 16, 64, 1024].map(default_threads);
+        assert_eq!(threads, [1, 1, 2, 2, 4, 8, 8, 8]);
+    }
 }

@@ -18,6 +18,7 @@ use super::overlap::{check_advertised_twice, check_pools, check_ranges};
 use super::policy::{RawPolicy, RawRule};
 use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawRouter};
 use super::read::{At, Sink};
+use super::resolve::THREADS_MAX;
 
 /// Every check that concerns more than one value.
 pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
@@ -63,6 +64,7 @@ pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
     for marks in marks.chain(raw.pools.iter().map(|pool| &pool.marks)) {
         check_marks(marks, &peers, sink);
     }
+    check_threads(raw, sink);
     check_built(raw, sink);
 }
 
@@ -381,6 +383,18 @@ impl Peers {
     }
 }
 
+fn check_threads(raw: &Raw, sink: &Sink) {
+    let Some(at) = raw.threads.as_ref() else {
+        return;
+    };
+    if at.value == 0 {
+        sink.error(&at.span, "`threads` is 0", "write 1 or more");
+    } else if at.value > THREADS_MAX {
+        let message = format!("`threads` is {}", at.value);
+        sink.error(&at.span, &message, &format!("write {THREADS_MAX} or less"));
+    }
+}
+
 /// Names what this version accepts but does not do.
 fn check_built(raw: &Raw, sink: &Sink) {
     if let Some(table) = &raw.kubernetes {
@@ -398,16 +412,6 @@ fn check_built(raw: &Raw, sink: &Sink) {
             message,
             "ask `wayfare show bgp neighbors json`",
         );
-    }
-    if let Some(at) = raw.threads.as_ref() {
-        match at.value {
-            0 => sink.error(&at.span, "`threads` is 0", "write 1 or more"),
-            1 => {}
-            _ => {
-                let message = "`threads` is not built in this version: the engine runs on one";
-                sink.warning(&at.span, message, "write 1 or leave it out");
-            }
-        }
     }
     for neighbor in raw
         .neighbors

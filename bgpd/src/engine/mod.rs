@@ -4,12 +4,16 @@
 //! peer, routes for the kernel and next hops to watch. [`Engine`] is that surface. Behind it the
 //! tables are *collapsed*: one [`Rib`] in the speaker's own thread, called like any function, which
 //! costs no channel, no copy and no context switch. That is what a machine with one or two cores
-//! runs, and every node of a cluster.
+//! runs, and every node of a cluster. Or they are in *shards*, each on a thread of its own (see
+//! `rib::shard` and [`threads`]): then UPDATEs and commands are sent, what comes back is taken in by
+//! [`Engine::absorb`], and [`Engine::is_congested`] says when to read no more.
 //!
 //! Queries are part of the surface, so that nobody outside depends on where the tables are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub mod threads;
 
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -17,16 +21,21 @@ use proto_codec::afi::Family;
 use proto_codec::bgp::Update;
 use rib::fib::FibChange;
 use rib::route::NextHopState;
+use rib::shard::Sharded;
 use rib::{
     ExplainStep, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib, RibConfig, RouteView,
-    ScanCursor, SharedStats, TableStats, UpdateOutcome,
+    ScanCursor, SharedStats, TableStats,
 };
+use threads::Threads;
+use tokio::sync::Notify;
 
 /// The tables of one router.
 #[derive(Debug)]
 pub enum Engine {
     /// In the speaker's own thread.
     Collapsed(Box<Rib>),
+    /// On threads of their own.
+    Sharded(Box<Sharded>),
 }
 
 /// Calls the tables, wherever they are.
@@ -34,6 +43,7 @@ macro_rules! tables {
     ($engine:expr, $tables:ident => $call:expr) => {
         match $engine {
             Engine::Collapsed($tables) => $call,
+            Engine::Sharded($tables) => $call,
         }
     };
 }
@@ -48,6 +58,64 @@ impl Engine {
     /// See [`Rib::set_own_addresses`].
     pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
         tables!(self, tables => tables.set_own_addresses(addresses));
+    }
+
+    /// Tables on `count` threads, which signal `wake` when there is something to absorb; with one,
+    /// tables in the thread of the caller.
+    ///
+    /// # Errors
+    /// The system grants no thread.
+    pub fn on_threads(
+        config: RibConfig,
+        count: usize,
+        wake: &Arc<Notify>,
+    ) -> std::io::Result<Self> {
+        if count <= 1 {
+            return Ok(Self::collapsed(config));
+        }
+        let threads = Threads::start(&config, count, wake)?;
+        Ok(Self::Sharded(Box::new(Sharded::new(Box::new(threads)))))
+    }
+
+    /// Takes in what the shards have sent.
+    pub fn absorb(&mut self) {
+        if let Engine::Sharded(tables) = self {
+            tables.absorb();
+        }
+    }
+
+    /// Whether the shards have enough to do: take nothing more from neighbors.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        match self {
+            Engine::Collapsed(_) => false,
+            Engine::Sharded(tables) => tables.is_congested(),
+        }
+    }
+
+    /// A peer that turned out to have more prefixes than it may.
+    pub fn poll_exceeded(&mut self) -> Option<(PeerSlot, Family)> {
+        match self {
+            Engine::Collapsed(_) => None,
+            Engine::Sharded(tables) => tables.poll_exceeded(),
+        }
+    }
+
+    /// Has everything that the kernel should hold now handed over, which may take a while.
+    pub fn hand_over(&mut self) {
+        match self {
+            Engine::Collapsed(tables) => tables.settle(),
+            Engine::Sharded(tables) => tables.hand_over(),
+        }
+    }
+
+    /// Whether what was to be handed over can be taken, or has been, with [`Self::poll_fib`].
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        match self {
+            Engine::Collapsed(_) => true,
+            Engine::Sharded(tables) => tables.is_handed_over(),
+        }
     }
 
     /// See [`Rib::set_time`].
@@ -70,9 +138,12 @@ impl Engine {
         tables!(self, tables => tables.start_peer_down(slot));
     }
 
-    /// See [`Rib::continue_peer_down`].
+    /// See [`Rib::continue_peer_down`]. Shards go on by themselves.
     pub fn continue_peer_down(&mut self, work: u32) -> bool {
-        tables!(self, tables => tables.continue_peer_down(work))
+        match self {
+            Engine::Collapsed(tables) => tables.continue_peer_down(work),
+            Engine::Sharded(_) => false,
+        }
     }
 
     /// See [`Rib::peer_changed`].
@@ -90,9 +161,16 @@ impl Engine {
         tables!(self, tables => tables.set_export(slot, policy));
     }
 
-    /// See [`Rib::update`].
-    pub fn update(&mut self, slot: PeerSlot, update: &Update<'_>) -> UpdateOutcome {
-        tables!(self, tables => tables.update(slot, update))
+    /// Takes an UPDATE of an established peer; answers the family in which the peer has more
+    /// prefixes than it may, if that is known at once (see [`Self::poll_exceeded`]).
+    pub fn update(&mut self, slot: PeerSlot, update: &Update<'_>) -> Option<Family> {
+        match self {
+            Engine::Collapsed(tables) => tables.update(slot, update).max_prefix_exceeded,
+            Engine::Sharded(tables) => {
+                tables.update(slot, update);
+                None
+            }
+        }
     }
 
     /// See [`Rib::sweep_stale`].

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use ctl::notify;
 use ctl::signals::{Signal, Signals};
 use rib::fib::{InterfaceChange, KernelEvent};
+use tokio::sync::Notify;
 
 use super::connector;
 use super::kernel::KernelEvents;
@@ -42,11 +43,22 @@ const KERNEL_RETRY: Duration = Duration::from_millis(5);
 /// What the loop does on SIGHUP.
 pub type ReloadHook = Box<dyn Fn(&Rc<Node>)>;
 
-/// Everything the loop listens to beside the node.
+/// What the loop listens to beside the node.
+pub struct Sources {
+    /// The kernel thread.
+    pub kernel: KernelEvents,
+    /// The operator's signals.
+    pub signals: Signals,
+    /// Signalled by the threads of the tables.
+    pub tables: Arc<Notify>,
+}
+
+/// The loop.
 pub struct Driver {
     node: Rc<Node>,
     kernel: KernelEvents,
     signals: Signals,
+    tables: Arc<Notify>,
     reload: ReloadHook,
     /// Set while the daemon says goodbye.
     stop_by: Option<Instant>,
@@ -55,11 +67,12 @@ pub struct Driver {
 impl Driver {
     /// Puts the loop together.
     #[must_use]
-    pub fn new(node: Rc<Node>, kernel: KernelEvents, signals: Signals, reload: ReloadHook) -> Self {
+    pub fn new(node: Rc<Node>, sources: Sources, reload: ReloadHook) -> Self {
         Self {
             node,
-            kernel,
-            signals,
+            kernel: sources.kernel,
+            signals: sources.signals,
+            tables: sources.tables,
             reload,
             stop_by: None,
         }
@@ -74,9 +87,11 @@ impl Driver {
             gather(|| self.node.steps(), patience).await;
             self.take_kernel_events();
             self.node.peek(|speaker, now| {
+                speaker.absorb(now);
                 speaker.handle_timeout(now);
                 speaker.settle(now);
             });
+            self.node.pass_turn();
             self.carry_out();
             notify::watchdog();
             if let Some(stop_by) = self.stop_by
@@ -108,6 +123,7 @@ impl Driver {
         }
         tokio::select! {
             () = self.node.wake.notified() => {}
+            () = self.tables.notified() => {}
             () = tokio::time::sleep_until(until.into()) => {}
             event = self.kernel.next() => self.take_kernel_event(event),
             signal = self.signals.next() => self.obey(signal),

@@ -45,6 +45,8 @@ pub struct Node {
     pub events: EventHub,
     /// Signalled after every step.
     pub wake: Notify,
+    /// Readers that wait because the tables have enough to do, in their order.
+    turns: Notify,
     steps: Cell<u64>,
     config_epoch_ms: Cell<u64>,
 }
@@ -63,6 +65,7 @@ impl Node {
             pool_state,
             events: EventHub::default(),
             wake: Notify::new(),
+            turns: Notify::new(),
             steps: Cell::new(0),
             config_epoch_ms: Cell::new(epoch_ms()),
         })
@@ -100,6 +103,21 @@ impl Node {
             self.step(|speaker, now| speaker.handle_bytes(now, conn, bytes));
         }
         Ok(read_len)
+    }
+
+    /// Waits until the tables can take more. Readers get their turns in the order they came, one
+    /// read each, so that none of them starves another.
+    pub async fn turn(&self) {
+        while self.peek(|speaker, _| speaker.is_congested()) {
+            self.turns.notified().await;
+        }
+    }
+
+    /// Lets the next reader have its turn, if there is room.
+    pub fn pass_turn(&self) {
+        if !self.peek(|speaker, _| speaker.is_congested()) {
+            self.turns.notify_one();
+        }
     }
 
     /// Tells the writer of a connection that there may be something to send.

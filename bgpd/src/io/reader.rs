@@ -6,6 +6,9 @@
 //! it is busy (a full table arriving on ten sessions at once) the sockets fill and the senders'
 //! windows close; nothing queues up inside the process.
 //!
+//! Where the tables are on other threads, a reader waits for its turn while they have enough to do:
+//! then, too, what was not read stays in the socket.
+//!
 //! After each step the reader yields once. Other readers, writers with KEEPALIVEs and the timers
 //! get their turn between two chunks, whatever one neighbor sends.
 
@@ -42,13 +45,24 @@ pub async fn read_until_end(
         tokio::select! {
             biased;
             () = cancel.cancelled() => return ReadEnd::Cancelled,
+            () = node.turn() => {}
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return ReadEnd::Cancelled,
             ready = stream.readable() => {
                 if let Err(error) = ready {
                     return ReadEnd::Failed(error);
                 }
             }
         }
-        match node.read_into_speaker(conn, stream) {
+        // The socket may have been silent for hours since it was our turn.
+        if node.peek(|speaker, _| speaker.is_congested()) {
+            continue;
+        }
+        let read = node.read_into_speaker(conn, stream);
+        node.pass_turn();
+        match read {
             Ok(0) => return ReadEnd::Eof,
             Ok(_) => tokio::task::yield_now().await,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

@@ -238,6 +238,14 @@ impl Speaker {
         }
     }
 
+    /// Takes in what the tables have to say, where they are on other threads.
+    pub fn absorb(&mut self, now: Instant) {
+        self.rib.absorb();
+        while let Some((slot, family)) = self.rib.poll_exceeded() {
+            self.over_limit(now, slot, family);
+        }
+    }
+
     /// Ends a session over a message that cannot be lived with.
     fn reset(&mut self, now: Instant, key: ConnId, slot: PeerSlot, notification: Notification) {
         if let Some(entry) = self.peers.get_mut(slot) {
@@ -305,11 +313,11 @@ fn apply_update(
         }
     }
     up.last_update = now;
-    let outcome = rib.update(entry.slot, &update);
+    let exceeded = rib.update(entry.slot, &update);
     if let Some(family) = update.end_of_rib {
         end_of_rib(up, family);
     }
-    match outcome.max_prefix_exceeded {
+    match exceeded {
         Some(family) => Verdict::TooManyPrefixes(family),
         None => Verdict::Applied,
     }

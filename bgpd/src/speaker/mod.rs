@@ -114,6 +114,8 @@ pub struct Speaker {
     interfaces: Interfaces,
     deadlines: Deadlines<Due>,
     resync: Resync,
+    /// The kernel is to be told that the tables are complete, when it has them.
+    handing_over: bool,
     out: Outbox,
     /// When the oldest unsettled change came in.
     pending_since: Option<Instant>,
@@ -151,13 +153,26 @@ impl Outbox {
 }
 
 impl Speaker {
-    /// A speaker with this configuration, its neighbors started.
+    /// A speaker with this configuration, its neighbors started, and its tables in its own thread.
     ///
     /// # Errors
     /// A policy that does not compile; `config::load` has refused it before.
     pub fn new(now: Instant, config: Config, env: Environment) -> Result<Self, ReloadError> {
+        let rib = Engine::collapsed(rib_config(&config, &env));
+        Self::with_tables(now, config, env, rib)
+    }
+
+    /// The same, with tables that were made of its [`rib_config`].
+    ///
+    /// # Errors
+    /// A policy that does not compile.
+    pub fn with_tables(
+        now: Instant,
+        config: Config,
+        env: Environment,
+        rib: Engine,
+    ) -> Result<Self, ReloadError> {
         let policies = PolicyTable::compile(&config.policies, None)?;
-        let rib = Engine::collapsed(rib_config(&config, &env.host, env.seed));
         let mut book = PoolBook::new(&config.pools);
         let lost = book.restore(&env.pool_state);
         let mut speaker = Self {
@@ -172,6 +187,7 @@ impl Speaker {
             interfaces: Interfaces::default(),
             deadlines: Deadlines::default(),
             resync: Resync::default(),
+            handing_over: false,
             out: Outbox::default(),
             pending_since: None,
             machines: 0,
@@ -209,6 +225,9 @@ impl Speaker {
     /// What the driver is to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.out.actions.pop_front() {
+            return Some(action);
+        }
+        if let Some(action) = self.poll_resync_complete() {
             return Some(action);
         }
         let (address, on) = self.rib.poll_next_hop_interest()?;
@@ -335,6 +354,12 @@ impl Speaker {
         &self.rib
     }
 
+    /// Whether the tables have enough to do: read no more from neighbors until that is over.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.rib.is_congested()
+    }
+
     /// The neighbors, for queries.
     #[must_use]
     pub fn peers(&self) -> &Peers {
@@ -437,7 +462,9 @@ fn messages_of(mut segment: &[u8]) -> Messages {
     messages
 }
 
-fn rib_config(config: &Config, host: &Host, seed: u64) -> RibConfig {
+/// What the tables of a speaker are made of.
+#[must_use]
+pub fn rib_config(config: &Config, env: &Environment) -> RibConfig {
     RibConfig {
         router_id: config.router.router_id,
         asn: config.router.asn,
@@ -446,9 +473,9 @@ fn rib_config(config: &Config, host: &Host, seed: u64) -> RibConfig {
         multipath_relax: config.router.multipath_relax,
         default_local_pref: config.router.default_local_pref,
         track_next_hops: config.kernel.is_some(),
-        own_addresses: host.addresses.iter().map(|own| own.address).collect(),
+        own_addresses: env.host.addresses.iter().map(|own| own.address).collect(),
         fib: config.kernel.is_some(),
-        seed,
+        seed: env.seed,
         ..RibConfig::new(config.router.router_id, config.router.asn)
     }
 }

@@ -85,9 +85,16 @@ impl Speaker {
             }
         }
         self.deadlines.set(Due::Resync, None);
-        self.rib.settle();
-        self.out.actions.push_back(Action::ResyncComplete);
+        self.rib.hand_over();
+        self.handing_over = true;
         self.out.notice(None, format!("tables are complete: {why}"));
+    }
+
+    /// Says that the tables are complete when all of their routes have been handed over.
+    pub(super) fn poll_resync_complete(&mut self) -> Option<Action> {
+        let complete = self.handing_over && self.rib.is_handed_over();
+        self.handing_over &= !complete;
+        complete.then_some(Action::ResyncComplete)
     }
 }
 

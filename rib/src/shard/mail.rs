@@ -57,6 +57,8 @@ pub enum Command {
         slot: PeerSlot,
         keep_stale: bool,
     },
+    /// [`Rib::start_peer_down`]; the shard goes on by itself.
+    StartPeerDown(PeerSlot),
     PeerChanged(Box<PeerSession>),
     SetImport(PeerSlot, Arc<Policy>),
     SetExport(PeerSlot, Arc<Policy>),
@@ -75,6 +77,7 @@ pub enum Command {
         routes: Vec<OriginRoute>,
     },
     NextHops(Vec<(IpAddr, NextHopState)>),
+    SetOwnAddresses(Vec<IpAddr>),
     Settle,
     /// Say when all kernel routes wanted until now have been handed over.
     HandOver,

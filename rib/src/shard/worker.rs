@@ -27,6 +27,10 @@ use crate::policy::Policy;
 /// Policies kept when nobody uses them any more, before they are looked through.
 const POLICIES_SLACK: usize = 64;
 
+/// Work between two orders on the routes of peers that are gone, as `Rib::continue_peer_down`
+/// counts it: a few milliseconds.
+const LEAVING_WORK: u32 = 64 << 10;
+
 /// A shard; see the module.
 #[derive(Debug)]
 pub struct Shard {
@@ -136,7 +140,8 @@ impl Shard {
         }
     }
 
-    /// Does everything urgent and one order; `false` when there was nothing to do.
+    /// Does everything urgent, one order, and some work on the routes of peers that are gone;
+    /// `false` when there was nothing to do.
     pub fn step(&mut self) -> bool {
         let mut worked = false;
         while let Some(urgent) = self.urgent.pop_front() {
@@ -148,14 +153,19 @@ impl Shard {
                 Urgent::Ask(question) => question(&self.rib),
             }
         }
-        let Some(order) = self.orders.pop_front() else {
-            return worked;
-        };
-        self.rib.set_time(order.now_s);
-        self.report.round = order.round;
-        self.report.handled += 1;
-        self.obey(order.command);
-        true
+        if let Some(order) = self.orders.pop_front() {
+            worked = true;
+            self.rib.set_time(order.now_s);
+            self.report.round = order.round;
+            self.report.handled += 1;
+            self.obey(order.command);
+        }
+        if self.rib.has_leaving_peers() {
+            worked = true;
+            self.rib.continue_peer_down(LEAVING_WORK);
+            self.rib.settle();
+        }
+        worked
     }
 
     /// What there is to say, if it may be said now.
@@ -219,6 +229,7 @@ impl Shard {
                 generation,
             } => self.peer_up(*session, generation),
             Command::PeerDown { slot, keep_stale } => self.rib.peer_down(slot, keep_stale),
+            Command::StartPeerDown(slot) => self.rib.start_peer_down(slot),
             Command::PeerChanged(session) => self.rib.peer_changed(*session),
             Command::SetImport(slot, policy) => {
                 let policy = self.own(&policy);
@@ -255,6 +266,7 @@ impl Shard {
                     self.rib.next_hop_changed(addr, state);
                 }
             }
+            Command::SetOwnAddresses(addresses) => self.rib.set_own_addresses(addresses),
             Command::Settle => self.rib.settle(),
             Command::HandOver => self.hands_over = true,
         }

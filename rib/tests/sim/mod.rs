@@ -3,6 +3,8 @@
 //! Letter boxes are tiny, so that whatever can be full is full all the time. The scheduler picks a
 //! shard, the front, a reader or the kernel side at random; a seed makes the same run again.
 
+pub mod parts;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

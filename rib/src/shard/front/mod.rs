@@ -85,6 +85,11 @@ impl Sharded {
         self.post.now_s = now_s;
     }
 
+    /// See `Rib::set_own_addresses`.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.broadcast(|_| Command::SetOwnAddresses(addresses.clone()));
+    }
+
     /// See `Rib::peer_up`. Slots above [`PeerSlot::MAX`] are ignored.
     pub fn peer_up(&mut self, session: PeerSession) {
         if session.slot > PeerSlot::MAX {
@@ -102,6 +107,12 @@ impl Sharded {
     pub fn peer_down(&mut self, slot: PeerSlot, keep_stale: bool) {
         self.audience.leave(slot);
         self.broadcast(|_| Command::PeerDown { slot, keep_stale });
+    }
+
+    /// See `Rib::start_peer_down`. The shards go on by themselves.
+    pub fn start_peer_down(&mut self, slot: PeerSlot) {
+        self.audience.leave(slot);
+        self.broadcast(|_| Command::StartPeerDown(slot));
     }
 
     /// See `Rib::peer_changed`.
