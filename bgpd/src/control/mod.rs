@@ -2,10 +2,9 @@
 //!
 //! A call is answered by a local task of its own, so that a slow reader holds up nobody. Handlers
 //! look at the speaker for one step at a time and never across a wait; what they send is a copy
-//! of facts, the CLI makes columns of it. Tables are walked in chunks of [`ROWS_PER_STEP`] prefixes
-//! with a cursor: between two chunks sessions and routes go on, and a pager that stops reading
-//! stops the walk (see `ctl::server::Replies`). A walk therefore shows each prefix as it is when
-//! the walk gets there.
+//! of facts, the CLI makes columns of it. Tables are walked with a cursor, in turns that leave the
+//! thread to sessions and routes while those need it (`io::turns`); a pager that stops reading
+//! stops the walk. A walk therefore shows each prefix as it is when the walk gets there.
 //!
 //! Each request has its own function; the `match` in [`answer`] is exhaustive, so a request without
 //! a handler does not compile.
@@ -28,8 +27,8 @@ mod show_route;
 mod summary;
 mod system;
 
-/// Prefixes looked at in one step: a fraction of a millisecond.
-pub const ROWS_PER_STEP: usize = 256;
+/// Prefixes looked at before a turn looks at the clock again.
+pub const ROWS_PER_STEP: usize = 64;
 
 /// What every handler has at hand.
 #[derive(Debug, Clone)]
@@ -64,6 +63,7 @@ async fn answer(context: Context, call: Call) {
             "operator: {request:?}"
         );
     }
+    context.node.turns.short().await;
     match dispatch(&context, request, &replies).await {
         Ok(Ok(tail)) => replies.finish(tail).await,
         Ok(Err(fault)) => replies.fail(fault).await,

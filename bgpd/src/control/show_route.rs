@@ -1,8 +1,9 @@
 //! `show bgp`: tables, one prefix, and what a neighbor sent or was sent.
 //!
-//! Every listing is a cursor of the RIB moved by [`ROWS_PER_STEP`] prefixes at a time. Rows are
-//! handed to the client between the steps, so the walk is as fast as the client reads and never
-//! holds the speaker for longer than one step.
+//! Every listing is a cursor of the RIB that is moved in turns (see `io::turns`): a fraction of a
+//! millisecond each, in which rows are looked up and encoded, so that the turn is all they cost.
+//! Rows are handed to the client between the turns, and a turn is only taken when the client has
+//! read: the walk is as fast as the client, and no faster than routes allow.
 
 use std::net::IpAddr;
 
@@ -77,29 +78,30 @@ async fn walk(
     let versions = context
         .node
         .peek(|speaker, _| afi::Family::ALL.map(|family| version(speaker, family)));
-    loop {
-        let mut rows = Vec::with_capacity(ROWS_PER_STEP);
-        let done = context.node.peek(|speaker, _| {
-            speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {
-                rows.push(Route {
-                    prefix: route.prefix,
-                    version: afi::Family::of(&route.prefix).pick(versions),
-                    paths: route.paths.iter().map(path).collect(),
-                });
-            })
-        });
-        tail.routes += count(rows.len());
-        tail.paths += rows
-            .iter()
-            .map(|route| count(route.paths.len()))
-            .sum::<u64>();
-        send(replies, rows.into_iter().map(View::Route)).await?;
-        if done {
-            return Ok(Ok(tail));
+    let mut done = false;
+    while !done {
+        // Waits for the client first, so that nobody who does not read holds a turn.
+        let mut rows = replies.piece().await?;
+        let turn = context.node.turns.next().await;
+        while !done && !turn.is_over() && !rows.is_full() {
+            done = context.node.peek(|speaker, _| {
+                speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {
+                    tail.routes += 1;
+                    tail.paths += count(route.paths.len());
+                    rows.push(View::Route(Route {
+                        prefix: route.prefix,
+                        version: afi::Family::of(&route.prefix).pick(versions),
+                        paths: route.paths.iter().map(path).collect(),
+                    }));
+                })
+            });
         }
-        // A fast client never makes `send` wait; sessions get their turn all the same.
-        tokio::task::yield_now().await;
+        drop(turn);
+        if !rows.is_empty() {
+            replies.rows(rows).await?;
+        }
     }
+    Ok(Ok(tail))
 }
 
 /// `show bgp PREFIX|ADDRESS [bestpath|multipath]`.

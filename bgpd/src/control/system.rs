@@ -17,11 +17,13 @@ use rib::fib::{RouteKind, RoutePage, RouteQuery, RouteView};
 use tokio::sync::oneshot;
 
 use super::summary::{count, elapsed_ms};
-use super::{Answer, Context, ROWS_PER_STEP, send};
+use super::{Answer, Context, send};
 use crate::speaker::Speaker;
 
 /// Addresses in use listed per pool; the count is always whole.
 const IN_USE_MAX: usize = 1000;
+/// Routes of one page of the kernel thread: a turn's worth.
+const ROUTES_PER_PAGE: usize = 256;
 /// Longest wait for one page of the kernel thread.
 const KERNEL_PAGE_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -176,7 +178,7 @@ pub(super) async fn ip_route(
             ours: bgp_only,
             prefix,
             after,
-            max: ROWS_PER_STEP,
+            max: ROUTES_PER_PAGE,
         };
         let Some(page) = kernel_page(context, query).await else {
             let text = "the kernel thread does not answer";
@@ -188,15 +190,14 @@ pub(super) async fn ip_route(
                 .node
                 .peek(|speaker, _| best_is_internal(speaker, route.prefix))
         };
-        let rows: Vec<View> = page
-            .rows
-            .into_iter()
-            .map(|route| {
-                let distance = distance(&route, internal(&route));
-                View::IpRoute(ip_route_row(route, distance))
-            })
-            .collect();
-        send(replies, rows).await?;
+        let mut rows = replies.piece().await?;
+        let turn = context.node.turns.next().await;
+        for route in page.rows {
+            let distance = distance(&route, internal(&route));
+            rows.push(View::IpRoute(ip_route_row(route, distance)));
+        }
+        drop(turn);
+        replies.rows(rows).await?;
         after = page.next;
         if after.is_none() {
             return Ok(Ok(Tail { routes, paths: 0 }));

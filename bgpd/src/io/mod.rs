@@ -10,6 +10,8 @@
 //!   amount ahead, so a slow neighbor costs nothing and a KEEPALIVE never waits behind a table;
 //! - *listeners* accept, *connectors* dial, and the *driver* turns timeouts and actions into steps.
 //!
+//! `turns` bounds what answers to operators take of the thread meanwhile.
+//!
 //! `sockopt` holds the socket options that need a system call nobody wraps (RFC 2385, RFC 5082).
 
 pub mod conn;
@@ -21,4 +23,5 @@ pub mod listener;
 pub mod node;
 pub mod reader;
 pub mod sockopt;
+pub mod turns;
 pub mod writer;

@@ -21,6 +21,7 @@ use super::events::{EventHub, epoch_ms};
 use super::kernel::KernelPort;
 use super::listener::Listeners;
 use super::reader::READ_LEN_MAX;
+use super::turns::Turns;
 use crate::speaker::Speaker;
 use crate::speaker::port::ConnId;
 use crate::state::StateFile;
@@ -35,6 +36,8 @@ pub struct Node {
     pub conns: RefCell<BTreeMap<ConnId, ConnHandle>>,
     /// Closed connections that still flush and drain; see `conn`.
     pub lingering: Cell<usize>,
+    /// What operators get of this thread.
+    pub turns: Turns,
     /// Listening sockets.
     pub listeners: Listeners,
     /// The kernel thread.
@@ -60,6 +63,7 @@ impl Node {
             scratch: RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice()),
             conns: RefCell::new(BTreeMap::new()),
             lingering: Cell::new(0),
+            turns: Turns::default(),
             listeners: Listeners::default(),
             kernel,
             pool_state,
@@ -100,7 +104,10 @@ impl Node {
         if let Some(bytes) = scratch.get(..read_len)
             && read_len > 0
         {
-            self.step(|speaker, now| speaker.handle_bytes(now, conn, bytes));
+            self.step(|speaker, now| {
+                self.turns.note_traffic(now);
+                speaker.handle_bytes(now, conn, bytes);
+            });
         }
         Ok(read_len)
     }

@@ -104,7 +104,10 @@ pub async fn write_until_end(
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => {
                 pulled.advance(written);
-                node.peek(|speaker, now| speaker.handle_written(now, conn, written));
+                node.peek(|speaker, now| {
+                    node.turns.note_traffic(now);
+                    speaker.handle_written(now, conn, written);
+                });
                 tokio::task::yield_now().await;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::places::Place;
+use super::replies::Part;
 use super::{Access, Call, Credentials, Replies};
 use crate::access::Right;
 
@@ -205,7 +206,7 @@ async fn hear_stranger(
 
 /// Writes one answer to its end; `false` when the client closed meanwhile.
 async fn relay(
-    mut answer: mpsc::Receiver<Reply>,
+    mut answer: mpsc::Receiver<Part>,
     inbox: &mut Inbox<'_>,
     outbox: &mut Outbox<'_>,
 ) -> io::Result<bool> {
@@ -219,9 +220,15 @@ async fn relay(
         };
         let mut next = next.unwrap_or_else(dropped);
         loop {
-            let last = matches!(next, Reply::Tail(_) | Reply::Error(_));
-            append(&next, &mut chunk);
-            if last {
+            match &next {
+                Part::One(reply) => append(reply, &mut chunk),
+                Part::Many(rows) => {
+                    outbox.write(&chunk).await?;
+                    chunk.clear();
+                    outbox.write(rows.as_bytes()).await?;
+                }
+            }
+            if matches!(next, Part::One(Reply::Tail(_) | Reply::Error(_))) {
                 outbox.write(&chunk).await?;
                 return Ok(true);
             }
@@ -248,9 +255,9 @@ fn append(reply: &Reply, chunk: &mut Vec<u8>) {
     }
 }
 
-fn dropped() -> Reply {
-    Reply::Error(Fault::new(
+fn dropped() -> Part {
+    Part::One(Reply::Error(Fault::new(
         FaultKind::Busy,
         "the daemon gave the request up",
-    ))
+    )))
 }

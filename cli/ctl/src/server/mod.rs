@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 
 pub use crate::access::{Access, Credentials};
 use places::{Caller, IDLE_TIME_MIN, Place, Places, Seat};
-pub use replies::{Gone, Replies, TryRowError};
+pub use replies::{Gone, Replies, Rows, TryRowError};
 
 /// Most connections at once. A further one displaces one that matters less or is idle, and is
 /// refused when there is none.

@@ -3,9 +3,23 @@
 //! [`Replies`] is a bounded channel with the grammar of an answer built in: a head, rows, and an
 //! end that consumes it. A `Replies` dropped without an end tells the client that the daemon gave
 //! up, so an operator never waits for a tail that cannot come.
+//!
+//! Long tables go as [`Rows`]: frames that the daemon has encoded itself, while it had its turn,
+//! so that it knows what a listing costs. [`PIECES_MAX`] of them are on the way at most, and
+//! further ones are only begun when the client has read.
 
-use proto_codec::control::{Fault, Head, Reply, Tail, View};
+use std::sync::Arc;
+
+use proto_codec::control::{Fault, Head, Reply, Tail, View, frame};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Pieces of encoded rows between the daemon and the socket: one is written while the next one
+/// is made. When both are there, [`Replies::piece`] waits.
+const PIECES_MAX: usize = 2;
+/// Octets for which a piece has room; a few more may fit. Below what the allocator asks the
+/// kernel for one by one.
+const PIECE_LEN: usize = 64 << 10;
 
 /// The client went away; stop the scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,16 +35,81 @@ pub enum TryRowError {
     Gone,
 }
 
+/// One step of an answer on its way to the socket.
+#[derive(Debug)]
+pub(super) enum Part {
+    One(Reply),
+    Many(Rows),
+}
+
+/// Rows as frames.
+#[derive(Debug)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Rows {
+    /// Appends a row; one beyond the frame limit is replaced by a log line, because one oversized
+    /// row must not cost the operator the rest of the table.
+    pub fn push(&mut self, view: View) {
+        if let Err(error) = frame::encode(&Reply::Row(Box::new(view)), &mut self.bytes) {
+            tracing::error!(%error, "control socket: a row could not be sent");
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether it is time to send them.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= PIECE_LEN
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Where the answer to one request goes.
 #[derive(Debug)]
 pub struct Replies {
-    sender: mpsc::Sender<Reply>,
+    sender: mpsc::Sender<Part>,
+    pieces: Arc<Semaphore>,
 }
 
 impl Replies {
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Reply>) {
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Part>) {
         let (sender, receiver) = mpsc::channel(super::REPLIES_MAX);
-        (Self { sender }, receiver)
+        let pieces = Arc::new(Semaphore::new(PIECES_MAX));
+        (Self { sender, pieces }, receiver)
+    }
+
+    /// An empty piece for rows; waits while the client reads slowly.
+    ///
+    /// # Errors
+    /// [`Gone`]: stop.
+    pub async fn piece(&self) -> Result<Rows, Gone> {
+        let place = tokio::select! {
+            place = Arc::clone(&self.pieces).acquire_owned() => place.map_err(|_| Gone)?,
+            () = self.sender.closed() => return Err(Gone),
+        };
+        Ok(Rows {
+            bytes: Vec::with_capacity(PIECE_LEN + PIECE_LEN / 16),
+            _place: place,
+        })
+    }
+
+    /// Sends the rows of a piece.
+    ///
+    /// # Errors
+    /// [`Gone`]: stop.
+    pub async fn rows(&self, rows: Rows) -> Result<(), Gone> {
+        self.sender.send(Part::Many(rows)).await.map_err(|_| Gone)
     }
 
     /// Sends what belongs above the rows; waits while the client reads slowly.
@@ -38,7 +117,10 @@ impl Replies {
     /// # Errors
     /// [`Gone`]: stop.
     pub async fn head(&self, head: Head) -> Result<(), Gone> {
-        self.sender.send(Reply::Head(head)).await.map_err(|_| Gone)
+        self.sender
+            .send(Part::One(Reply::Head(head)))
+            .await
+            .map_err(|_| Gone)
     }
 
     /// Sends a row; waits while the client reads slowly.
@@ -47,7 +129,7 @@ impl Replies {
     /// [`Gone`]: stop.
     pub async fn row(&self, view: View) -> Result<(), Gone> {
         self.sender
-            .send(Reply::Row(Box::new(view)))
+            .send(Part::One(Reply::Row(Box::new(view))))
             .await
             .map_err(|_| Gone)
     }
@@ -58,7 +140,9 @@ impl Replies {
     /// # Errors
     /// [`Gone`]: stop.
     pub fn try_head(&self, head: Head) -> Result<(), Gone> {
-        self.sender.try_send(Reply::Head(head)).map_err(|_| Gone)
+        self.sender
+            .try_send(Part::One(Reply::Head(head)))
+            .map_err(|_| Gone)
     }
 
     /// Sends a row from code that must not wait.
@@ -66,9 +150,9 @@ impl Replies {
     /// # Errors
     /// [`TryRowError::Full`] gives the row back.
     pub fn try_row(&self, view: View) -> Result<(), TryRowError> {
-        match self.sender.try_send(Reply::Row(Box::new(view))) {
+        match self.sender.try_send(Part::One(Reply::Row(Box::new(view)))) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(Reply::Row(view))) => Err(TryRowError::Full(view)),
+            Err(TrySendError::Full(Part::One(Reply::Row(view)))) => Err(TryRowError::Full(view)),
             Err(_) => Err(TryRowError::Gone),
         }
     }
@@ -101,7 +185,7 @@ impl Replies {
     /// Ends the answer.
     pub async fn finish(self, tail: Tail) {
         // Nobody is left to be told when the client is gone.
-        let _ = self.sender.send(Reply::Tail(tail)).await;
+        let _ = self.sender.send(Part::One(Reply::Tail(tail))).await;
     }
 
     /// Ends the answer from code that must not wait; a task delivers the end.
@@ -111,7 +195,7 @@ impl Replies {
 
     /// Ends the answer with a fault.
     pub async fn fail(self, fault: Fault) {
-        let _ = self.sender.send(Reply::Error(fault)).await;
+        let _ = self.sender.send(Part::One(Reply::Error(fault))).await;
     }
 
     /// Ends the answer with a fault from code that must not wait; a task delivers it.
@@ -120,7 +204,7 @@ impl Replies {
     }
 
     fn end_soon(self, end: Reply) {
-        if let Err(TrySendError::Full(end)) = self.sender.try_send(end) {
+        if let Err(TrySendError::Full(end)) = self.sender.try_send(Part::One(end)) {
             tokio::spawn(async move {
                 let _ = self.sender.send(end).await;
             });
