@@ -3,7 +3,7 @@
 //! A call is answered by a local task of its own, so that a slow reader holds up nobody. Handlers
 //! look at the speaker for one step at a time and never across a wait; what they send is a copy
 //! of facts, the CLI makes columns of it. Tables are walked with a cursor, in turns that leave the
-//! thread to sessions and routes while those need it (`io::turns`); a pager that stops reading
+//! thread to sessions and routes while those need it (`io::listings`); a pager that stops reading
 //! stops the walk. A walk therefore shows each prefix as it is when the walk gets there.
 //!
 //! Each request has its own function; the `match` in [`answer`] is exhaustive, so a request without
@@ -63,7 +63,7 @@ async fn answer(context: Context, call: Call) {
             "operator: {request:?}"
         );
     }
-    context.node.turns.short().await;
+    context.node.operators.short().await;
     match dispatch(&context, request, &replies).await {
         Ok(Ok(tail)) => replies.finish(tail).await,
         Ok(Err(fault)) => replies.fail(fault).await,

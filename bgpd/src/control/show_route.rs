@@ -1,6 +1,6 @@
 //! `show bgp`: tables, one prefix, and what a neighbor sent or was sent.
 //!
-//! Every listing is a cursor of the RIB that is moved in turns (see `io::turns`): a fraction of a
+//! Every listing is a cursor of the RIB that is moved in turns (see `io::listings`): a fraction of a
 //! millisecond each, in which rows are looked up and encoded, so that the turn is all they cost.
 //! Rows are handed to the client between the turns, and a turn is only taken when the client has
 //! read: the walk is as fast as the client, and no faster than routes allow.
@@ -82,7 +82,7 @@ async fn walk(
     while !done {
         // Waits for the client first, so that nobody who does not read holds a turn.
         let mut rows = replies.piece().await?;
-        let turn = context.node.turns.next().await;
+        let turn = context.node.operators.next().await;
         while !done && !turn.is_over() && !rows.is_full() {
             done = context.node.peek(|speaker, _| {
                 speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {

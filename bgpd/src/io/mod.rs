@@ -10,7 +10,7 @@
 //!   amount ahead, so a slow neighbor costs nothing and a KEEPALIVE never waits behind a table;
 //! - *listeners* accept, *connectors* dial, and the *driver* turns timeouts and actions into steps.
 //!
-//! `turns` bounds what answers to operators take of the thread meanwhile.
+//! `listings` bounds what answers to operators take of the thread meanwhile.
 //!
 //! `sockopt` holds the socket options that need a system call nobody wraps (RFC 2385, RFC 5082).
 
@@ -20,8 +20,8 @@ pub mod driver;
 pub mod events;
 pub mod kernel;
 pub mod listener;
+pub mod listings;
 pub mod node;
 pub mod reader;
 pub mod sockopt;
-pub mod turns;
 pub mod writer;

@@ -20,8 +20,8 @@ use super::conn::ConnHandle;
 use super::events::{EventHub, epoch_ms};
 use super::kernel::KernelPort;
 use super::listener::Listeners;
+use super::listings::Turns;
 use super::reader::READ_LEN_MAX;
-use super::turns::Turns;
 use crate::speaker::Speaker;
 use crate::speaker::port::ConnId;
 use crate::state::StateFile;
@@ -37,7 +37,7 @@ pub struct Node {
     /// Closed connections that still flush and drain; see `conn`.
     pub lingering: Cell<usize>,
     /// What operators get of this thread.
-    pub turns: Turns,
+    pub operators: Turns,
     /// Listening sockets.
     pub listeners: Listeners,
     /// The kernel thread.
@@ -63,7 +63,7 @@ impl Node {
             scratch: RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice()),
             conns: RefCell::new(BTreeMap::new()),
             lingering: Cell::new(0),
-            turns: Turns::default(),
+            operators: Turns::default(),
             listeners: Listeners::default(),
             kernel,
             pool_state,
@@ -105,7 +105,7 @@ impl Node {
             && read_len > 0
         {
             self.step(|speaker, now| {
-                self.turns.note_traffic(now);
+                self.operators.note_traffic(now);
                 speaker.handle_bytes(now, conn, bytes);
             });
         }

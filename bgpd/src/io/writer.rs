@@ -105,7 +105,7 @@ pub async fn write_until_end(
             Ok(written) => {
                 pulled.advance(written);
                 node.peek(|speaker, now| {
-                    node.turns.note_traffic(now);
+                    node.operators.note_traffic(now);
                     speaker.handle_written(now, conn, written);
                 });
                 tokio::task::yield_now().await;
