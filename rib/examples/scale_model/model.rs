@@ -19,6 +19,8 @@ fn dealing_ns(shards: f64) -> f64 {
 }
 /// The kernel's part of reading or writing one octet: 2.5 GB/s of loopback TCP on one core.
 const SOCKET_NS_PER_OCTET: f64 = 0.4;
+/// Octets of a shard's own entry for an attribute set; the set itself is shared by all shards.
+const SET_ENTRY_OCTETS: f64 = 57.0;
 /// Most loaded shard over the mean, /16 blocks of a real table: 1.04 at 8 shards, 1.18 at 64.
 fn imbalance(shards: f64) -> f64 {
     1.0 + 0.18 * (shards / 64.0).min(1.0).sqrt()
@@ -52,7 +54,8 @@ struct Model {
     /// Decode, insert, offer, encode, in nanoseconds.
     stages: [Carried; 4],
     sent: Carried,
-    resident: Carried,
+    /// Octets per path, of the largest point.
+    resident: f64,
     /// Nanoseconds per attribute set in decode, insert and encode; octets of memory.
     per_set: [f64; 3],
     set_octets: f64,
@@ -82,9 +85,9 @@ impl Model {
                 .collect();
             fit::power(&points)
         };
-        // Where there are most peers, and where they matter: a few cost next to nothing.
+        // Where peers matter: a few of them fit the caches of a processor.
         let peers = |cost: Cost| -> Option<Power> {
-            let many = |row: &Measured| row.point.prefixes == 10_000 && row.point.peers >= 30;
+            let many = |row: &Measured| row.point.prefixes == 10_000 && row.point.peers >= 100;
             curve(cost, |row| row.point.peers, &many)
         };
         let prefixes = |cost: Cost| -> Option<Power> {
@@ -115,7 +118,7 @@ impl Model {
         Some(Self {
             stages: [a, b, c, d],
             sent: carried(|row| row.sent as f64)?,
-            resident: carried(|row| row.resident as f64)?,
+            resident: anchor.resident as f64 / anchor.point.paths() as f64,
             per_set: [
                 per_set(STAGES[0])?,
                 per_set(STAGES[1])?,
@@ -180,7 +183,10 @@ impl Model {
             sockets: SOCKET_NS_PER_OCTET * octets * read,
             insert: (insert + i) * each,
             export: (offer + (encode + e).max(0.0) * splitting(shards)) * each,
-            gigabytes: (self.resident.at(prefixes, peers) + self.set_octets * more) / 1e9,
+            gigabytes: (self.resident * paths
+                + self.set_octets * more
+                + SET_ENTRY_OCTETS * (splitting(shards) - 1.0) * paths / per_set)
+                / 1e9,
         }
     }
 }
@@ -220,8 +226,7 @@ pub fn report(rows: &[Measured]) -> String {
     let named = ["decode", "insert", "offer", "encode"]
         .into_iter()
         .zip(model.stages);
-    let others = [("octets sent", model.sent), ("resident", model.resident)];
-    for (name, stage) in named.chain(others) {
+    for (name, stage) in named.chain([("octets sent", model.sent)]) {
         let _ = writeln!(
             text,
             "{name} | {:.3} | {:.3}",
@@ -231,8 +236,9 @@ pub fn report(rows: &[Measured]) -> String {
     let [d, i, e] = model.per_set;
     let _ = writeln!(
         text,
-        "\nper attribute set: decode {d:.0} ns, insert {i:.0} ns, encode {e:.0} ns, {:.0} octets\n\n{HEADER}",
-        model.set_octets
+        "\nper attribute set: decode {d:.0} ns, insert {i:.0} ns, encode {e:.0} ns, {:.0} octets; \
+         per path {:.0} octets\n\n{HEADER}",
+        model.set_octets, model.resident
     );
     for cores in [4.0, 8.0, 16.0, 32.0, 64.0] {
         let server = Server {
