@@ -20,7 +20,7 @@ const USAGE: &str = "usage: bgp-load [OPTION VALUE]...
                    paths of a BIRD (default: wayfare and all peers of the image)
   --runs N         of each daemon and shape, in turns (5)
   --scale PERCENT  of the full size (100)
-  --limit SECONDS  for one run (60)
+  --limit SECONDS  for one run (default: what the shape allows, mostly 60)
   --json FILE      the record to write (target/bench.json)
   --keep yes       adds to the record that is there
   --markdown FILE  fills the marked blocks of these notes at the end
@@ -65,7 +65,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         daemons: Daemon::all(),
         runs: 5,
         percent: 100,
-        limit: Duration::from_secs(60),
+        limit: Duration::MAX,
         json: PathBuf::from("target/bench.json"),
         keep: false,
         markdown: None,

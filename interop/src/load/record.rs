@@ -125,6 +125,7 @@ impl Record {
             }
         }
         match others.as_str() {
+            "" if met == 0 => "No bar was judged.\n".to_owned(),
             "" => format!("All {met} bars are met.\n"),
             others => format!("{met} bars are met; not met or not measured:\n\n{others}"),
         }
@@ -164,6 +165,7 @@ fn cell(cell: &Cell) -> Value {
     json!({
         "name": cell.daemon.name(),
         "runs": runs.collect::<Vec<_>>(),
+        "failed": cell.failed,
         "failure": failure,
     })
 }

@@ -159,7 +159,11 @@ pub fn markdown(outcome: &Outcome) -> String {
             let value = value.map(|value| shown(Metric::Extra(name), value));
             let _ = write!(text, " {} |", value.unwrap_or_default());
         }
-        let _ = writeln!(text, " {} |", cell.samples.len());
+        let failed = match (cell.failed, cell.samples.len()) {
+            (0, _) | (_, 0) => String::new(),
+            (failed, _) => format!(", {failed} failed"),
+        };
+        let _ = writeln!(text, " {}{failed} |", cell.samples.len());
     }
     for verdict in verdicts(outcome) {
         let _ = write!(text, "\n- {}", verdict.text);
@@ -231,6 +235,7 @@ mod tests {
                 .collect(),
             loads: Vec::new(),
             failure: None,
+            failed: 0,
         };
         Outcome {
             key: "s0".to_owned(),

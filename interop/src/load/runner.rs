@@ -1,8 +1,8 @@
 //! Rounds: each daemon once, then all again, so that whatever else the machine does falls on all.
 //!
-//! A daemon that does not make a shape's limit, or fails, is not run again in that shape. One whose
-//! run takes long is run less often, and the table says so: medians of five of something that takes
-//! half a minute tell no more than medians of two.
+//! A daemon that does not make a shape's limit is not run again in that shape, nor is one that
+//! fails twice; the table shows failures. One whose run takes long is run less often, and the table
+//! says so: medians of five of something that takes half a minute tell no more than medians of two.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,17 @@ pub struct Cell {
     pub samples: Vec<Sample>,
     /// Load average of the machine before each run.
     pub loads: Vec<f64>,
-    /// Why there are no more.
+    /// Why there are no more, or fewer than asked for.
     pub failure: Option<Failure>,
+    /// Runs that yielded no figure.
+    pub failed: usize,
+}
+
+impl Cell {
+    /// Too slow once is too slow; anything else may have been an accident, once.
+    fn is_over(&self) -> bool {
+        matches!(self.failure, Some(Failure::TooSlow(_))) || self.failed > 1
+    }
 }
 
 /// All runs of one shape.
@@ -50,25 +59,28 @@ pub fn run(shape: &dyn Shape, daemons: &[Daemon], runs: usize, ground: &Ground) 
             samples: Vec::new(),
             loads: Vec::new(),
             failure: None,
+            failed: 0,
         })
         .collect();
     let mut most = vec![usize::MAX; cells.len()];
     for round in 0..runs.min(shape.runs_max()) {
         for (cell, most) in cells.iter_mut().zip(&mut most) {
-            if cell.failure.is_some() || round >= *most {
+            if cell.is_over() || round >= *most {
                 continue;
             }
             let start = Instant::now();
-            cell.loads.push(load_average());
+            let load = load_average();
             match shape.run(ground, &cell.daemon) {
                 Ok(sample) => {
                     tell(&shape.key(), &cell.daemon, round, &sample);
                     cell.samples.push(sample);
+                    cell.loads.push(load);
                 }
                 Err(failure) => {
                     let (Failure::TooSlow(why) | Failure::Wrong(why)) = &failure;
                     println!("{} {} run {round}: {why}", shape.key(), cell.daemon.name());
                     cell.failure = Some(failure);
+                    cell.failed += 1;
                 }
             }
             let slow = SLOW.iter().find(|(least, _)| start.elapsed() > *least);
