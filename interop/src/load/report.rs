@@ -123,7 +123,8 @@ fn shown(metric: Metric, value: f64) -> String {
     let digits = match value {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
-        _ => 2,
+        v if v >= 0.1 => 2,
+        _ => 3,
     };
     match metric {
         Metric::Wall | Metric::Cpu => format!("{value:.digits$} s"),

@@ -190,7 +190,8 @@ impl Shape for ColdStart {
         let paths = self.clients * (OWN + ANYCAST) as usize;
         let mut sample = finish.run(&mut fleet, (clock, ground.limit(self)), (&daemon, paths))?;
         if !self.spread.is_zero() {
-            let tail = sample.wall_s - self.spread.as_secs_f64();
+            let last = self.speakers.iter().map(|one| one.delay).max();
+            let tail = sample.wall_s - last.unwrap_or_default().as_secs_f64();
             sample.extra.push(("s after the last connect", tail));
         }
         let retries = fleet.retries as f64;
