@@ -156,6 +156,11 @@ impl Shape for ColdStart {
         bars
     }
 
+    fn limit(&self) -> Duration {
+        // Ten times what those need who can do it at all; the others may take minutes.
+        Duration::from_secs(30)
+    }
+
     fn suits(&self, daemon: &Daemon) -> bool {
         // It makes no limit here; once is enough to show it.
         *daemon != Daemon::Gobgp || self.clients <= 500 && self.spread.is_zero()
