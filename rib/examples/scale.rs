@@ -3,8 +3,8 @@
 //! `cargo run --release -p rib --example scale` runs a grid of points, each in a process of its
 //! own so that no point inherits another's memory, prints what was measured, fits curves and
 //! computes from them what a large route server would take. `scale point …` is one point,
-//! `scale small` and `scale large` are other sizes of the grid. What the figures mean, and what they
-//! leave out, is in `docs/scale.md`.
+//! `scale small` and `scale large` are other sizes of the grid. What the figures mean, and what
+//! they leave out, is in `docs/scale.md`.
 //!
 //! A point is a router in this process: peers come up one after the other, send a table of
 //! `PREFIXES` in reads of 256 KiB, and after each read everybody who listens is sent what changed.

@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use crate::fit::{self, Cost, Power};
 use crate::point::Measured;
 
-/// Nanoseconds to deal one prefix to its shard: 14 with 2 shards, 38 with 8, 52 with 62 (the benches
-/// `deal_to_*`, whose prefixes are scattered: hardly two of an UPDATE go to one shard).
+/// Nanoseconds to deal one prefix to its shard: 14 with 2 shards, 38 with 8, 52 with 62 (the
+/// benches `deal_to_*`, whose prefixes are scattered: hardly two of an UPDATE go to one shard).
 fn dealing_ns(shards: f64) -> f64 {
     10.0 + 7.0 * shards.log2()
 }
@@ -191,13 +191,37 @@ impl Model {
     }
 }
 
-const FULL: Server = Server {
-    prefixes: 1e6,
-    peers: 1_000.0,
-    per_set: 6.5,
-    shards: 62.0,
-    readers: 1.0,
-};
+impl Server {
+    const fn of([prefixes, peers, per_set, shards, readers]: [f64; 5]) -> Self {
+        Self {
+            prefixes,
+            peers,
+            per_set,
+            shards,
+            readers,
+        }
+    }
+}
+
+/// Prefixes, peers, prefixes to a set, shards, readers: the server asked for on fewer cores, …
+const BY_CORES: [(&str, [f64; 5]); 5] = [
+    ("4 cores", [1e6, 1e3, 6.5, 2.0, 1.0]),
+    ("8 cores", [1e6, 1e3, 6.5, 6.0, 1.0]),
+    ("16 cores", [1e6, 1e3, 6.5, 14.0, 1.0]),
+    ("32 cores", [1e6, 1e3, 6.5, 30.0, 1.0]),
+    ("64 cores", [1e6, 1e3, 6.5, 62.0, 1.0]),
+];
+/// … and on 64 of them under other assumptions.
+const SENSITIVITY: [(&str, [f64; 5]); 8] = [
+    ("as above, 64 cores", [1e6, 1e3, 6.5, 62.0, 1.0]),
+    ("100 peers", [1e6, 100.0, 6.5, 62.0, 1.0]),
+    ("300 peers", [1e6, 300.0, 6.5, 62.0, 1.0]),
+    ("250,000 prefixes", [250e3, 1e3, 6.5, 62.0, 1.0]),
+    ("3 prefixes to a set", [1e6, 1e3, 3.0, 62.0, 1.0]),
+    ("1 prefix to a set", [1e6, 1e3, 1.0, 62.0, 1.0]),
+    ("4 readers, 58 shards", [1e6, 1e3, 6.5, 58.0, 4.0]),
+    ("16 readers, 46 shards", [1e6, 1e3, 6.5, 46.0, 16.0]),
+];
 
 fn row(name: &str, load: &Load) -> String {
     let wall = load.reader().max(load.shard());
@@ -240,74 +264,12 @@ pub fn report(rows: &[Measured]) -> String {
          per path {:.0} octets\n\n{HEADER}",
         model.set_octets, model.resident
     );
-    for cores in [4.0, 8.0, 16.0, 32.0, 64.0] {
-        let server = Server {
-            shards: cores - 2.0,
-            ..FULL
-        };
-        let _ = writeln!(
-            text,
-            "{}",
-            row(&format!("{cores} cores"), &model.load(server))
-        );
+    for (name, numbers) in BY_CORES {
+        let _ = writeln!(text, "{}", row(name, &model.load(Server::of(numbers))));
     }
     let _ = writeln!(text, "\n{HEADER}");
-    let cases = [
-        ("64 cores", FULL),
-        (
-            "100 peers",
-            Server {
-                peers: 100.0,
-                ..FULL
-            },
-        ),
-        (
-            "300 peers",
-            Server {
-                peers: 300.0,
-                ..FULL
-            },
-        ),
-        (
-            "250,000 prefixes",
-            Server {
-                prefixes: 250e3,
-                ..FULL
-            },
-        ),
-        (
-            "3 prefixes to a set",
-            Server {
-                per_set: 3.0,
-                ..FULL
-            },
-        ),
-        (
-            "1 prefix to a set",
-            Server {
-                per_set: 1.0,
-                ..FULL
-            },
-        ),
-        (
-            "4 readers, 58 shards",
-            Server {
-                readers: 4.0,
-                shards: 58.0,
-                ..FULL
-            },
-        ),
-        (
-            "16 readers, 46 shards",
-            Server {
-                readers: 16.0,
-                shards: 46.0,
-                ..FULL
-            },
-        ),
-    ];
-    for (name, server) in cases {
-        let _ = writeln!(text, "{}", row(name, &model.load(server)));
+    for (name, numbers) in SENSITIVITY {
+        let _ = writeln!(text, "{}", row(name, &model.load(Server::of(numbers))));
     }
     text
 }
