@@ -12,6 +12,8 @@ use super::shapes::cold_start::ColdStart;
 use super::shapes::failover::Failover;
 use super::shapes::fan_out::FanOut;
 use super::shapes::full_table::FullTable;
+use super::shapes::kernel_failover::KernelFailover;
+use super::shapes::kernel_write::KernelWrite;
 use super::shapes::show::Show;
 
 /// How long the clients of a cold start take to connect where they do not do it at once.
@@ -30,6 +32,9 @@ pub const KEYS: &[&str] = &[
     "s6",
     "s6-kernel",
     "s7",
+    "s8-100k",
+    "s8-1m",
+    "s8-failover",
 ];
 
 /// The shape of that key at `percent` of its full size.
@@ -47,6 +52,9 @@ pub fn build(key: &str, percent: usize) -> Option<Box<dyn Shape>> {
         "s6" => Box::new(Churn::new(false, percent)),
         "s6-kernel" => Box::new(Churn::new(true, percent)),
         "s7" => Box::new(Show::new(part(1_000_000))),
+        "s8-100k" => Box::new(KernelWrite::new(part(100_000))),
+        "s8-1m" => Box::new(KernelWrite::new(part(1_000_000))),
+        "s8-failover" => Box::new(KernelFailover::new(part(100_000))),
         _ => return None,
     })
 }

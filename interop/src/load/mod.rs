@@ -7,11 +7,12 @@
 //!   link.
 //! * [`fleet`]: all BGP speakers of a run in one thread; [`expect`]: what has to arrive, and the
 //!   comparison; [`race`]: the clock. [`speaker`]: one session, for tests.
-//! * [`recording`]: a real table and a real day; [`operator`]: who asks while the daemon works.
+//! * [`recording`]: a real table and a real day; [`operator`]: who asks while the daemon works;
+//!   [`kernel_table`]: the kernel's routes, read and written without a daemon.
 //! * [`runner`]: rounds and medians; [`report`]: tables and verdicts; [`record`]: what is kept.
 //!
 //! The daemon runs in a node of the lab, everything else outside of it. Nothing writes kernel
-//! routes, nothing filters, no advertisement is delayed on purpose.
+//! routes where that is not the workload, nothing filters, no advertisement is delayed on purpose.
 
 pub mod bench;
 pub mod catalog;
@@ -20,6 +21,7 @@ pub mod dialect;
 pub mod expect;
 pub mod fleet;
 pub mod ground;
+pub mod kernel_table;
 pub mod operator;
 pub mod race;
 pub mod record;

@@ -9,10 +9,12 @@
 //! process serves it. The exception is an aggregate, which the kernel must discard.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use proto_codec::afi::Family;
 use proto_codec::bgp::NextHop;
 use proto_codec::prefix::PrefixKey;
+use smallvec::SmallVec;
 
 use super::Rib;
 use super::core::Core;
@@ -59,7 +61,7 @@ impl Rib {
                 continue;
             };
             dest.mark(DestFlags::FIB_PENDING, false);
-            let route = route_of(dest, &self.core);
+            let route = route_of(dest, &self.core, &mut self.recent_fib);
             let told = dest.mark(DestFlags::FIB_TOLD, route.is_some());
             let prefix = dest.key.to_net();
             plane.table.release(id);
@@ -72,8 +74,12 @@ impl Rib {
     }
 }
 
+/// The next hops of the last route: most routes of a table have the same few sets, one after the
+/// other, and share what is allocated once.
+pub(crate) type RecentFib = Option<Arc<[FibNextHop]>>;
+
 /// The route a destination should have.
-fn route_of<P>(dest: &Dest<P>, core: &Core) -> Option<FibRoute> {
+fn route_of<P>(dest: &Dest<P>, core: &Core, recent: &mut RecentFib) -> Option<FibRoute> {
     let best = dest.best()?;
     if best.kind == PathKind::Local {
         return best
@@ -81,16 +87,25 @@ fn route_of<P>(dest: &Dest<P>, core: &Core) -> Option<FibRoute> {
             .any(PathFlags::DISCARD)
             .then_some(FibRoute::Discard);
     }
-    let mut next_hops: Vec<FibNextHop> = match core.config.multipath {
-        0 | 1 => next_hop(best, core).into_iter().collect(),
-        _ => in_use(dest, core)
+    let alone = dest.paths().len() == 1 || core.config.multipath <= 1;
+    let mut next_hops: SmallVec<[FibNextHop; 4]> = match alone {
+        true => next_hop(best, core).into_iter().collect(),
+        false => in_use(dest, core)
             .into_iter()
             .filter_map(|index| next_hop(dest.paths().get(index)?, core))
             .collect(),
     };
     next_hops.sort_unstable();
     next_hops.dedup();
-    (!next_hops.is_empty()).then(|| FibRoute::Unicast(next_hops.into()))
+    if next_hops.is_empty() {
+        return None;
+    }
+    let shared = match recent.take() {
+        Some(recent) if *recent == *next_hops => recent,
+        _ => Arc::from(next_hops.as_slice()),
+    };
+    *recent = Some(Arc::clone(&shared));
+    Some(FibRoute::Unicast(shared))
 }
 
 /// Indices of the paths in use at once, the best path first.

@@ -52,6 +52,7 @@ pub struct Rib {
     planes: Planes,
     groups: Groups,
     purge: Purge,
+    recent_fib: fib::RecentFib,
 }
 
 impl Rib {
@@ -62,6 +63,7 @@ impl Rib {
             planes: Planes::new(&core.seed),
             groups: Groups::new(core.seed.clone()),
             purge: Purge::default(),
+            recent_fib: None,
             core,
         }
     }

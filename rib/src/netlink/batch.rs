@@ -15,8 +15,9 @@ use super::socket::Netlink;
 use super::wire::{NLMSG_ERROR, Writer, answer, messages};
 
 /// Operations asked of the reconciler at once. Larger ones gained nothing when measured; each is
-/// also the longest that a link event waits behind writing (about a millisecond).
-pub(super) const BATCH_MAX: usize = 256;
+/// also the longest that a link event waits behind writing (under two milliseconds). As many
+/// errors fit into a receive buffer of the default size.
+pub(super) const BATCH_MAX: usize = 512;
 /// Bytes of one datagram, well under the socket's send buffer. Inline multipath routes are large.
 const DATAGRAM_MAX: usize = 64 << 10;
 

@@ -82,6 +82,12 @@ impl Writer {
         self.buf.extend_from_slice(header);
     }
 
+    /// Appends a message that is ready.
+    pub(super) fn whole(&mut self, message: &[u8]) {
+        self.start = self.buf.len();
+        self.buf.extend_from_slice(message);
+    }
+
     pub(super) fn attr(&mut self, kind: u16, value: &[u8]) {
         let len = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         self.buf.extend_from_slice(&len.to_ne_bytes());

@@ -30,8 +30,10 @@ use super::wire::messages;
 /// Datagrams read from the listening socket in one turn, so that a storm of notifications leaves
 /// room for commands and writes.
 const HEARD_MAX: usize = 2048;
-/// Commands taken in one turn, for the same reason.
-const COMMANDS_A_TURN: usize = 64;
+/// Commands taken in one turn, for the same reason: all that fit the queue, which is some
+/// milliseconds. What is wanted is heard to the end before a route is written, as the end may be
+/// that a whole group moves.
+const COMMANDS_A_TURN: usize = 256;
 /// How long a shutdown may go on writing what is in line.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Pause before failed sockets are opened again.

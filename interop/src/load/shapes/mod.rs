@@ -10,6 +10,8 @@ pub mod cold_start;
 pub mod failover;
 pub mod fan_out;
 pub mod full_table;
+pub mod kernel_failover;
+pub mod kernel_write;
 pub mod show;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
