@@ -155,10 +155,9 @@ impl Fib {
 
     fn park(&mut self, id: RouteId, set: SetId) {
         if let Some(record) = self.routes.records.get_mut(id)
-            && let Some(set) = self.sets.get_mut(set)
             && !record.mark(Flag::PARKED, true)
         {
-            set.waiting.push(id);
+            self.sets.park(set, id);
         }
     }
 
@@ -194,7 +193,10 @@ impl Fib {
                 .routes
                 .get(*prefix)
                 .is_some_and(|r| r.want() != Want::Nothing);
-            if !wanted && (known || self.audit.resynced) && ops.len() < max {
+            if ops.len() >= max {
+                return;
+            }
+            if !wanted && (known || self.audit.resynced) {
                 let (prefix, metric) = (*prefix, *metric);
                 ops.push(KernelOp::DeleteRoute { prefix, metric });
             }
@@ -225,11 +227,16 @@ impl Fib {
         let sets = std::mem::take(&mut self.audit.sweep_sets);
         let dead = |placed| matches!(placed, Placed::At(at) if groups.contains(&at));
         let moved = |want| matches!(want, Want::Set(id) if sets.contains(&id));
-        let guest = |placed| matches!(placed, Placed::At(at) if left.contains(&at));
+        let guest = |placed, want| match (placed, want) {
+            (Placed::At(at), Want::Set(set)) => {
+                left.contains(&at) && !self.next_hops.serves(at, set)
+            }
+            _ => false,
+        };
         let mut concerned = Vec::new();
         for (id, record) in self.routes.records.iter() {
             let gone = dead(record.placed());
-            if gone || moved(record.want()) || guest(record.placed()) {
+            if gone || moved(record.want()) || guest(record.placed(), record.want()) {
                 concerned.push((id, gone));
             }
         }

@@ -348,7 +348,9 @@ impl Fib {
             return;
         }
         let before = std::mem::replace(&mut set.members, members.clone());
-        self.next_hops.no_longer(&before);
+        if !before.is_empty() {
+            self.next_hops.no_longer();
+        }
         set.others
             .retain(|other| self.next_hops.belongs(*other, id));
         for other in &set.others {
@@ -390,7 +392,7 @@ impl Fib {
         };
         let before = std::mem::replace(&mut set.target, target);
         if target != before && target != Target::Pending {
-            for id in std::mem::take(&mut set.waiting) {
+            for id in self.sets.take_waiting(id) {
                 if let Some(record) = self.routes.records.get_mut(id) {
                     record.mark(Flag::PARKED, false);
                 }

@@ -9,7 +9,7 @@
 //! Members are the resolved next hops with their shares: a BGP next hop of weight w that itself
 //! leaves through several neighbors divides w among them in their proportion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -73,7 +73,7 @@ pub(super) struct RouteSet {
     /// Further groups with the same members, taken over with their routes from sets that are gone.
     pub(super) others: SmallVec<[u32; 1]>,
     /// Routes that came up for writing while there was no target.
-    pub(super) waiting: Vec<RouteId>,
+    waiting: Vec<RouteId>,
     routes: usize,
     /// Where most of the routes went that left, by majority vote: whose the lead is, and how large.
     heir: Want,
@@ -111,6 +111,7 @@ pub(super) struct Sets {
     by_via: BTreeMap<Arc<[FibNextHop]>, SetId>,
     sets: BTreeMap<SetId, RouteSet>,
     last: u32,
+    parked: usize,
     /// What was asked for last: whole tables have the same few sets, one after the other.
     recent: Option<(Arc<[FibNextHop]>, SetId)>,
 }
@@ -169,6 +170,7 @@ impl Sets {
         }
         let set = self.sets.remove(&id)?;
         self.by_via.remove(&set.via);
+        self.parked -= set.waiting.len();
         self.recent = None;
         Some(set)
     }
@@ -189,15 +191,33 @@ impl Sets {
         self.sets.keys().copied().collect()
     }
 
-    /// Sets that use one of these next hops.
+    /// Sets that use one of these next hops: one walk over all sets.
     pub(super) fn using(&self, keys: &[HopKey]) -> Vec<SetId> {
-        let uses = |set: &RouteSet| set.via.iter().any(|via| keys.contains(&key_of(via)));
+        let keys: BTreeSet<&HopKey> = keys.iter().collect();
+        let uses = |set: &RouteSet| set.via.iter().any(|via| keys.contains(&&key_of(via)));
         let sets = self.sets.iter().filter(|(_, set)| uses(set));
         sets.map(|(id, _)| *id).collect()
     }
 
+    /// Routes that wait in all sets.
     pub(super) fn waiting(&self) -> usize {
-        self.sets.values().map(|set| set.waiting.len()).sum()
+        self.parked
+    }
+
+    /// Puts a route with those that wait for a target.
+    pub(super) fn park(&mut self, id: SetId, route: RouteId) {
+        if let Some(set) = self.sets.get_mut(&id) {
+            set.waiting.push(route);
+            self.parked += 1;
+        }
+    }
+
+    pub(super) fn take_waiting(&mut self, id: SetId) -> Vec<RouteId> {
+        let set = self.sets.get_mut(&id);
+        let waiting = set.map(|set| std::mem::take(&mut set.waiting));
+        let waiting = waiting.unwrap_or_default();
+        self.parked -= waiting.len();
+        waiting
     }
 }
 

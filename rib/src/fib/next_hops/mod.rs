@@ -14,6 +14,7 @@
 //! Ids come from a range that belongs to our protocol number. An id in it that someone else
 //! occupies is left alone.
 
+mod links;
 mod observe;
 mod ops;
 
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use super::api::KernelItem;
 use super::model::{Hop, Member, OpError};
 use super::sets::SetId;
+use links::Links;
 
 /// Routes behind a group that make it cheaper to keep it than to write them again.
 const TAKE_OVER_MIN: usize = 2;
@@ -113,8 +115,7 @@ pub(super) struct NextHops {
     hosts: BTreeSet<u32>,
     /// Former hosts: what is there has to be looked at again.
     left: BTreeSet<u32>,
-    /// Something may be unused: worth a look when there is time.
-    litter: bool,
+    links: Links,
 }
 
 impl NextHops {
@@ -131,7 +132,7 @@ impl NextHops {
             retries: BTreeSet::new(),
             hosts: BTreeSet::new(),
             left: BTreeSet::new(),
-            litter: false,
+            links: Links::default(),
         }
     }
 
@@ -173,12 +174,7 @@ impl NextHops {
     /// The group for a set: one of an earlier run with these members, or a new one. `true`: it is
     /// in the kernel already.
     pub(super) fn group_for(&mut self, set: SetId, members: &[Member]) -> (u32, bool) {
-        let ids = self.ids_of(members);
-        let same = |g: &Group| g.set.is_none() && g.state == State::Present;
-        let found = ids.and_then(|ids| {
-            let mut groups = self.groups.iter();
-            groups.find_map(|(id, g)| (same(g) && g.installed == ids).then_some(*id))
-        });
+        let found = self.ids_of(members).and_then(|ids| self.orphan(&ids));
         let (id, known) = match found {
             Some(id) => (id, true),
             None => (self.fresh_id(), false),
@@ -208,31 +204,42 @@ impl NextHops {
         if group.wanted != members && self.hosts.remove(&id) {
             self.left.insert(id);
         }
-        group.wanted = members.to_vec();
-        self.dirty_groups.insert(id);
-        self.litter = true;
-        for member in members {
-            if !self.by_hop.contains_key(&member.hop) {
-                let object = self.fresh_id();
-                self.objects
-                    .insert(object, Object::new(member.hop, State::Absent));
-                self.by_hop.insert(member.hop, object);
-                self.new_objects.insert(object);
-            }
+        let before = self.objects_of(id);
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.wanted = members.to_vec();
         }
+        self.dirty_groups.insert(id);
+        for member in members {
+            let object = match self.by_hop.get(&member.hop) {
+                Some(object) => *object,
+                None => {
+                    let object = self.fresh_id();
+                    self.objects
+                        .insert(object, Object::new(member.hop, State::Absent));
+                    self.by_hop.insert(member.hop, object);
+                    self.new_objects.insert(object);
+                    object
+                }
+            };
+            self.link(object, id);
+        }
+        self.unlink_group(id, &before);
     }
 
     /// The set of a group is gone: the group follows once no route leads to it.
     pub(super) fn abandon(&mut self, id: u32) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            if self.hosts.remove(&id) {
-                self.left.insert(id);
-            }
-            group.set = None;
-            group.wanted.clear();
-            self.dirty_groups.remove(&id);
-            self.litter = true;
+        if self.hosts.remove(&id) {
+            self.left.insert(id);
         }
+        let before = self.objects_of(id);
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.set = None;
+            group.spare = false;
+            group.wanted.clear();
+        }
+        self.dirty_groups.remove(&id);
+        self.unlink_group(id, &before);
+        self.note_idle(id);
     }
 
     // Routes that stay while their set changes.
@@ -260,12 +267,10 @@ impl NextHops {
         same
     }
 
-    /// A set that had these members has others now: it may have guests anywhere they are.
-    pub(super) fn no_longer(&mut self, members: &[Member]) {
-        let groups = &self.groups;
-        let concerned = |id: &u32| groups.get(id).is_none_or(|group| group.wanted == members);
-        let ended = self.hosts.extract_if(.., concerned);
-        self.left.extend(ended);
+    /// A set with routes has other members now: it may have guests in any group. They are all
+    /// looked at, which those that stay survive.
+    pub(super) fn no_longer(&mut self) {
+        self.left.append(&mut self.hosts);
     }
 
     /// Groups whose guests have to be looked at again, once.
@@ -323,11 +328,11 @@ impl NextHops {
     pub(super) fn route_gone(&mut self, id: u32) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.routes = group.routes.saturating_sub(1);
-            if group.routes == 0 && group.spare {
-                group.set = None;
-                group.wanted.clear();
+            match (group.routes, group.spare) {
+                (0, true) => self.abandon(id),
+                (0, false) => self.note_idle(id),
+                _ => {}
             }
-            self.litter |= group.routes == 0 && group.set.is_none();
         }
     }
 

@@ -34,16 +34,20 @@ impl NextHops {
             object.retry = Retry::default();
             self.new_objects.insert(id);
         }
-        for (group_id, group) in &mut self.groups {
+        for group_id in self.users(id) {
+            let Some(group) = self.groups.get_mut(&group_id) else {
+                continue;
+            };
             let before = group.installed.len();
             group.installed.retain(|(member, _)| *member != id);
             if group.installed.len() == before {
                 continue;
             }
-            self.dirty_groups.insert(*group_id);
             if group.installed.is_empty() {
                 group.state = State::Doubtful;
             }
+            self.dirty_groups.insert(group_id);
+            self.unlink_group(group_id, &[id]);
         }
     }
 
@@ -80,7 +84,7 @@ impl NextHops {
         // Of an earlier run, or a stranger with our number: unused ones go after resync.
         self.objects.insert(id, Object::new(hop, State::Present));
         self.by_hop.entry(hop).or_insert(id);
-        self.litter = true;
+        self.note_idle_object(id);
         false
     }
 
@@ -92,25 +96,38 @@ impl NextHops {
                 return false;
             }
             let changed = group.state == State::Present;
-            group.installed = members;
             if group.state == State::Absent {
                 group.state = State::Present;
             }
+            self.set_installed(id, members);
             self.dirty_groups.insert(id);
             return changed;
         }
         let group = Group {
             set: None,
             wanted: Vec::new(),
-            installed: members,
+            installed: Vec::new(),
             state: State::Present,
             retry: Retry::default(),
             routes: 0,
             spare: false,
         };
         self.groups.insert(id, group);
-        self.litter = true;
+        self.set_installed(id, members);
+        self.note_idle(id);
         false
+    }
+
+    /// What the kernel has in a group.
+    pub(super) fn set_installed(&mut self, id: u32, members: Vec<(u32, u8)>) {
+        let before = self.objects_of(id);
+        for (object, _) in &members {
+            self.link(*object, id);
+        }
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.installed = members;
+        }
+        self.unlink_group(id, &before);
     }
 
     /// An id of ours now belongs to someone else: ours is made again under another id.
@@ -138,8 +155,8 @@ impl NextHops {
         let Some(group) = self.groups.get_mut(&id) else {
             return false;
         };
-        group.installed.clear();
         group.state = State::Doubtful;
+        self.set_installed(id, Vec::new());
         self.dirty_groups.insert(id);
         true
     }
@@ -164,17 +181,17 @@ impl NextHops {
 
     /// Drops an object that ceased to be ours and has its groups' members made anew.
     pub(super) fn detach(&mut self, object: u32, hop: Hop) {
-        let groups: Vec<(u32, Vec<Member>)> = self
-            .groups
-            .iter_mut()
-            .filter_map(|(id, group)| {
-                let before = group.installed.len();
-                group.installed.retain(|(member, _)| *member != object);
-                let wants = group.wanted.iter().any(|member| member.hop == hop);
-                let concerned = wants || group.installed.len() != before;
-                concerned.then(|| (*id, group.wanted.clone()))
-            })
-            .collect();
+        let mut groups: Vec<(u32, Vec<Member>)> = Vec::new();
+        for id in self.users(object) {
+            let Some(group) = self.groups.get_mut(&id) else {
+                continue;
+            };
+            group.installed.retain(|(member, _)| *member != object);
+            if group.wanted.iter().any(|member| member.hop == hop) || group.set.is_some() {
+                groups.push((id, group.wanted.clone()));
+            }
+        }
+        self.forget_object(object);
         for (id, members) in groups {
             self.want(id, &members);
         }

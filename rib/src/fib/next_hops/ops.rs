@@ -4,11 +4,10 @@
 //! and deletions only of what nothing leads to. A refused request is tried again with a pause
 //! that doubles; meanwhile the group goes without the refused member.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{GroupNews, NextHops, Refusal, Retry, State};
-use crate::fib::model::{Hop, KernelOp, OpError, errno};
+use super::{Group, GroupNews, NextHops, Refusal, Retry, State};
+use crate::fib::model::{KernelOp, OpError, errno};
 
 /// First and longest pause before a refused object or group is tried again.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -20,19 +19,18 @@ impl NextHops {
     /// Objects and groups to write before any route.
     pub(in crate::fib) fn ops(&mut self, max: usize, out: &mut Vec<KernelOp>) {
         self.object_ops(max, out);
-        let waiting: Vec<u32> = self.dirty_groups.iter().copied().collect();
-        for id in waiting {
-            if out.len() >= max {
-                return;
-            }
+        let mut next = 0;
+        while out.len() < max
+            && let Some(id) = self.dirty_groups.range(next..).next().copied()
+        {
             if self.group_op(id, out) {
                 self.dirty_groups.remove(&id);
             }
+            next = id.saturating_add(1);
         }
     }
 
     fn object_ops(&mut self, max: usize, out: &mut Vec<KernelOp>) {
-        let wanted = self.wanted_hops();
         while out.len() < max {
             let Some(id) = self.new_objects.pop_first() else {
                 return;
@@ -41,24 +39,15 @@ impl NextHops {
                 continue;
             };
             let hop = object.hop;
-            if wanted.contains(&hop) {
+            if self.is_wanted(id, hop) {
                 out.push(KernelOp::PutNextHop { id, hop });
             } else {
                 // Lost and not needed any more: nothing is left of it.
                 self.objects.remove(&id);
                 self.unlink(hop, id);
+                self.forget_object(id);
             }
         }
-    }
-
-    fn wanted_hops(&self) -> BTreeSet<Hop> {
-        if self.new_objects.is_empty() {
-            return BTreeSet::new();
-        }
-        let groups = self.groups.values();
-        groups
-            .flat_map(|g| g.wanted.iter().map(|m| m.hop))
-            .collect()
     }
 
     /// Emits what a group needs; false: it waits for its objects.
@@ -102,37 +91,6 @@ impl NextHops {
         true
     }
 
-    /// Deletes what nothing leads to any more.
-    pub(in crate::fib) fn litter_ops(&mut self, max: usize, out: &mut Vec<KernelOp>) {
-        if !self.litter || out.len() >= max {
-            return;
-        }
-        let groups = self.groups.iter().filter(|(_, group)| {
-            group.set.is_none() && group.routes == 0 && group.retry.again.is_none()
-        });
-        out.extend(
-            groups
-                .take(max)
-                .map(|(id, _)| KernelOp::DeleteNextHop { id: *id }),
-        );
-        if !out.is_empty() {
-            return;
-        }
-        let mut used = BTreeSet::new();
-        for group in self.groups.values() {
-            used.extend(group.installed.iter().map(|(id, _)| *id));
-            let hops = group.wanted.iter();
-            used.extend(hops.filter_map(|m| self.by_hop.get(&m.hop).copied()));
-        }
-        let objects = self
-            .objects
-            .iter()
-            .filter(|(id, object)| !used.contains(id) && object.retry.again.is_none());
-        let objects = objects.take(max);
-        out.extend(objects.map(|(id, _)| KernelOp::DeleteNextHop { id: *id }));
-        self.litter = !out.is_empty();
-    }
-
     /// Puts what is due for another try back in line.
     pub(in crate::fib) fn handle_timeout(&mut self, now: Instant) {
         while let Some((at, id)) = self.retries.first().copied() {
@@ -140,15 +98,16 @@ impl NextHops {
                 return;
             }
             self.retries.pop_first();
-            self.litter = true;
             if let Some(object) = self.objects.get_mut(&id) {
                 object.retry.again = None;
                 if object.state != State::Present {
                     self.new_objects.insert(id);
                 }
+                self.note_idle_object(id);
             } else if let Some(group) = self.groups.get_mut(&id) {
                 group.retry.again = None;
                 self.dirty_groups.insert(id);
+                self.note_idle(id);
             }
         }
     }
@@ -174,9 +133,12 @@ impl NextHops {
         if let Some(refusal) = &refusal {
             self.retries.insert((now + refusal.retry_in, id));
         }
-        let groups = self.groups.iter();
-        let users = groups.filter(|(_, g)| g.wanted.iter().any(|m| m.hop == hop));
-        self.dirty_groups.extend(users.map(|(id, _)| *id));
+        let wants = |group: &Group| group.wanted.iter().any(|member| member.hop == hop);
+        for user in self.users(id) {
+            if self.groups.get(&user).is_some_and(wants) {
+                self.dirty_groups.insert(user);
+            }
+        }
         refusal
     }
 
@@ -192,7 +154,6 @@ impl NextHops {
         };
         match result {
             Ok(()) => {
-                group.installed = members;
                 group.state = State::Present;
                 group.retry = Retry::default();
                 let news = match group.set {
@@ -200,6 +161,8 @@ impl NextHops {
                     Some(set) => Some(GroupNews::Ready(set, id)),
                     None => None,
                 };
+                self.set_installed(id, members);
+                self.note_idle(id);
                 (news, None)
             }
             Err(error) if existed && error.errno == errno::ENOENT => {
@@ -239,6 +202,7 @@ impl NextHops {
             self.detach(id, object.hop);
             return (None, None);
         }
+        let objects = self.objects_of(id);
         let Some(group) = self.groups.get_mut(&id) else {
             return (None, None);
         };
@@ -247,14 +211,17 @@ impl NextHops {
             group.set = None;
         }
         let set = group.set;
-        group.installed.clear();
         group.state = State::Absent;
         group.routes = 0;
+        let wanted = !group.wanted.is_empty();
+        let content = std::mem::take(&mut group.installed);
+        self.forget_orphan(id, &content);
         if set.is_none() {
             self.groups.remove(&id);
-        } else if !group.wanted.is_empty() {
+        } else if wanted {
             self.dirty_groups.insert(id);
         }
+        self.unlink_group(id, &objects);
         (Some(GroupNews::Dead(set, id)), None)
     }
 }
