@@ -30,6 +30,9 @@ pub struct Speaker {
     pub multipath: u16,
     /// Whether best paths go to the kernel.
     pub kernel: bool,
+    /// Threads for the tables (`wayfare-bgpd` only); `None` is its default, or what the environment
+    /// variable `WAYFARE_THREADS` says.
+    pub threads: Option<u16>,
 }
 
 impl Speaker {
@@ -44,6 +47,7 @@ impl Speaker {
             mesh: Vec::new(),
             multipath: 1,
             kernel: true,
+            threads: None,
         }
     }
 

@@ -24,15 +24,31 @@ with_each!(
     reflection_with_openbgpd = Openbgpd
 );
 
+// The tables of the reflectors in four parts, each on a thread of its own.
+with_each!(
+    reflection_on_threads,
+    [],
+    reflection_on_threads_with_bird = Bird
+);
+
 const ASN: u32 = 65001;
 const CLIENTS: std::ops::RangeInclusive<u8> = 3..=22;
 
 fn reflection(lab: &mut Lab, kind: Kind) {
+    reflect(lab, kind, None);
+}
+
+fn reflection_on_threads(lab: &mut Lab, kind: Kind) {
+    reflect(lab, kind, Some(4));
+}
+
+fn reflect(lab: &mut Lab, kind: Kind, threads: Option<u16>) {
     let mut plan = Vec::new();
     for index in 1..=2 {
         let node = lab.node(&format!("rr{index}"));
         let local = Lab::address(index);
         let mut speaker = Speaker::new(ASN, local);
+        speaker.threads = threads;
         speaker
             .neighbors
             .push(Neighbor::new(local, Lab::address(3 - index), ASN).only_ipv4());

@@ -135,6 +135,13 @@ pub fn config(speaker: &Speaker) -> String {
         "[router]\nasn = {}\nrouter-id = \"{}\"\n",
         speaker.asn, speaker.router_id
     );
+    let threads = speaker
+        .threads
+        .map(|threads| threads.to_string())
+        .or_else(|| std::env::var("WAYFARE_THREADS").ok());
+    if let Some(threads) = threads {
+        let _ = write!(text, "\n[engine]\nthreads = {threads}\n");
+    }
     if speaker.kernel {
         let _ = write!(
             text,
