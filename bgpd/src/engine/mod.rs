@@ -5,8 +5,8 @@
 //! tables are *collapsed*: one [`Rib`] in the speaker's own thread, called like any function, which
 //! costs no channel, no copy and no context switch. That is what a machine with one or two cores
 //! runs, and every node of a cluster. Or they are in *shards*, each on a thread of its own (see
-//! `rib::shard` and [`threads`]): then UPDATEs and commands are sent, what comes back is taken in by
-//! [`Engine::absorb`], and [`Engine::is_congested`] says when to read no more.
+//! `rib::shard` and [`threads`]): then UPDATEs and commands are sent, what comes back is taken in
+//! by [`Engine::absorb`], and [`Engine::is_congested`] says when to read no more.
 //!
 //! Queries are part of the surface, so that nobody outside depends on where the tables are.
 
