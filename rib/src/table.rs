@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use hashbrown::HashTable;
 use proto_codec::afi::AddressFamily;
 use proto_codec::prefix::PrefixKey;
+use smallvec::SmallVec;
 
 use crate::chunked::Slab;
 use crate::dest::Dest;
@@ -21,6 +22,20 @@ use crate::hash::{Hashed, Seed};
 
 /// A destination inside the table of its family.
 pub(crate) type DestId = u32;
+
+/// Prefixes that are looked for together.
+pub(crate) const TOGETHER: usize = 16;
+
+/// A prefix that was looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<P> {
+    pub key: P,
+    hash: u32,
+    id: Option<DestId>,
+}
+
+/// Prefixes that were looked for together.
+pub(crate) type Located<P> = SmallVec<[Place<P>; TOGETHER]>;
 
 /// The prefix table of one family.
 #[derive(Debug)]
@@ -61,10 +76,48 @@ impl<A: AddressFamily> Table<A> {
         Some(found.index)
     }
 
-    /// Finds a prefix or makes an empty destination for it.
+    /// Looks for several prefixes at once, which is much cheaper than one after the other: what
+    /// each probe has to wait for is in no cache, and here the processor waits for all of them at
+    /// the same time. Reads along what [`enter`](Self::enter) and a change of the paths are going
+    /// to need.
     #[inline]
+    pub fn locate(&self, keys: impl Iterator<Item = A::Prefix>) -> Located<A::Prefix> {
+        let mut located: Located<A::Prefix> = keys
+            .map(|key| Place {
+                key,
+                hash: self.seed.short(&key),
+                id: None,
+            })
+            .collect();
+        for place in &mut located {
+            let (key, hash) = (place.key, place.hash);
+            let same = |at: &Hashed| at.hash == hash && self.key(at.index) == Some(key);
+            let found = self.index.find(Hashed::wide(hash), same);
+            place.id = found.map(|found| found.index);
+        }
+        for place in &located {
+            let dest = place.id.and_then(|id| self.dests.get(id));
+            std::hint::black_box(dest.and_then(|dest| Some(dest.paths().last()?.source)));
+        }
+        located
+    }
+
+    /// Finds a prefix or makes an empty destination for it.
+    #[cfg(test)]
     pub fn find_or_insert(&mut self, key: A::Prefix) -> DestId {
         let hash = self.seed.short(&key);
+        let id = None;
+        self.enter(&Place { key, hash, id })
+    }
+
+    /// The destination of a prefix that was looked for, made if it is not there. Nothing may have
+    /// been given back since.
+    #[inline]
+    pub fn enter(&mut self, place: &Place<A::Prefix>) -> DestId {
+        if let Some(id) = place.id {
+            return id;
+        }
+        let (key, hash) = (place.key, place.hash);
         let dests = &self.dests;
         let entry = self.index.entry(
             Hashed::wide(hash),
@@ -185,6 +238,19 @@ mod tests {
 
     fn key(text: &str) -> Prefix4 {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn looking_for_several_finds_what_one_by_one_does() {
+        let mut table: Table<V4> = Table::new(Seed::new(1));
+        let old = table.find_or_insert(key("10.0.0.0/8"));
+        let keys = ["10.0.0.0/8", "10.0.0.0/9", "10.0.0.0/9"].map(key);
+        let located = table.locate(keys.into_iter());
+        let ids: Vec<DestId> = located.iter().map(|place| table.enter(place)).collect();
+        assert_eq!(ids[0], old);
+        assert_eq!(ids[1], ids[2], "made for the first of two");
+        assert_eq!(table.find(keys[1]), Some(ids[1]));
+        assert_eq!(table.len(), 2);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::import::Importer;
 use super::plane::{Installed, Plane, RibFamily, for_family};
 use crate::path::PathFlags;
 use crate::peer::PeerSlot;
+use crate::table::TOGETHER;
 
 /// What an UPDATE did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,17 +116,26 @@ fn install_all<A: RibFamily>(
         return Err(Reject::TableFull);
     };
     let (mut refused, mut tally) = (0, Tally::default());
-    for (path_id, prefix) in announce.nlri.iter::<A>() {
-        let Some(path) = importer.path(|| prefix.to_net(), path_id, core) else {
-            refused += 1;
-            continue;
-        };
-        match plane.place(prefix, path, core, &mut tally) {
-            Installed::New | Installed::Replaced => {}
-            Installed::Unchanged => importer.take_back(&path),
-            Installed::Full => {
-                importer.take_back(&path);
+    let mut nlri = announce.nlri.iter::<A>();
+    loop {
+        let ahead = nlri.clone().take(TOGETHER).map(|(_, prefix)| prefix);
+        let located = plane.table.locate(ahead);
+        if located.is_empty() {
+            break;
+        }
+        // In this order: a pair is complete before the next prefix is taken.
+        for (place, (path_id, _)) in located.iter().zip(nlri.by_ref()) {
+            let Some(path) = importer.path(|| place.key.to_net(), path_id, core) else {
                 refused += 1;
+                continue;
+            };
+            match plane.place(place, path, core, &mut tally) {
+                Installed::New | Installed::Replaced => {}
+                Installed::Unchanged => importer.take_back(&path),
+                Installed::Full => {
+                    importer.take_back(&path);
+                    refused += 1;
+                }
             }
         }
     }

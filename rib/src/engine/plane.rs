@@ -14,7 +14,7 @@ use crate::decision::select;
 use crate::dest::DestFlags;
 use crate::hash::Seed;
 use crate::path::Path;
-use crate::table::{DestId, Table};
+use crate::table::{DestId, Place, Table};
 
 /// The state of one family.
 #[derive(Debug)]
@@ -129,21 +129,26 @@ impl<A: AddressFamily> Plane<A> {
     /// holds become the table's, unless it is `Unchanged` or `Full`.
     pub fn install(&mut self, key: A::Prefix, path: Path, core: &mut Core) -> Installed {
         let mut tally = Tally::default();
-        let installed = self.place(key, path, core, &mut tally);
+        let located = self.table.locate(std::iter::once(key));
+        let Some(place) = located.first() else {
+            return Installed::Full;
+        };
+        let installed = self.place(place, path, core, &mut tally);
         core.peers.tally(path.source, A::FAMILY, tally);
         installed
     }
 
-    /// The same for one of many paths of a peer; the caller takes over the counts at the end.
+    /// The same for one of many paths of a peer, whose prefix was looked for; the caller takes over
+    /// the counts at the end.
     #[inline]
     pub fn place(
         &mut self,
-        key: A::Prefix,
+        place: &Place<A::Prefix>,
         path: Path,
         core: &mut Core,
         tally: &mut Tally,
     ) -> Installed {
-        let id = self.table.find_or_insert(key);
+        let id = self.table.enter(place);
         if path.is_unresolved() {
             self.wait(id);
         }
