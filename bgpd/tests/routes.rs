@@ -318,6 +318,34 @@ fn routes_through_an_address_that_becomes_ours_are_dropped() {
     assert!(!forwards(&lab, a, "192.0.2.0/24"));
 }
 
+/// Events about interfaces can be lost on a full queue: what they would have done is done when the
+/// interfaces are asked for again, and nothing else.
+#[test]
+fn a_link_whose_end_was_not_heard_ends_its_sessions_when_asked() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &speaker(64501, A, &neighbor(B, 64502, ACCEPT)));
+    let b = lab.add(B, &speaker(64502, B, &neighbor(A, 64501, ACCEPT)));
+    let interface = Interface {
+        index: 2,
+        name: "eth0".to_owned(),
+        usable: true,
+        loopback: false,
+        mtu: 1500,
+        addresses: vec![format!("{A}/24").parse().expect("an address")],
+    };
+    let all = [interface];
+    let now = lab.now;
+    lab.nodes[a].speaker.handle_interfaces(now, &all);
+    assert!(lab.run_until(MINUTE, |lab| lab.ups(b, A) == 1));
+    let now = lab.now;
+    lab.nodes[a].speaker.handle_interfaces(now, &all);
+    lab.run_for(MINUTE);
+    assert_eq!(lab.ups(b, A), 1);
+    let now = lab.now;
+    lab.nodes[a].speaker.handle_interfaces(now, &[]);
+    assert!(lab.run_until(MINUTE * 5, |lab| lab.ups(b, A) == 2));
+}
+
 /// RFC 8326 §4: a drained router marks everything it announces; undone, nothing is left of it.
 #[test]
 fn drain_marks_what_is_announced_and_undo_unmarks_it() {

@@ -158,11 +158,18 @@ impl Driver {
 
     /// Takes what else the kernel thread has said; a thousand next hops change in one turn.
     fn take_kernel_events(&mut self) {
-        if self.kernel.lost() {
+        let lost = self.kernel.lost();
+        if lost {
             self.node.kernel.refresh();
         }
         while let Some(event) = self.kernel.try_next() {
             self.take_kernel_event(event);
+        }
+        // Only now: what waited in the queue is older than the state of now.
+        if lost && let Some(handle) = self.node.kernel.handle() {
+            let all = handle.interfaces();
+            self.node
+                .peek(|speaker, now| speaker.handle_interfaces(now, &all));
         }
     }
 

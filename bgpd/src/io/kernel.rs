@@ -4,8 +4,8 @@
 //! next hops and interfaces. Both directions have a bound. Towards the kernel: when its queue is
 //! full, the batch stays here and the RIB keeps the rest, where later changes of a prefix replace
 //! earlier ones; so a slow kernel costs no memory and gets the latest. From the kernel: when
-//! [`EVENTS_MAX`] events wait, further ones are dropped, and all next hops are asked for again once
-//! there is room: the answer is the state of now, which is all an event is good for.
+//! [`EVENTS_MAX`] events wait, further ones are dropped, and all next hops and interfaces are asked
+//! for again once there is room: the answer is the state of now, which is all an event is good for.
 //!
 //! Without `[kernel]` in the configuration the thread only watches: a dead interface still
 //! ends the sessions on it at once.

@@ -107,6 +107,22 @@ impl Speaker {
         }
     }
 
+    /// All interfaces as they are now, after events about them were lost: whatever differs from
+    /// what was told before counts as told now.
+    pub fn handle_interfaces(&mut self, now: Instant, all: &[Interface]) {
+        let gone = self.interfaces.by_index.values();
+        let gone = gone.filter(|known| all.iter().all(|found| found.index != known.index));
+        let gone: Vec<(u32, String)> = gone.map(|one| (one.index, one.name.clone())).collect();
+        for (index, name) in gone {
+            self.interface_changed(now, InterfaceChange::Gone { index, name });
+        }
+        for interface in all {
+            if self.interfaces.by_index.get(&interface.index) != Some(interface) {
+                self.interface_changed(now, InterfaceChange::Present(interface.clone()));
+            }
+        }
+    }
+
     fn interface_changed(&mut self, now: Instant, change: InterfaceChange) {
         let lost = match change {
             InterfaceChange::Present(interface) => {

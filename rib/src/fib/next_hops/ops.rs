@@ -212,6 +212,8 @@ impl NextHops {
         }
         let set = group.set;
         group.state = State::Absent;
+        // One that nobody had and nothing led to is no news.
+        let idle = set.is_none() && group.routes == 0;
         group.routes = 0;
         let wanted = !group.wanted.is_empty();
         let content = std::mem::take(&mut group.installed);
@@ -222,7 +224,8 @@ impl NextHops {
             self.dirty_groups.insert(id);
         }
         self.unlink_group(id, &objects);
-        (Some(GroupNews::Dead(set, id)), None)
+        let news = (!idle).then_some(GroupNews::Dead(set, id));
+        (news, None)
     }
 }
 
