@@ -60,13 +60,15 @@ impl Churn {
         let mut fleet =
             Fleet::new(&speakers, daemon.address()).map_err(|error| error.to_string())?;
         fleet.establish(SESSIONS_LIMIT)?;
+        // The link's network and the machine's own addresses are routes, too.
+        let own = kernel_prefixes(&ground.node)?;
         let mut finish = Finish::new(&recording.before, [1]);
         let clock = Clock::start(daemon);
         fleet.send(0, recording.table.clone());
         let paths = recording.before.len();
         let mut load = finish.run(&mut fleet, (clock, self.limit()), (daemon, paths))?;
         if self.kernel {
-            self.wait_for_kernel((&mut load, clock), paths, daemon, &ground.node)?;
+            self.wait_for_kernel((&mut load, clock), (paths, own), daemon, &ground.node)?;
         }
 
         let mut finish = Finish::new(&recording.after, []);
@@ -78,7 +80,7 @@ impl Churn {
         let left = recording.left();
         let mut churn = finish.run(&mut fleet, (clock, self.limit()), (daemon, left))?;
         if self.kernel {
-            self.wait_for_kernel((&mut churn, clock), left, daemon, &ground.node)?;
+            self.wait_for_kernel((&mut churn, clock), (left, own), daemon, &ground.node)?;
             check_kernel(&ground.node, &recording.after, &recording.gone)?;
             churn.extra.push(("kernel routes", left as f64));
         }
@@ -95,13 +97,12 @@ impl Churn {
     fn wait_for_kernel(
         &self,
         (sample, clock): (&mut Sample, Clock),
-        wanted: usize,
+        (wanted, own): (usize, usize),
         daemon: &Running,
         node: &Node,
     ) -> Result<(), Failure> {
         loop {
-            // The link's own network is a route, too.
-            let found = kernel_prefixes(node)?.saturating_sub(1);
+            let found = kernel_prefixes(node)?.saturating_sub(own);
             let now = Instant::now();
             if found == wanted {
                 let whole = clock.stop(now, daemon, wanted);
@@ -169,10 +170,11 @@ impl Shape for Churn {
             .map_err(Failure::from)
             .and_then(|running| self.race(recording, &running, ground));
         if self.kernel {
-            // The daemon was killed: what it wrote is still there. All but the link's own network.
-            ground
-                .node
-                .sh("ip route flush proto 186; ip route flush proto bird; ip nexthop flush");
+            // The daemon was killed: what it wrote is still there. A million routes go at once
+            // with what they lead through; the link is then laid again.
+            let down = "ip nexthop flush; ip link set bench0 down";
+            let up = "ip -force -batch /run/node/link 2>/dev/null || true";
+            ground.node.sh(&format!("{down}; {up}"));
         }
         result
     }
