@@ -1,9 +1,9 @@
 //! `show bgp`: tables, one prefix, and what a neighbor sent or was sent.
 //!
-//! Every listing is a cursor of the RIB that is moved in turns (see `io::listings`): a fraction of a
-//! millisecond each, in which rows are looked up and encoded, so that the turn is all they cost.
-//! Rows are handed to the client between the turns, and a turn is only taken when the client has
-//! read: the walk is as fast as the client, and no faster than routes allow.
+//! Every listing is a cursor of the RIB that is moved in turns (see `io::listings`): a fraction
+//! of a millisecond each, in which rows are looked up and encoded, so that the turn is all they
+//! cost. Rows are handed to the client between the turns, and a turn is only taken when the client
+//! has read: the walk is as fast as the client, and no faster than routes allow.
 
 use std::net::IpAddr;
 
