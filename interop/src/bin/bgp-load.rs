@@ -117,7 +117,14 @@ fn run(options: &Options, arguments: &[String]) -> Result<(), String> {
             Err(why) => println!("{}: left out: {why}", daemon.name()),
         }
     }
-    let command = format!("bgp-load {}", arguments.join(" "));
+    let options_shown = arguments.chunks(2).filter(|pair| {
+        let name = pair.first().map(String::as_str);
+        !matches!(name, Some("--json" | "--markdown"))
+    });
+    let command = format!(
+        "bgp-load {}",
+        options_shown.collect::<Vec<_>>().concat().join(" ")
+    );
     let mut record = match options.keep {
         true => Record::read(&options.json)?,
         false => Record::new(command.trim(), &versions),

@@ -185,7 +185,8 @@ fn machine() -> String {
     format!(
         "{cores} cores, {}, Linux {}; load average at the start {:.2}.",
         model.unwrap_or("unknown processor"),
-        kernel.trim(),
+        // Behind the first dash is what a builder of kernels calls his own.
+        kernel.split('-').next().unwrap_or_default().trim(),
         load_average()
     )
 }
