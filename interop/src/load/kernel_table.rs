@@ -206,7 +206,8 @@ impl RouteTable {
         send(self.socket.as_raw_fd(), &message.end(), MsgFlags::empty())?;
         loop {
             let len = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty())?;
-            for message in messages(&self.buffer[..len]).filter(|message| message.seq == 5) {
+            let mut answers = messages(&self.buffer[..len]);
+            if let Some(message) = answers.find(|message| message.seq == 5) {
                 return Ok(match message.kind {
                     RTM_NEWROUTE => route(message.body).map(|route| (route.net, route.gateways)),
                     _ => None,
