@@ -173,8 +173,14 @@ fn config(routers: &[Router]) -> String {
     if !routers.is_empty() {
         listen += &format!(", \"{DAEMON_IN_LAB}:179\"");
     }
+    // As in the other labs, the environment may ask for shards.
+    let threads = std::env::var("WAYFARE_THREADS");
+    let engine = threads.map_or_else(
+        |_| String::new(),
+        |threads| format!("\n[engine]\nthreads = {threads}\n"),
+    );
     format!(
-        "[router]\nasn = {DAEMON_ASN}\nrouter-id = \"{DAEMON}\"\nlisten = [{listen}]\n{neighbors}"
+        "[router]\nasn = {DAEMON_ASN}\nrouter-id = \"{DAEMON}\"\nlisten = [{listen}]\n{engine}{neighbors}"
     )
 }
 
