@@ -1,0 +1,339 @@
+//! The virtual router: what it knows, its inputs from the operator and the clock, its outputs.
+//!
+//! Transitions are in `transit`, adverts of others in `hear`. The order of [`Action`]s is part of
+//! the promise: addresses are taken, then announced, then the advert goes out, so that a peer that
+//! hands over on the advert lets go of addresses that already answer elsewhere.
+
+mod hear;
+#[cfg(test)]
+mod tests;
+mod transit;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use proto_codec::vrrp::PRIORITY_OWNER;
+
+use super::advertise::Prepared;
+use super::conflict::{Conflict, Conflicts, GONE_AFTER};
+use super::event::{Action, Event, Fault, State, Why};
+use super::settings::Settings;
+use super::stats::Stats;
+use super::timers::{Timers, take_due};
+
+/// The master as this router last heard it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// Its primary address.
+    pub address: IpAddr,
+    /// The priority it sends.
+    pub priority: u8,
+    /// The interval it sends.
+    pub interval: Duration,
+    /// When it was last heard.
+    pub heard: Instant,
+}
+
+/// One virtual router (RFC 9568 §6, RFC 3768 §6).
+#[derive(Clone, Debug)]
+pub struct Router {
+    settings: Settings,
+    state: State,
+    /// When the state was entered.
+    since: Instant,
+    /// Between startup and shutdown.
+    started: bool,
+    faults: BTreeSet<Fault>,
+    /// The operator asked to hand over: a worse master is left alone until `resume`.
+    released: bool,
+    /// What tracking adds to the priority.
+    offset: i32,
+    /// The address we send from.
+    primary: Option<IpAddr>,
+    master: Option<Master>,
+    /// Active_Adver_Interval.
+    master_interval: Duration,
+    /// Why the down timer will have run out, when it is not silence.
+    pending: Option<Why>,
+    /// Since when a worse master is heard, for the preempt delay.
+    worse_since: Option<Instant>,
+    /// The addresses were taken and not let go.
+    holding: bool,
+    /// Priority 0 was sent and no successor heard.
+    awaiting_successor: bool,
+    last_sent: Option<Instant>,
+    last_announced: Option<Instant>,
+    /// A late down timer was excused once.
+    excused: bool,
+    timers: Timers,
+    prepared: Prepared,
+    conflicts: Conflicts,
+    /// Per reason: when it was last told, and how many since.
+    told: BTreeMap<&'static str, (Instant, u64)>,
+    stats: Stats,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+impl Router {
+    /// A router that waits for [`Router::start`].
+    #[must_use]
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        Self {
+            master_interval: settings.interval,
+            settings,
+            state: State::Initialize,
+            since: now,
+            started: false,
+            faults: BTreeSet::new(),
+            released: false,
+            offset: 0,
+            primary: None,
+            master: None,
+            pending: None,
+            worse_since: None,
+            holding: false,
+            awaiting_successor: false,
+            last_sent: None,
+            last_announced: None,
+            excused: false,
+            timers: Timers::default(),
+            prepared: Prepared::default(),
+            conflicts: Conflicts::default(),
+            told: BTreeMap::new(),
+            stats: Stats::default(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Startup of RFC 9568 §6.4.1, after the start delay.
+    pub fn start(&mut self, now: Instant) {
+        self.started = true;
+        if self.settings.start_delay.is_zero() {
+            self.begin(now);
+        } else {
+            self.timers.start = Some(now + self.settings.start_delay);
+        }
+    }
+
+    /// Shutdown of RFC 9568 §6.4.2 and §6.4.3: a master tells and hands over. Wait for
+    /// [`Router::is_idle`] before the sockets go.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.started = false;
+        self.timers.start = None;
+        self.leave(now, Why::Shutdown);
+    }
+
+    /// Something is at fault: no part is taken until [`Router::clear_fault`].
+    pub fn set_fault(&mut self, now: Instant, fault: Fault) {
+        if self.faults.insert(fault.clone()) {
+            self.leave(now, Why::Fault(fault));
+        }
+    }
+
+    /// A fault is gone; without another one the router starts again.
+    pub fn clear_fault(&mut self, now: Instant, fault: &Fault) {
+        self.retain_faults(now, |one| one != fault);
+    }
+
+    /// Clears every fault that `keep` does not want.
+    pub fn retain_faults(&mut self, now: Instant, keep: impl Fn(&Fault) -> bool) {
+        let before = self.faults.len();
+        self.faults.retain(keep);
+        if self.faults.is_empty() && before > 0 && self.timers.start.is_none() {
+            self.begin(now);
+        }
+    }
+
+    /// Hands over and leaves a worse master alone until [`Router::resume`], or until there is none.
+    /// `false`: it is not master, so there is nothing to release.
+    pub fn release(&mut self, now: Instant) -> bool {
+        if self.state != State::Master {
+            return false;
+        }
+        self.released = true;
+        self.hand_over(now);
+        self.become_backup(now, Why::Operator);
+        true
+    }
+
+    /// Takes no part until [`Router::resume`].
+    pub fn hold(&mut self, now: Instant) {
+        self.set_fault(now, Fault::Held);
+    }
+
+    /// Takes back [`Router::release`] and [`Router::hold`].
+    pub fn resume(&mut self, now: Instant) {
+        self.released = false;
+        self.clear_fault(now, &Fault::Held);
+    }
+
+    /// What tracking adds to the configured priority; an owner stays 255.
+    pub fn set_offset(&mut self, offset: i32) {
+        self.offset = offset;
+    }
+
+    /// The address of the interface that adverts are sent from.
+    pub fn set_primary(&mut self, primary: Option<IpAddr>) {
+        if self.primary != primary {
+            self.primary = primary;
+            self.prepared.forget();
+        }
+    }
+
+    /// Puts other settings in force without an election. Interface, vrid, version and family are
+    /// what a virtual router *is*: for those the caller makes another one.
+    pub fn reconfigure(&mut self, now: Instant, settings: Settings) {
+        let addresses_changed = self.settings.addresses != settings.addresses;
+        self.settings = settings;
+        self.prepared.forget();
+        if self.state == State::Master {
+            let next = now + self.settings.interval;
+            self.timers.advert = self.timers.advert.map(|due| due.min(next));
+        }
+        if addresses_changed && self.holding {
+            self.actions.push_back(Action::Take);
+            if self.state == State::Master {
+                self.announce(now);
+                self.timers.begin_announcing(now);
+            }
+        }
+    }
+
+    /// Tells the link again: the addresses had been lost and are back.
+    pub fn announce_again(&mut self, now: Instant) {
+        if self.state == State::Master {
+            self.announce(now);
+            self.timers.begin_announcing(now);
+        }
+    }
+
+    /// The next time [`Router::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Does what is due. The caller reads what waits in its sockets first: a stopped process must
+    /// not take the adverts it has not read for silence.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_conflicts(now);
+        if take_due(&mut self.timers.start, now).is_some() {
+            self.begin(now);
+        }
+        if take_due(&mut self.timers.let_go, now).is_some() {
+            self.let_go();
+        }
+        if let Some(due) = take_due(&mut self.timers.down, now) {
+            self.down_timer_expired(now, due);
+        }
+        if let Some(due) = take_due(&mut self.timers.advert, now) {
+            self.advert_timer_expired(now, due);
+        }
+        if take_due(&mut self.timers.announce, now).is_some() {
+            self.announce(now);
+            self.timers.announce_again(now);
+        }
+    }
+
+    /// The next thing to do; drain after every input.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing to tell; drain after every input.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn expire_conflicts(&mut self, now: Instant) {
+        let gone_after = GONE_AFTER.max(4 * self.settings.interval);
+        let ended = self.conflicts.expire(now, gone_after);
+        self.events.extend(ended.into_iter().map(Event::Resolved));
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// When the state was entered.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The priority that is advertised and that skew is computed from: 255 for an owner, else 1 to
+    /// 254.
+    #[must_use]
+    pub fn effective_priority(&self) -> u8 {
+        if self.settings.is_owner() {
+            return PRIORITY_OWNER;
+        }
+        let sum = i32::from(self.settings.priority).saturating_add(self.offset);
+        u8::try_from(sum.clamp(1, 254)).unwrap_or(1)
+    }
+
+    /// The address adverts are sent from.
+    #[must_use]
+    pub fn primary(&self) -> Option<IpAddr> {
+        self.primary
+    }
+
+    /// The master as last heard; `None` while we are it, or nobody was heard.
+    #[must_use]
+    pub fn master(&self) -> Option<&Master> {
+        self.master.as_ref()
+    }
+
+    /// Active_Adver_Interval and Active_Down_Interval as they are now.
+    #[must_use]
+    pub fn intervals(&self) -> (Duration, Duration) {
+        let interval = self.master_interval;
+        let priority = self.effective_priority();
+        (interval, self.settings.down_interval(priority, interval))
+    }
+
+    /// What keeps the router from taking part.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter()
+    }
+
+    /// Whether the operator's `release` is in force.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.released
+    }
+
+    /// Whether the virtual addresses are on the interface.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// After [`Router::shut_down`]: the successor has taken over, or none came.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Initialize && !self.holding
+    }
+
+    /// The conflicts worth telling.
+    pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        self.conflicts.iter()
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}

@@ -1,0 +1,235 @@
+//! Several routers on one simulated segment: random priorities, versions of the checksum, losses,
+//! stops, stalls and partitions from a seed.
+//!
+//! What must hold: once the segment is whole and quiet, exactly one master within two down
+//! intervals, the best of those that run; its addresses and nobody else's are taken. The time is
+//! the simulation's own, in steps of the next event.
+
+use std::collections::VecDeque;
+
+use super::*;
+
+/// A small generator (xorshift): the same seed gives the same run everywhere.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+struct Node {
+    router: Router,
+    address: IpAddr,
+    /// Addresses on the interface.
+    taken: bool,
+    running: bool,
+    stalled_until: Instant,
+}
+
+struct Segment {
+    rng: Rng,
+    now: Instant,
+    nodes: Vec<Node>,
+    /// Adverts under way: arrival, receiver, envelope, octets.
+    wire: VecDeque<(Instant, usize, Envelope, Vec<u8>)>,
+    /// Percent of adverts lost.
+    loss: u64,
+    /// Bit i * 8 + j: j does not hear i.
+    cut: u64,
+}
+
+impl Segment {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let now = Instant::now();
+        let count = 2 + rng.next(3);
+        let interval = [ms(10), ms(100), SECOND][usize::try_from(rng.next(3)).expect("small")];
+        let nodes = (0..count)
+            .map(|n| {
+                let last = u8::try_from(n + 1).expect("small");
+                let address = IpAddr::from([10, 0, 0, last]);
+                let settings = Settings {
+                    // Equal priorities happen, to be decided by address.
+                    priority: u8::try_from(1 + rng.next(4) * 84).expect("small"),
+                    interval,
+                    preempt: true,
+                    checksum: match rng.next(2) {
+                        0 => ChecksumForm::Rfc5798,
+                        _ => ChecksumForm::Rfc9568,
+                    },
+                    ..settings()
+                };
+                let mut router = Router::new(settings, now);
+                router.set_primary(Some(address));
+                Node {
+                    router,
+                    address,
+                    taken: false,
+                    running: false,
+                    stalled_until: now,
+                }
+            })
+            .collect();
+        Self {
+            rng,
+            now,
+            nodes,
+            wire: VecDeque::new(),
+            loss: 0,
+            cut: 0,
+        }
+    }
+
+    /// Carries out what node `at` wants.
+    fn drain(&mut self, at: usize) {
+        while let Some(action) = self.nodes[at].router.poll_action() {
+            match action {
+                Action::Take => self.nodes[at].taken = true,
+                Action::LetGo => self.nodes[at].taken = false,
+                Action::Announce => assert!(self.nodes[at].taken, "announced but not taken"),
+                Action::Send { message, .. } => {
+                    let envelope = Envelope::multicast(self.nodes[at].address);
+                    for to in 0..self.nodes.len() {
+                        let deaf = self.cut >> (at * 8 + to) & 1 == 1;
+                        if to != at && !deaf && self.rng.next(100) >= self.loss {
+                            let arrival = self.now + Duration::from_micros(200);
+                            self.wire
+                                .push_back((arrival, to, envelope, message.to_vec()));
+                        }
+                    }
+                }
+            }
+        }
+        while self.nodes[at].router.poll_event().is_some() {}
+    }
+
+    /// Runs until `end`.
+    fn run(&mut self, end: Instant) {
+        loop {
+            let timers = self
+                .nodes
+                .iter()
+                .filter(|node| node.running)
+                .filter_map(|node| Some(node.router.poll_timeout()?.max(node.stalled_until)));
+            let arrival = self.wire.front().map(|(arrival, ..)| *arrival);
+            let Some(next) = timers.chain(arrival).min().filter(|next| *next <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            self.deliver();
+            for at in 0..self.nodes.len() {
+                let node = &mut self.nodes[at];
+                if node.running && node.stalled_until <= self.now {
+                    node.router.handle_timeout(self.now);
+                    self.drain(at);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        while self
+            .wire
+            .front()
+            .is_some_and(|(arrival, ..)| *arrival <= self.now)
+        {
+            let Some((_, to, envelope, message)) = self.wire.pop_front() else {
+                return;
+            };
+            let node = &mut self.nodes[to];
+            // A stopped machine loses what arrives; a stopped process would find it in its socket.
+            if node.running && node.stalled_until <= self.now {
+                node.router.handle_advert(self.now, &envelope, &message);
+                self.drain(to);
+            }
+        }
+    }
+
+    /// Something happens to somebody.
+    fn disturb(&mut self) {
+        let at = usize::try_from(self.rng.next(self.nodes.len() as u64)).expect("small");
+        let stall = ms(self.rng.next(6000));
+        match self.rng.next(6) {
+            0 if self.nodes[at].running => {
+                // A crash: the addresses go by their lifetime, nothing is said.
+                let settings = self.nodes[at].router.settings().clone();
+                let address = self.nodes[at].address;
+                self.nodes[at].router = Router::new(settings, self.now);
+                self.nodes[at].router.set_primary(Some(address));
+                self.nodes[at].running = false;
+                self.nodes[at].taken = false;
+            }
+            0 | 1 if !self.nodes[at].running => {
+                self.nodes[at].running = true;
+                self.nodes[at].router.start(self.now);
+            }
+            2 => self.nodes[at].stalled_until = self.now + stall,
+            3 => self.cut = self.rng.next(u64::MAX),
+            4 => self.loss = self.rng.next(80),
+            _ => {
+                self.nodes[at].router.release(self.now);
+                self.nodes[at].router.resume(self.now);
+            }
+        }
+        self.drain(at);
+    }
+
+    fn heal(&mut self) {
+        self.cut = 0;
+        self.loss = 0;
+        for at in 0..self.nodes.len() {
+            self.nodes[at].stalled_until = self.now;
+            if !self.nodes[at].running {
+                self.nodes[at].running = true;
+                self.nodes[at].router.start(self.now);
+                self.drain(at);
+            }
+        }
+    }
+}
+
+fn one_run(seed: u64) {
+    let mut segment = Segment::new(seed);
+    let disturbances = 5 + segment.rng.next(30);
+    for _ in 0..disturbances {
+        segment.disturb();
+        let pause = ms(segment.rng.next(3000));
+        segment.run(segment.now + pause);
+    }
+    segment.heal();
+    let interval = segment.nodes[0].router.settings().interval;
+    // Two down intervals: one until somebody is master, one until the best has preempted; a
+    // backup that excuses a stall takes one more.
+    segment.run(segment.now + 3 * (4 * interval) + ms(2000));
+    for _ in 0..10 {
+        segment.run(segment.now + interval / 2);
+        let masters: Vec<usize> = (0..segment.nodes.len())
+            .filter(|at| segment.nodes[*at].router.state() == State::Master)
+            .collect();
+        assert_eq!(masters.len(), 1, "seed {seed}: masters {masters:?}");
+        let best = segment
+            .nodes
+            .iter()
+            .map(|it| it.router.effective_priority());
+        let master = &segment.nodes[masters[0]];
+        assert_eq!(
+            Some(master.router.effective_priority()),
+            best.max(),
+            "seed {seed}: the best is master"
+        );
+        let holders = segment.nodes.iter().filter(|node| node.taken).count();
+        assert_eq!((master.taken, holders), (true, 1), "seed {seed}: addresses");
+    }
+}
+
+#[test]
+fn a_healed_segment_has_one_master() {
+    for seed in 1..400 {
+        one_run(seed);
+    }
+}
