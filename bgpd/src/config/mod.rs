@@ -11,15 +11,12 @@
 //! while checking, because a key that cannot be read must be found before the reload and not
 //! when the session next comes up.
 
-mod diagnostic;
 mod host;
 mod model;
-mod nearest;
 mod overlap;
 mod plan;
 mod policy;
 mod raw;
-mod read;
 mod resolve;
 mod settings;
 mod validate;
@@ -29,16 +26,36 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ctl::config::{Dialect, Sink, Table, read_text};
 use rib::policy::{ACCEPT_ALL, REJECT_ALL};
 use toml::de::DeTable;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use ctl::config::{Diagnostic, Diagnostics, Severity};
 pub use host::{Host, HostAddress};
 pub use model::*;
 pub use plan::{Change, Impact, Plan};
 
-use read::{Sink, Table};
 use settings::Scope;
+
+/// What other daemons' files call our keys, and what ours looks like.
+const DIALECT: Dialect = Dialect {
+    elsewhere: &[
+        ("remote-as", "asn"),
+        ("peer-as", "asn"),
+        ("peer-asn", "asn"),
+        ("local-as", "asn"),
+        ("my-asn", "asn"),
+        ("peer-address", "address"),
+        ("source-address", "local-address"),
+        ("update-source", "local-address"),
+        ("password", "password-file"),
+        ("peer-port", "port"),
+        ("multihop", "ebgp-multihop"),
+        ("maximum-prefix", "max-prefixes"),
+    ],
+    value_cure: "names, addresses and durations go in quotes: hold-time = \"90s\"",
+    header_cure: "a section begins with [router] or, where it repeats, [[neighbor]]",
+};
 
 /// A configuration and what is worth saying about it.
 #[derive(Clone, Debug)]
@@ -56,17 +73,7 @@ pub struct Loaded {
 /// running configuration.
 pub fn load(path: &Path, host: &Host) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
-    let unreadable = |message: String| {
-        let mut faults = Diagnostics::new(&name, "");
-        faults.file_error(
-            message,
-            "name another file with --config, or fix its permissions",
-        );
-        faults
-    };
-    let bytes = std::fs::read(path).map_err(|error| unreadable(format!("cannot read: {error}")))?;
-    let text =
-        String::from_utf8(bytes).map_err(|error| unreadable(format!("not UTF-8 text: {error}")))?;
+    let text = read_text(path)?;
     parse(&name, &text, host)
 }
 
@@ -77,7 +84,7 @@ pub fn load(path: &Path, host: &Host) -> Result<Loaded, Diagnostics> {
 /// As [`load`].
 pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics> {
     let (document, syntax) = DeTable::parse_recoverable(text);
-    let sink = Sink::new(Diagnostics::new(name, text));
+    let sink = Sink::new(name, text, &DIALECT);
     let span = document.span();
     let raw = raw::read(Table::new("", document.get_ref(), span, &sink));
     validate::validate(&raw, host, &sink);
@@ -100,9 +107,7 @@ pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics>
         keys: RefCell::new(BTreeMap::new()),
     };
     let config = resolve::resolve(&raw, &scope);
-    let mut faults = sink.into_inner();
-    faults.add_syntax(&syntax);
-    faults.sort();
+    let faults = sink.finish(&syntax);
     match faults.has_errors() {
         true => Err(faults),
         false => Ok(Loaded {

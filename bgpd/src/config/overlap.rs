@@ -7,11 +7,11 @@
 
 use std::collections::BTreeSet;
 
+use ctl::config::{At, Sink};
 use ipnet::IpNet;
 
 use super::model::AddressRange;
 use super::raw::{Raw, RawPool};
-use super::read::{At, Sink};
 use crate::origin::blocks;
 
 pub(super) fn check_ranges(raw: &Raw, sink: &Sink) {

@@ -7,14 +7,16 @@
 
 use std::net::IpAddr;
 
+use ctl::config::{At, Field, Many, Table, Value, did_you_mean, parse_net};
 use rib::policy::{
     ACCEPT_ALL, MatchDef, NextHopAction, Policy, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState,
     RuleDef, SetDef, Then,
 };
 
-use super::nearest::did_you_mean;
-use super::read::{At, Field, Many, Table, Value};
-use super::values::{community_names, decimal, parse_net};
+use super::values::{community_names, decimal};
+
+/// A value of the RIB's own types, as the file writes it.
+struct Rib<T>(T);
 
 /// A policy and the places of what it refers to.
 pub(super) struct RawPolicy {
@@ -56,7 +58,8 @@ fn read_policy(table: Table<'_>) -> RawPolicy {
 fn read_rule(table: Table<'_>) -> RawRule {
     let matches = table.table("match");
     let set = table.table("set");
-    let then = table.require::<Then>("then", "write then = \"accept\", \"reject\" or \"next\"");
+    let then =
+        table.require::<Rib<Then>>("then", "write then = \"accept\", \"reject\" or \"next\"");
     table.finish();
     let mut rule = RawRule {
         def: RuleDef::default(),
@@ -69,7 +72,7 @@ fn read_rule(table: Table<'_>) -> RawRule {
     }
     rule.def.set = set.map(read_set).unwrap_or_default();
     // Without `then` the file is refused anyway; what else is wrong with the rule is still said.
-    rule.def.then = then.map(|at| at.value).unwrap_or_default();
+    rule.def.then = then.map(|at| at.value.0).unwrap_or_default();
     rule
 }
 
@@ -86,11 +89,14 @@ fn read_match(table: Table<'_>, rule: &mut RawRule) {
     let as_path = checked(&table, "as-path", |text, def| def.as_path = vec![text]);
     rule.neighbors = many(&table, "neighbor");
     rule.origin_sources = many(&table, "origin-source");
-    rule.rpki = table.get("rpki");
+    rule.rpki = table.get::<Rib<RpkiState>>("rpki").map(|at| At {
+        value: at.value.0,
+        span: at.span,
+    });
     rule.def.matches = MatchDef {
-        prefix: many(&table, "prefix")
+        prefix: many::<Rib<PrefixMatch>>(&table, "prefix")
             .into_iter()
-            .map(|at| at.value)
+            .map(|at| at.value.0)
             .collect(),
         community,
         large_community: large,
@@ -142,7 +148,9 @@ fn read_set(table: Table<'_>) -> SetDef {
         ext_community_remove: ext_pattern(&table, "ext-community-remove").unwrap_or_default(),
         ext_community_add: ext(&table, "ext-community-add").unwrap_or_default(),
         prepend: table.get("prepend").map(|at| at.value),
-        next_hop: table.get("next-hop").map(|at| at.value),
+        next_hop: table
+            .get::<Rib<NextHopAction>>("next-hop")
+            .map(|at| at.value.0),
     };
     table.finish();
     set
@@ -218,42 +226,44 @@ fn cure_of(key: &str) -> &'static str {
     }
 }
 
-impl Value for Then {
+impl Value for Rib<Then> {
     fn read(field: &Field<'_>) -> Option<Self> {
-        field.word(&[
-            ("accept", Self::Accept),
-            ("reject", Self::Reject),
-            ("next", Self::Next),
-        ])
+        let words = [
+            ("accept", Then::Accept),
+            ("reject", Then::Reject),
+            ("next", Then::Next),
+        ];
+        field.word(&words).map(Self)
     }
 }
 
-impl Value for RpkiState {
+impl Value for Rib<RpkiState> {
     fn read(field: &Field<'_>) -> Option<Self> {
-        field.word(&[
-            ("valid", Self::Valid),
-            ("invalid", Self::Invalid),
-            ("not-found", Self::NotFound),
-        ])
+        let words = [
+            ("valid", RpkiState::Valid),
+            ("invalid", RpkiState::Invalid),
+            ("not-found", RpkiState::NotFound),
+        ];
+        field.word(&words).map(Self)
     }
 }
 
-impl Value for NextHopAction {
+impl Value for Rib<NextHopAction> {
     fn read(field: &Field<'_>) -> Option<Self> {
         let cure = "write \"self\", \"unchanged\" or an address";
         let text = field.text("a next hop", cure)?;
         match text {
-            "self" => Some(Self::SelfAddr),
-            "unchanged" => Some(Self::Unchanged),
+            "self" => Some(Self(NextHopAction::SelfAddr)),
+            "unchanged" => Some(Self(NextHopAction::Unchanged)),
             _ => match text.parse::<IpAddr>() {
-                Ok(addr) => Some(Self::Addr(addr)),
+                Ok(addr) => Some(Self(NextHopAction::Addr(addr))),
                 Err(_) => field.fault(format!("\"{text}\" is no next hop"), cure),
             },
         }
     }
 }
 
-impl Value for PrefixMatch {
+impl Value for Rib<PrefixMatch> {
     fn read(field: &Field<'_>) -> Option<Self> {
         let cure = "write \"10.0.0.0/8\", \"10.0.0.0/8 le 24\" or \"10.0.0.0/8 ge 16 le 24\"";
         let text = field.text("a prefix", cure)?;
@@ -287,6 +297,6 @@ impl Value for PrefixMatch {
             let cure = format!("write \"{net} ge {le} le {ge}\"");
             return field.fault(format!("`ge {ge} le {le}` matches nothing"), &cure);
         }
-        Some(Self { net, ge, le })
+        Some(Self(PrefixMatch { net, ge, le }))
     }
 }

@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 
 use super::model::{AddPath, AddressRange, AdvertiseKind, GracefulRestart, PoolAdvertise, Role};
 use super::model::{AsnRule, Bfd};
 use super::policy::{RawPolicy, read_policies};
-use super::read::{At, Field, Many, Table, Value};
 use super::values::{
     Asn, Community, FamilyIndex, KubernetesRoute, KubernetesSource, LargeCommunity, MetricsCompat,
 };

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
+use ctl::config::At;
 use rib::policy::{PolicyDef, RuleDef};
 
 use super::model::{
@@ -18,7 +19,6 @@ use super::model::{
 use super::raw::{
     Raw, RawKernel, RawKubernetes, RawMarks, RawMetrics, RawNeighbor, RawPool, RawSettings,
 };
-use super::read::At;
 use super::settings::{Scope, Subject};
 
 const BGP_PORT: u16 = 179;

@@ -12,13 +12,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ctl::config::{At, Sink, did_you_mean};
 use rib::policy::{ACCEPT_ALL, REJECT_ALL};
 
 use super::host::Host;
 use super::model::{AsnRule, GracefulRestart, Password, PolicyRef, Settings};
-use super::nearest::did_you_mean;
 use super::raw::RawSettings;
-use super::read::{At, Sink};
 
 /// The kernel's `TCP_MD5SIG_MAXKEYLEN`.
 const KEY_LEN_MAX: usize = 80;

@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use ctl::config::{At, Sink, did_you_mean};
 use ipnet::IpNet;
 use rib::policy::NextHopAction;
 
 use super::host::Host;
 use super::model::AsnRule;
-use super::nearest::did_you_mean;
 use super::overlap::{check_advertised_twice, check_pools, check_ranges};
 use super::policy::{RawPolicy, RawRule};
 use super::raw::{Raw, RawKernel, RawMarks, RawNeighbor, RawRouter};
-use super::read::{At, Sink};
 use super::resolve::THREADS_MAX;
 
 /// Every check that concerns more than one value.

@@ -3,6 +3,7 @@
 //! - [`server`]: the daemon's end of the control socket; hands the daemon one [`server::Call`] at a
 //!   time, with the caller's credentials already checked and a bounded channel for the answer.
 //! - [`client`]: the CLI's end; blocking, one request at a time, answers as an iterator.
+//! - [`config`]: reading a daemon's file, faults with line and cure.
 //! - [`log`]: structured logging to standard error or the journal, and its tail for `monitor log`.
 //! - [`notify`]: readiness, reload and watchdog messages to systemd.
 //! - [`signals`]: reload and stop requests as an async stream.
@@ -12,6 +13,7 @@
 
 pub mod access;
 pub mod client;
+pub mod config;
 pub mod log;
 pub mod notify;
 pub mod server;

@@ -6,12 +6,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use ctl::config::duration_text;
+
 use super::Impact;
 use super::Impact::{Hitless, NextSession, SessionReset, SoftIn, SoftOut};
 use crate::config::model::{
     AddPath, AsnRule, Bfd, GracefulRestart, Password, PolicyRef, Role, Settings,
 };
-use crate::config::values::duration_text;
 
 /// How a value is shown in a plan.
 trait Shown: PartialEq {

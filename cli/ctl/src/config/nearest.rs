@@ -6,10 +6,7 @@
 //! `-` cost nothing, which catches habits from other daemons' files (`router_id`, `holdTime`).
 
 /// The candidate nearest to `word`, when one is near enough. The first of equals wins.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let plain = fold(word);
     candidates
         .into_iter()
@@ -23,7 +20,7 @@ pub(super) fn nearest<'c>(
 }
 
 /// `; did you mean X?`-style cure, or `otherwise` when nothing is near.
-pub(super) fn did_you_mean<'c>(
+pub fn did_you_mean<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
     otherwise: impl FnOnce() -> String,

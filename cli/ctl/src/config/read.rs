@@ -17,61 +17,82 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::Diagnostics;
 use super::nearest::did_you_mean;
 
-/// What other daemons' files call our keys, for hands that know those.
-const ELSEWHERE: [(&str, &str); 12] = [
-    ("remote-as", "asn"),
-    ("peer-as", "asn"),
-    ("peer-asn", "asn"),
-    ("local-as", "asn"),
-    ("my-asn", "asn"),
-    ("peer-address", "address"),
-    ("source-address", "local-address"),
-    ("update-source", "local-address"),
-    ("password", "password-file"),
-    ("peer-port", "port"),
-    ("multihop", "ebgp-multihop"),
-    ("maximum-prefix", "max-prefixes"),
-];
+/// What a daemon's file is like, as far as reading it in general must know.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialect {
+    /// What other daemons' files call our keys (theirs, ours), for hands that know those.
+    pub elsewhere: &'static [(&'static str, &'static str)],
+    /// What nearly every syntax fault comes from.
+    pub value_cure: &'static str,
+    /// What a broken header should look like.
+    pub header_cure: &'static str,
+}
 
 /// A value and where it stands in the file.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
+pub struct At<T> {
+    /// The value.
     pub value: T,
+    /// Bytes of the text.
     pub span: Range<usize>,
 }
 
 /// A key that takes one value or a list of them.
-pub(super) type Many<T> = Vec<At<T>>;
+pub type Many<T> = Vec<At<T>>;
 
 /// Where faults go. Shared by all readers of a document.
-pub(super) struct Sink(RefCell<Diagnostics>);
+#[derive(Debug)]
+pub struct Sink {
+    faults: RefCell<Diagnostics>,
+    dialect: &'static Dialect,
+}
 
 impl Sink {
-    pub fn new(diagnostics: Diagnostics) -> Self {
-        Self(RefCell::new(diagnostics))
+    /// An empty list for the file `name` that holds `text`.
+    #[must_use]
+    pub fn new(name: &str, text: &str, dialect: &'static Dialect) -> Self {
+        Self {
+            faults: RefCell::new(Diagnostics::new(name, text)),
+            dialect,
+        }
     }
 
+    /// Adds an error.
     pub fn error(&self, span: &Range<usize>, message: impl Into<String>, cure: &str) {
-        self.0.borrow_mut().error(span.clone(), message, cure);
+        self.faults.borrow_mut().error(span.clone(), message, cure);
     }
 
+    /// Adds a warning.
     pub fn warning(&self, span: &Range<usize>, message: impl Into<String>, cure: &str) {
-        self.0.borrow_mut().warning(span.clone(), message, cure);
+        self.faults
+            .borrow_mut()
+            .warning(span.clone(), message, cure);
     }
 
-    pub fn into_inner(self) -> Diagnostics {
-        self.0.into_inner()
+    /// Everything that was found, with the faults of the TOML parser, in the order of the file.
+    #[must_use]
+    pub fn finish(self, syntax: &[toml::de::Error]) -> Diagnostics {
+        let mut faults = self.faults.into_inner();
+        faults.add_syntax(syntax, self.dialect);
+        faults.sort();
+        faults
     }
 }
 
 /// One value under a key, about to be read.
-pub(super) struct Field<'a> {
+#[derive(Debug)]
+pub struct Field<'a> {
+    /// The key.
     pub key: &'a str,
+    /// What stands behind it.
     pub value: &'a Spanned<DeValue<'a>>,
+    /// Where faults go.
     pub sink: &'a Sink,
 }
 
 impl<'a> Field<'a> {
+    /// Where the value stands.
+    #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.value.span()
     }
@@ -131,7 +152,7 @@ impl<'a> Field<'a> {
 }
 
 /// What can stand behind a key.
-pub(super) trait Value: Sized {
+pub trait Value: Sized {
     /// Reads it, or records why not.
     fn read(field: &Field<'_>) -> Option<Self>;
 }
@@ -200,7 +221,8 @@ impl<T: Value> Value for Many<T> {
 }
 
 /// A table that is being read.
-pub(super) struct Table<'a> {
+#[derive(Debug)]
+pub struct Table<'a> {
     name: &'a str,
     table: &'a DeTable<'a>,
     span: Range<usize>,
@@ -209,6 +231,8 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// The table `table`, called `name` in messages.
+    #[must_use]
     pub fn new(name: &'a str, table: &'a DeTable<'a>, span: Range<usize>, sink: &'a Sink) -> Self {
         Self {
             name,
@@ -224,6 +248,8 @@ impl<'a> Table<'a> {
         &self.span
     }
 
+    /// Where faults go.
+    #[must_use]
     pub fn sink(&self) -> &'a Sink {
         self.sink
     }
@@ -296,7 +322,7 @@ impl<'a> Table<'a> {
             if known.contains(&word) {
                 continue;
             }
-            let elsewhere = ELSEWHERE.iter().find(|(other, ours)| {
+            let elsewhere = self.sink.dialect.elsewhere.iter().find(|(other, ours)| {
                 other.replace('-', "") == word.to_lowercase().replace(['-', '_'], "")
                     && known.contains(ours)
             });

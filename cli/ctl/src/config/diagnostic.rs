@@ -15,14 +15,10 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::read::Dialect;
+
 /// Faults printed at most; the rest is counted. A file that is no TOML at all has thousands.
 const SHOWN_MAX: usize = 200;
-
-/// What nearly every syntax fault comes from.
-const SYNTAX_CURE: &str = "names, addresses and durations go in quotes: hold-time = \"90s\"";
-
-/// What a broken header should look like.
-const HEADER_CURE: &str = "a section begins with [router] or, where it repeats, [[neighbor]]";
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +77,7 @@ impl Diagnostics {
 
     /// Adds what the TOML parser found, and drops what else was found on the same lines: a value
     /// that is no TOML makes other checks stumble over what recovery left of it.
-    pub fn add_syntax(&mut self, syntax: &[toml::de::Error]) {
+    pub fn add_syntax(&mut self, syntax: &[toml::de::Error], dialect: &Dialect) {
         let starts: Vec<usize> = self.text.match_indices('\n').map(|(at, _)| at).collect();
         let line_of = |span: &Range<usize>| starts.partition_point(|end| *end < span.start);
         let mut broken = BTreeSet::new();
@@ -107,9 +103,9 @@ impl Diagnostics {
         self.list.retain(apart);
         for (span, message) in found {
             let cure = if header(line_of(&span)) {
-                HEADER_CURE
+                dialect.header_cure
             } else {
-                SYNTAX_CURE
+                dialect.value_cure
             };
             self.list.push(Diagnostic {
                 severity: Severity::Error,
