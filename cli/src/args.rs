@@ -13,9 +13,9 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "wayfare", version, max_term_width = 100)]
 pub struct Args {
-    /// Control socket of the daemon.
-    #[arg(long, value_name = "PATH", default_value = ctl::BGPD_SOCKET)]
-    pub socket: PathBuf,
+    /// Control socket of the daemon [default: that of the daemon the command is for].
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 
     /// Print JSON, as a trailing `json` does.
     #[arg(long)]
@@ -45,10 +45,10 @@ impl Args {
             match word.as_str() {
                 "--json" => self.json = true,
                 "--socket" => {
-                    self.socket = words.next().ok_or("--socket needs a path")?.into();
+                    self.socket = Some(words.next().ok_or("--socket needs a path")?.into());
                 }
                 _ => match word.strip_prefix("--socket=") {
-                    Some(path) => self.socket = path.into(),
+                    Some(path) => self.socket = Some(path.into()),
                     None => self.words.push(word),
                 },
             }

@@ -4,7 +4,7 @@
 //! cannot be reached, 78 bad configuration. A reader that goes away (`| head`) is not a failure.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use ctl::client::{Client, ClientError, Item};
@@ -26,8 +26,9 @@ pub const EXIT_UNREACHABLE: u8 = 69;
 /// The configuration is bad.
 pub const EXIT_CONFIG: u8 = 78;
 
-/// The BGP daemon's binary, found beside this one or in PATH.
+/// The daemons' binaries, found beside this one or in PATH.
 const BGPD: &str = "wayfare-bgpd";
+const VRRPD: &str = "wayfare-vrrpd";
 
 /// Why a command did not do what it should.
 #[derive(Debug)]
@@ -78,10 +79,28 @@ impl From<ClientError> for Failure {
 /// What commands run with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The daemon's socket.
-    pub socket: PathBuf,
+    /// The daemon's socket; `None`: where the daemon of the command has it.
+    pub socket: Option<PathBuf>,
     /// Print JSON for every command.
     pub json: bool,
+}
+
+impl Settings {
+    /// Where bgpd listens.
+    pub fn bgpd(&self) -> &Path {
+        self.socket
+            .as_deref()
+            .unwrap_or(Path::new(ctl::BGPD_SOCKET))
+    }
+
+    /// Where the daemon that answers `requests` listens.
+    fn of(&self, requests: &[Request]) -> &Path {
+        match &self.socket {
+            Some(path) => path,
+            None if requests.iter().any(Request::is_vrrp) => Path::new(ctl::VRRPD_SOCKET),
+            None => self.bgpd(),
+        }
+    }
 }
 
 /// Whether the shell goes on.
@@ -126,8 +145,8 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
         Command::Ask(requests) => {
             ask(&requests, outcome.json || settings.json, settings, out)?;
         }
-        Command::Check(file) => daemon(&["--check", "--config", &file])?,
-        Command::Cleanup { config } => cleanup::run(config.as_deref(), &settings.socket, out)?,
+        Command::Check(file) => daemon(checker_of(&file), &["--check", "--config", &file])?,
+        Command::Cleanup { config } => cleanup::run(config.as_deref(), settings.bgpd(), out)?,
         Command::Decode { kind, file, format } => {
             let format = if outcome.json || settings.json {
                 decode::Format::Json
@@ -160,7 +179,7 @@ fn ask(
     let Some(mut renderer) = renderer(requests, json) else {
         return Ok(());
     };
-    let mut client = Client::connect(&settings.socket)?;
+    let mut client = Client::connect(settings.of(requests))?;
     let endless = requests
         .iter()
         .any(|request| matches!(request, Request::Monitor { .. }));
@@ -229,14 +248,24 @@ fn answer(
     Ok(())
 }
 
-/// Runs the BGP daemon's binary with `args`; its messages go to the operator as they are.
-fn daemon(args: &[&str]) -> Result<(), Failure> {
+/// Whose file it is: only a vrrpd.toml has instances. What cannot be read is bgpd's to complain of.
+fn checker_of(file: &str) -> &'static str {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let sections = ["[[instance]]", "[[sync-group]]"];
+    let vrrp = text
+        .lines()
+        .any(|line| sections.iter().any(|it| line.trim_start().starts_with(it)));
+    if vrrp { VRRPD } else { BGPD }
+}
+
+/// Runs a daemon's binary with `args`; its messages go to the operator as they are.
+fn daemon(name: &str, args: &[&str]) -> Result<(), Failure> {
     let beside = std::env::current_exe()
         .ok()
-        .and_then(|own| own.parent().map(|dir| dir.join(BGPD)));
+        .and_then(|own| own.parent().map(|dir| dir.join(name)));
     let program = beside
         .filter(|path| path.is_file())
-        .unwrap_or_else(|| BGPD.into());
+        .unwrap_or_else(|| name.into());
     let status = Process::new(&program)
         .args(args)
         .status()

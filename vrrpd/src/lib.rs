@@ -1,5 +1,22 @@
 //! `vrrpd`: virtual addresses that fail over, as a library; `wayfare-vrrpd` only wires it.
 //!
+//! - [`config`] turns a file into a resolved configuration and two of them into a plan,
+//! - [`control`] answers the operator,
+//! - [`daemon`] starts and stops all of it,
+//! - [`io`] gives the node sockets, timers and the kernel,
+//! - [`node`] is all virtual routers of this host as one step machine,
 //! - [`router`] is one virtual router as a step machine, without sockets or clocks.
+
+pub mod args;
+
+pub mod config;
+
+pub mod control;
+
+pub mod daemon;
+
+pub mod io;
+
+pub mod node;
 
 pub mod router;

@@ -1,20 +1,12 @@
-//! `wayfare-vrrpd`, the VRRP daemon: its place in the layout, held until the state machine lands.
+//! `wayfare-vrrpd`, the VRRP daemon.
 //!
-//! This version routes with BGP only. Rather than pretend, the binary says so and exits with 1, so
-//! that a unit that starts it by mistake fails visibly and no virtual address is believed held.
+//! This file only reads the command line; the life of the daemon is told in `vrrpd::daemon`.
 
 use std::process::ExitCode;
 
-use clap::Command;
+use clap::Parser;
+use vrrpd::args::Args;
 
 fn main() -> ExitCode {
-    let command = Command::new("wayfare-vrrpd")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("VRRP daemon of the Wayfare suite (not in this version)");
-    command.get_matches();
-    eprintln!(
-        "wayfare-vrrpd: VRRP is not in version {}: no virtual address is held by this process",
-        env!("CARGO_PKG_VERSION")
-    );
-    ExitCode::FAILURE
+    vrrpd::daemon::main(&Args::parse())
 }

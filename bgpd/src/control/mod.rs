@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use ctl::server::{Call, Gone, Replies, Server};
-use proto_codec::control::{Fault, Head, Request, Tail, View};
+use proto_codec::control::{Fault, FaultKind, Head, Request, Tail, View};
 
 use crate::io::events::epoch_ms;
 use crate::io::node::Node;
@@ -105,6 +105,10 @@ async fn dispatch(context: &Context, request: Request, replies: &Replies) -> Ans
         Request::PoolUse { address } => change::pool_use(context, replies, address).await,
         Request::PoolRelease { address } => change::pool_release(context, replies, address).await,
         Request::ShowPools => system::pools(context, replies).await,
+        Request::ShowVrrp { .. } | Request::ShowVrrpHistory | Request::Vrrp { .. } => {
+            let text = "this is bgpd; virtual routers are vrrpd's";
+            Ok(Err(Fault::new(FaultKind::Unsupported, text)))
+        }
         Request::Monitor { topic } => monitor::watch(context, replies, topic).await,
     }
 }

@@ -18,13 +18,17 @@ pub enum Slot {
     Name,
     /// A file, or `-`.
     File,
+    /// The name of an interface.
+    Interface,
+    /// A virtual router id.
+    Vrid,
     /// `*`.
     Star,
     /// Anything.
     Text,
 }
 
-const ALL: [(Slot, &str, &str); 6] = [
+const ALL: [(Slot, &str, &str); 8] = [
     (Slot::Address, "ADDRESS", "IPv4 or IPv6 address"),
     (
         Slot::Prefix,
@@ -33,6 +37,8 @@ const ALL: [(Slot, &str, &str); 6] = [
     ),
     (Slot::Name, "NAME", "a name from the configuration"),
     (Slot::File, "FILE", "a file; - reads standard input"),
+    (Slot::Interface, "INTERFACE", "the name of an interface"),
+    (Slot::Vrid, "VRID", "virtual router id, 1 to 255"),
     (Slot::Star, "*", "all of them"),
     (Slot::Text, "TEXT", "text to look for"),
 ];
@@ -60,6 +66,8 @@ impl Slot {
             Self::Prefix => text.parse::<IpNet>().is_ok(),
             Self::Star => text == "*",
             Self::Name => !text.is_empty() && !text.starts_with('-') && !looks_like_address(text),
+            Self::Interface => !text.is_empty() && !text.starts_with('-'),
+            Self::Vrid => text.parse::<u8>().is_ok_and(|vrid| vrid > 0),
             Self::File => text == "-" || !text.starts_with("--"),
             Self::Text => true,
         }

@@ -7,6 +7,7 @@
 use ipnet::IpNet;
 use proto_codec::control::{
     AdjKind, ClearTarget, Family, MonitorTopic, PathFilter, Request, SoftDirection, TableFilter,
+    VrrpOrder,
 };
 
 use super::matcher::Line;
@@ -16,7 +17,7 @@ use crate::decode::Format;
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Ask bgpd, request after request, and print the answers as one.
+    /// Ask a daemon, request after request, and print the answers as one.
     Ask(Vec<Request>),
     /// Check a configuration file.
     Check(String),
@@ -138,6 +139,16 @@ pub const ROWS: &[Row] = &[
         show_route,
     ),
     row(
+        "show vrrp history",
+        "what happened to the virtual routers, and why",
+        |_| one(Request::ShowVrrpHistory),
+    ),
+    row(
+        "show vrrp [INTERFACE [VRID]]",
+        "the virtual routers; with an interface, everything about them",
+        show_vrrp,
+    ),
+    row(
         "show version",
         "release, uptime and configuration of the daemon",
         |_| one(Request::ShowVersion),
@@ -192,6 +203,11 @@ pub const ROWS: &[Row] = &[
         },
     ),
     row(
+        "vrrp (release|hold|resume) NAME",
+        "hands a virtual router over, keeps it out, or takes that back",
+        vrrp,
+    ),
+    row(
         "monitor (bgp|routes|log)",
         "prints what happens until interrupted",
         |line| {
@@ -215,7 +231,7 @@ pub const ROWS: &[Row] = &[
     ),
     plain(
         "check FILE",
-        "reads a bgpd.toml and names every fault in it",
+        "reads a bgpd.toml or vrrpd.toml and names every fault in it",
         |line| {
             Ok(Command::Check(
                 line.value(Slot::File).unwrap_or_default().to_owned(),
@@ -252,6 +268,8 @@ pub const WORDS: &[(&str, &str)] = &[
     ("hex", "hexadecimal text of BGP messages"),
     ("in", "import again"),
     ("ip", "IPv4"),
+    ("history", "what happened, and why"),
+    ("hold", "takes no part until resume"),
     ("ipv4", "IPv4"),
     ("ipv6", "IPv6"),
     ("json", "print JSON"),
@@ -266,6 +284,8 @@ pub const WORDS: &[(&str, &str)] = &[
     ("peer-group", "the neighbors of a group"),
     ("pool", "addresses of pools"),
     ("received-routes", "what it sent, before policy"),
+    ("release", "hands over to the best backup"),
+    ("resume", "takes release and hold back"),
     ("route", "routes"),
     ("routes", "routes"),
     ("show", "looks at something"),
@@ -274,6 +294,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("to", "explain the export to a neighbor too"),
     ("undo", "takes the drain back"),
     ("unicast", "unicast"),
+    ("vrrp", "virtual routers"),
 ];
 
 fn one(request: Request) -> Result<Command, String> {
@@ -394,6 +415,27 @@ fn show_route(line: &Line) -> Result<Command, String> {
         family,
         bgp_only: line.has("bgp"),
         prefix,
+    })
+}
+
+fn show_vrrp(line: &Line) -> Result<Command, String> {
+    let interface = line.value(Slot::Interface).map(str::to_owned);
+    let vrid = line.value(Slot::Vrid).and_then(|text| text.parse().ok());
+    one(Request::ShowVrrp { interface, vrid })
+}
+
+fn vrrp(line: &Line) -> Result<Command, String> {
+    let name = line.value(Slot::Name).ok_or("a name is expected")?;
+    let order = if line.has("release") {
+        VrrpOrder::Release
+    } else if line.has("hold") {
+        VrrpOrder::Hold
+    } else {
+        VrrpOrder::Resume
+    };
+    one(Request::Vrrp {
+        name: name.to_owned(),
+        order,
     })
 }
 

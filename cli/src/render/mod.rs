@@ -18,6 +18,7 @@ pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod vrrp;
 
 use std::io::{self, Write};
 
@@ -69,11 +70,14 @@ fn text_renderer(request: &Request, several: bool) -> Box<dyn Renderer> {
         Request::ExplainRoute { .. } => Box::new(plain::Text::new("nothing is known of it")),
         Request::Reload { .. } => Box::new(plain::Text::new("nothing changes")),
         Request::ClearBgp { .. } => Box::new(plain::Text::new("no neighbor matches")),
+        Request::ShowVrrp { interface, .. } => Box::new(vrrp::Text::new(interface.is_some())),
+        Request::ShowVrrpHistory => Box::new(vrrp::HistoryText::default()),
         Request::ShowVersion
         | Request::ShowMemory
         | Request::Drain { .. }
         | Request::PoolUse { .. }
         | Request::PoolRelease { .. }
+        | Request::Vrrp { .. }
         | Request::Monitor { .. } => Box::new(plain::Text::default()),
     }
 }
@@ -97,7 +101,10 @@ fn json_renderer(request: &Request) -> Box<dyn Renderer> {
         | Request::ShowMemory
         | Request::Drain { .. }
         | Request::PoolUse { .. }
-        | Request::PoolRelease { .. } => Box::new(plain::Json::new(plain::Wrap::Array)),
+        | Request::PoolRelease { .. }
+        | Request::ShowVrrp { .. }
+        | Request::ShowVrrpHistory
+        | Request::Vrrp { .. } => Box::new(plain::Json::new(plain::Wrap::Array)),
     }
 }
 

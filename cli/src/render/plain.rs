@@ -149,6 +149,7 @@ fn impact(impact: PlanImpact) -> &'static str {
         PlanImpact::SoftOut => "routes are exported again",
         PlanImpact::NextSession => "at the next session",
         PlanImpact::SessionReset => "THE SESSION RESETS",
+        PlanImpact::HandsOver => "IT HANDS OVER",
         PlanImpact::Restart => "at the next start of the daemon",
     }
 }
@@ -235,6 +236,8 @@ impl Renderer for Json {
             View::PlanChange(row) => json!(row),
             View::Pool(row) => json!(row),
             View::Event(row) => json!(row),
+            View::VrrpInstance(row) => json!(row),
+            View::VrrpEvent(row) => json!(row),
             other => return unexpected(other),
         };
         match self.wrap {

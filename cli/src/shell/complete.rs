@@ -35,7 +35,7 @@ impl Assistant {
     /// Asks the daemon of `settings`.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            socket: settings.socket.clone(),
+            socket: settings.bgpd().to_owned(),
             live: Mutex::new(None),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
 
     fn names(line: &str) -> Vec<String> {
         let settings = Settings {
-            socket: "/nonexistent".into(),
+            socket: Some("/nonexistent".into()),
             json: false,
         };
         let (words, partial) = cut(line);
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_question_lists_what_fits() {
         let settings = Settings {
-            socket: "/nonexistent".into(),
+            socket: Some("/nonexistent".into()),
             json: false,
         };
         let text = Assistant::new(&settings).explain("show bgp sum");

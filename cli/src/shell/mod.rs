@@ -137,7 +137,9 @@ fn execute(line: &str, settings: &Settings, paged: bool) -> Result<Step, Failure
         return Ok(Step::Leave);
     }
     let mut child = Process::new(std::env::current_exe()?);
-    child.arg("--socket").arg(&settings.socket);
+    if let Some(socket) = &settings.socket {
+        child.arg("--socket").arg(socket);
+    }
     if settings.json {
         child.arg("--json");
     }

@@ -110,6 +110,22 @@ pub enum Request {
     },
     /// `show bgp pools`: `Pool` rows.
     ShowPools,
+    /// `show vrrp [INTERFACE [VRID]]`: `VrrpInstance` rows.
+    ShowVrrp {
+        /// `None`: all.
+        interface: Option<String>,
+        /// `None`: all of the interface.
+        vrid: Option<u8>,
+    },
+    /// `show vrrp history`: `VrrpEvent` rows, oldest first.
+    ShowVrrpHistory,
+    /// `vrrp (release|hold|resume) NAME`: one `Notice` row.
+    Vrrp {
+        /// The instance.
+        name: String,
+        /// What to do with it.
+        order: VrrpOrder,
+    },
     /// `monitor …`: `Event` rows until the CLI closes the connection.
     Monitor {
         /// What to watch.
@@ -125,7 +141,8 @@ impl Request {
             Self::ClearBgp { .. }
             | Self::Drain { .. }
             | Self::PoolUse { .. }
-            | Self::PoolRelease { .. } => true,
+            | Self::PoolRelease { .. }
+            | Self::Vrrp { .. } => true,
             Self::Reload { check_only } => !check_only,
             Self::ShowBgpSummary { .. }
             | Self::ShowBgpTable { .. }
@@ -138,9 +155,32 @@ impl Request {
             | Self::ShowMemory
             | Self::ExplainRoute { .. }
             | Self::ShowPools
+            | Self::ShowVrrp { .. }
+            | Self::ShowVrrpHistory
             | Self::Monitor { .. } => false,
         }
     }
+
+    /// Whether it is for the VRRP daemon alone; the others are answered by both, or by bgpd.
+    #[must_use]
+    pub fn is_vrrp(&self) -> bool {
+        matches!(
+            self,
+            Self::ShowVrrp { .. } | Self::ShowVrrpHistory | Self::Vrrp { .. }
+        )
+    }
+}
+
+/// What an operator orders a virtual router to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VrrpOrder {
+    /// Hand over, and leave the successor alone.
+    Release,
+    /// Take no part.
+    Hold,
+    /// Take both back.
+    Resume,
 }
 
 /// Which prefixes of a table.

@@ -6,6 +6,9 @@
 //! that runs on the thread. All decisions are made by [`crate::fib`]; here are the sockets, the
 //! wire format and the event loop.
 //!
+//! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime, on
+//! sockets of the caller's own thread.
+//!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].
 
@@ -15,6 +18,7 @@ mod decode;
 mod dump;
 mod encode;
 mod handle;
+pub mod hosts;
 mod socket;
 mod wire;
 mod worker;

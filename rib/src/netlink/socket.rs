@@ -18,6 +18,8 @@ use socket2::{SockFilter, SockRef};
 const NETLINK_ROUTE: isize = 0;
 /// Multicast groups of rtnetlink: link, IPv4 address and route, IPv6 address and route, nexthop.
 const GROUPS: [u32; 6] = [1, 5, 7, 9, 11, 32];
+/// Those of links and addresses alone.
+const HOST_GROUPS: [u32; 3] = [1, 5, 9];
 /// The listening socket's buffer: notifications of some ten thousand route changes.
 const LISTEN_BUFFER: usize = 32 << 20;
 /// The others' buffers: more than all errors of a batch, and dumps in large pieces.
@@ -53,9 +55,18 @@ impl Netlink {
 
     /// A socket that hears of every change not caused by the socket with port `mute`.
     pub(super) fn for_listening(mute: u32) -> io::Result<Self> {
-        let netlink = Self::open(LISTEN_BUFFER)?;
+        Self::listening(LISTEN_BUFFER, &GROUPS, mute)
+    }
+
+    /// The same for links and addresses alone.
+    pub(super) fn for_hosts(mute: u32) -> io::Result<Self> {
+        Self::listening(ANSWER_BUFFER, &HOST_GROUPS, mute)
+    }
+
+    fn listening(buffer: usize, groups: &[u32], mute: u32) -> io::Result<Self> {
+        let netlink = Self::open(buffer)?;
         SockRef::from(&netlink).attach_filter(&mute_port(mute))?;
-        for group in GROUPS {
+        for group in groups.iter().copied() {
             match netlink.socket.add_membership(group) {
                 // Before Linux 5.3 there are no next hop objects to hear of.
                 Err(error) if group == 32 && error.raw_os_error() == Some(libc::EINVAL) => {}

@@ -10,6 +10,7 @@ mod neighbor;
 mod path;
 mod summary;
 mod system;
+mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub use summary::{PeerState, PeerSummary, SummaryFamily};
 pub use system::{
     Advertisement, Event, EventKind, Memory, Notice, PlanChange, PlanImpact, Pool, Version,
 };
+pub use vrrp::{VrrpConflict, VrrpCounters, VrrpEvent, VrrpInstance, VrrpState};
 
 /// One row of an answer. Each variant has one renderer arm in the CLI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,4 +60,8 @@ pub enum View {
     Pool(Pool),
     /// Something that happened.
     Event(Event),
+    /// A virtual router.
+    VrrpInstance(Box<VrrpInstance>),
+    /// Something that happened to a virtual router.
+    VrrpEvent(VrrpEvent),
 }

@@ -1,0 +1,195 @@
+//! `show vrrp` and `show vrrp history` for people. Their JSON is the view itself.
+//!
+//! One line per virtual router; what keeps it from its work and what looks wrong with its segment
+//! stands below it, because nobody looks for that elsewhere.
+
+use std::io::{self, Write};
+
+use proto_codec::control::view::{VrrpEvent, VrrpInstance};
+use proto_codec::control::{Head, Tail, View};
+
+use super::format::{age, timestamp};
+use super::{Renderer, unexpected};
+
+/// The text form: rows are kept until the end, so that columns fit.
+#[derive(Debug)]
+pub struct Text {
+    rows: Vec<VrrpInstance>,
+    /// Counters and timers too: one virtual router was asked for.
+    full: bool,
+}
+
+impl Text {
+    /// `full` adds the details of each.
+    pub fn new(full: bool) -> Self {
+        Self {
+            rows: Vec::new(),
+            full,
+        }
+    }
+}
+
+impl Renderer for Text {
+    fn head(&mut self, _: &mut dyn Write, _: Head) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &mut dyn Write, view: View) -> io::Result<()> {
+        match view {
+            View::VrrpInstance(row) => self.rows.push(*row),
+            other => return unexpected(&other),
+        }
+        Ok(())
+    }
+
+    fn tail(&mut self, out: &mut dyn Write, _: Tail) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return writeln!(out, "no virtual router is configured");
+        }
+        let width = |text: fn(&VrrpInstance) -> usize, least: usize| {
+            self.rows.iter().map(text).max().unwrap_or(0).max(least)
+        };
+        let name = width(|row| row.name.len(), 4);
+        let interface = width(|row| row.interface.len(), 9);
+        let peer = width(|row| master(row).len(), 6);
+        writeln!(
+            out,
+            "{:name$}  {:interface$}  VRID  Ver  {:10}  Prio  Interval  {:peer$}  Addresses",
+            "Name", "Interface", "State", "Master"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                out,
+                "{:name$}  {:interface$}  {:>4}  {:>3}  {:10}  {:>4}  {:>5} ms  {:peer$}  {}",
+                row.name,
+                dash(&row.interface),
+                row.vrid,
+                row.version,
+                format!("{:?}", row.state),
+                row.effective_priority,
+                row.advertise_interval_ms,
+                master(row),
+                row.addresses.join(" ")
+            )?;
+            notes(out, row)?;
+            if self.full {
+                details(out, row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+fn master(row: &VrrpInstance) -> String {
+    row.master_address
+        .map_or_else(|| "-".to_owned(), |address| address.to_string())
+}
+
+/// What is wrong, and what the operator has ordered.
+fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
+    for fault in &row.faults {
+        writeln!(out, "  fault: {fault}")?;
+    }
+    if row.released {
+        writeln!(out, "  released: leaves the master alone until resume")?;
+    }
+    for one in &row.conflicts {
+        writeln!(
+            out,
+            "  conflict: {} {} ({} times since {})",
+            one.peer,
+            one.detail,
+            one.count,
+            age(one.since_ms)
+        )?;
+    }
+    Ok(())
+}
+
+fn details(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
+    let counters = &row.counters;
+    writeln!(
+        out,
+        "  in this state for {}, {} transitions, {} times master, {} the addresses",
+        age(row.state_ms),
+        row.transitions,
+        counters.became_master,
+        if row.holds_addresses {
+            "holds"
+        } else {
+            "does not hold"
+        }
+    )?;
+    writeln!(
+        out,
+        "  configured priority {}, preempt {}, sends from {}, virtual MAC {}, checksum {}",
+        row.priority,
+        if row.preempt { "on" } else { "off" },
+        row.primary_address
+            .map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        row.virtual_mac,
+        row.checksum
+    )?;
+    if !row.unicast_peers.is_empty() {
+        let peers: Vec<_> = row.unicast_peers.iter().map(ToString::to_string).collect();
+        writeln!(out, "  unicast to {}", peers.join(" "))?;
+    }
+    let micros = row.down_interval_us;
+    writeln!(
+        out,
+        "  waits {}.{:03} ms for a master that advertises every {} ms",
+        micros / 1000,
+        micros % 1000,
+        row.master_interval_ms
+    )?;
+    writeln!(
+        out,
+        "  adverts: {} sent ({} with priority 0), {} received ({} with priority 0); {} \
+         announcements",
+        counters.adverts_sent,
+        counters.priority_zero_sent,
+        counters.adverts_received,
+        counters.priority_zero_received,
+        counters.announcements
+    )?;
+    for (reason, count) in &counters.discarded {
+        writeln!(out, "  discarded for {reason}: {count}")?;
+    }
+    Ok(())
+}
+
+/// The text form of `show vrrp history`.
+#[derive(Debug, Default)]
+pub struct HistoryText {
+    rows: u64,
+}
+
+impl Renderer for HistoryText {
+    fn head(&mut self, _: &mut dyn Write, _: Head) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, out: &mut dyn Write, view: View) -> io::Result<()> {
+        let View::VrrpEvent(VrrpEvent {
+            epoch_ms,
+            name,
+            text,
+        }) = view
+        else {
+            return unexpected(&view);
+        };
+        self.rows += 1;
+        writeln!(out, "{} {name}: {text}", timestamp(epoch_ms))
+    }
+
+    fn tail(&mut self, out: &mut dyn Write, _: Tail) -> io::Result<()> {
+        if self.rows == 0 {
+            writeln!(out, "nothing has happened since the daemon started")?;
+        }
+        Ok(())
+    }
+}

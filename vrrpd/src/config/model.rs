@@ -1,0 +1,66 @@
+//! A resolved configuration: every default filled in, every value in range.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::router::Settings;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The virtual routers, in the order of the file.
+    pub instances: Vec<Instance>,
+}
+
+/// Where an instance lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The interface of this name, which may appear later.
+    Interface(String),
+    /// The interface of the route to this address.
+    RouteTo(IpAddr),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface(name) => f.write_str(name),
+            Self::RouteTo(address) => write!(f, "the interface towards {address}"),
+        }
+    }
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name, unique in the file.
+    pub name: String,
+    /// Where it lives.
+    pub place: Place,
+    /// What the protocol needs.
+    pub settings: Settings,
+    /// The virtual addresses with the length of their subnet, as they go on the interface; in the
+    /// order of `settings.addresses`.
+    pub networks: Vec<IpNet>,
+}
+
+impl Instance {
+    /// Whether `other` is the same virtual router with other settings. Place, vrid, version,
+    /// family and the way of sending are what a virtual router is; changing them makes another.
+    #[must_use]
+    pub fn is_same_router(&self, other: &Self) -> bool {
+        let identity = |one: &Self| {
+            let settings = &one.settings;
+            (
+                one.place.clone(),
+                settings.vrid,
+                settings.version,
+                settings.ipv6(),
+                settings.is_owner(),
+            )
+        };
+        identity(self) == identity(other)
+    }
+}

@@ -1,0 +1,142 @@
+//! What a new configuration would change, by difference.
+//!
+//! Instances are told apart by their names. Adding or removing one touches no other; other
+//! settings of one are put in force without an election; only what a virtual router *is* (place,
+//! vrid, version, family, ownership) makes another one of it: the old hands over, the new starts.
+
+use std::collections::BTreeMap;
+
+use ctl::config::duration_text;
+
+use super::model::{Config, Instance};
+
+/// What a change costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impact {
+    /// No election.
+    Hitless,
+    /// The instance hands over and starts anew, or ends.
+    Restart,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The instance.
+    pub instance: String,
+    /// The difference in words.
+    pub what: String,
+    /// What it costs.
+    pub impact: Impact,
+}
+
+/// All differences between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In the order of the new file, what is removed last.
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// What going from `old` to `new` means.
+    #[must_use]
+    pub fn between(old: &Config, new: &Config) -> Self {
+        let before: BTreeMap<&str, &Instance> = by_name(old);
+        let after = by_name(new);
+        let mut changes = Vec::new();
+        for one in &new.instances {
+            let mut push = |what: String, impact| {
+                changes.push(Change {
+                    instance: one.name.clone(),
+                    what,
+                    impact,
+                });
+            };
+            match before.get(one.name.as_str()) {
+                None => push("is added".to_owned(), Impact::Hitless),
+                Some(old) if !old.is_same_router(one) => {
+                    push(describe_identity(old, one), Impact::Restart);
+                }
+                Some(old) => {
+                    for what in differences(old, one) {
+                        push(what, Impact::Hitless);
+                    }
+                }
+            }
+        }
+        for one in &old.instances {
+            if !after.contains_key(one.name.as_str()) {
+                changes.push(Change {
+                    instance: one.name.clone(),
+                    what: "is removed: it hands over".to_owned(),
+                    impact: Impact::Restart,
+                });
+            }
+        }
+        Self { changes }
+    }
+}
+
+fn by_name(config: &Config) -> BTreeMap<&str, &Instance> {
+    config
+        .instances
+        .iter()
+        .map(|one| (one.name.as_str(), one))
+        .collect()
+}
+
+fn describe_identity(old: &Instance, new: &Instance) -> String {
+    let text = |one: &Instance| {
+        format!(
+            "version {} vrid {} on {}",
+            one.settings.version.number(),
+            one.settings.vrid,
+            one.place
+        )
+    };
+    format!("becomes another router: {} -> {}", text(old), text(new))
+}
+
+fn differences(old: &Instance, new: &Instance) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |key: &str, old: String, new: String| {
+        if old != new {
+            found.push(format!("{key} {old} -> {new}"));
+        }
+    };
+    let (a, b) = (&old.settings, &new.settings);
+    compare("priority", a.priority.to_string(), b.priority.to_string());
+    for (key, a, b) in [
+        ("advertise-interval", a.interval, b.interval),
+        ("preempt-delay", a.preempt_delay, b.preempt_delay),
+        ("start-delay", a.start_delay, b.start_delay),
+    ] {
+        compare(key, duration_text(a), duration_text(b));
+    }
+    compare("preempt", a.preempt.to_string(), b.preempt.to_string());
+    let list = |items: &[String]| format!("[{}]", items.join(", "));
+    let nets = |one: &Instance| {
+        list(
+            &one.networks
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        )
+    };
+    compare("addresses", nets(old), nets(new));
+    let peers = |one: &Instance| {
+        let peers = one.settings.unicast_peers.iter();
+        list(&peers.map(ToString::to_string).collect::<Vec<_>>())
+    };
+    compare("unicast-peers", peers(old), peers(new));
+    compare(
+        "checksum",
+        a.checksum.word().to_owned(),
+        b.checksum.word().to_owned(),
+    );
+    if a.auth != b.auth {
+        // The password itself is nobody's business.
+        found.push("auth-file has another password".to_owned());
+    }
+    found
+}

@@ -1,0 +1,147 @@
+//! The file as it was written: every field optional and with its place.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ctl::config::{At, Field, Many, Table, Value};
+use ipnet::IpNet;
+use proto_codec::vrrp::{ChecksumForm, Version};
+
+/// A whole file.
+pub(super) struct Raw {
+    pub instances: Vec<RawInstance>,
+}
+
+/// `[[instance]]`.
+pub(super) struct RawInstance {
+    pub header: At<()>,
+    pub name: Option<At<String>>,
+    pub interface: Option<At<String>>,
+    pub vrid: Option<At<u8>>,
+    pub version: Option<At<VersionWord>>,
+    pub priority: Option<At<u8>>,
+    pub interval: Option<At<Duration>>,
+    pub preempt: Option<At<bool>>,
+    pub preempt_delay: Option<At<Duration>>,
+    pub start_delay: Option<At<Duration>>,
+    pub addresses: Option<At<Many<AddressWord>>>,
+    pub accept: Option<At<bool>>,
+    pub unicast_peers: Option<At<Many<IpAddr>>>,
+    pub virtual_mac: Option<At<bool>>,
+    pub checksum: Option<At<ChecksumWord>>,
+    pub auth_file: Option<At<PathBuf>>,
+}
+
+/// `version`.
+pub(super) struct VersionWord(pub Version);
+
+/// `checksum`.
+pub(super) struct ChecksumWord(pub ChecksumForm);
+
+/// A virtual address, with or without the length of its subnet.
+#[derive(Clone, Copy)]
+pub(super) struct AddressWord(pub IpNet);
+
+/// Reads all sections; unknown keys and wrong values are in the table's sink afterwards.
+pub(super) fn read(top: Table<'_>) -> Raw {
+    let instances = top
+        .tables("instance")
+        .into_iter()
+        .map(read_instance)
+        .collect();
+    for group in top.tables("sync-group") {
+        not_built(&group, group.span(), "sync groups do nothing");
+        group.get::<String>("name");
+        group.get::<Many<String>>("instances");
+        group.finish();
+    }
+    top.finish();
+    Raw { instances }
+}
+
+fn read_instance(table: Table<'_>) -> RawInstance {
+    let instance = RawInstance {
+        header: At {
+            value: (),
+            span: table.span().clone(),
+        },
+        name: table.require("name", "write name = \"control-plane\""),
+        interface: table.get("interface"),
+        vrid: table.get("vrid"),
+        version: table.get("version"),
+        priority: table.get("priority"),
+        interval: table.get("advertise-interval"),
+        preempt: table.get("preempt"),
+        preempt_delay: table.get("preempt-delay"),
+        start_delay: table.get("start-delay"),
+        addresses: table.require("addresses", "write addresses = [\"10.0.50.20\"]"),
+        accept: table.get("accept"),
+        unicast_peers: table.get("unicast-peers"),
+        virtual_mac: table.get("virtual-mac"),
+        checksum: table.get("checksum"),
+        auth_file: table.get("auth-file"),
+    };
+    for (key, what) in [
+        ("track", "nothing is tracked but the interface itself"),
+        ("routes", "no route is bound to the instance"),
+        ("notify", "nobody is notified"),
+    ] {
+        if let Some(field) = table.field(key) {
+            not_built(&table, &field.span(), &format!("`{key}`: {what}"));
+        }
+    }
+    table.finish();
+    instance
+}
+
+/// A key of the contract whose feature this version lacks.
+fn not_built(table: &Table<'_>, span: &std::ops::Range<usize>, what: &str) {
+    let message = format!("not in this version: {what}");
+    table
+        .sink()
+        .warning(span, message, "leave it out until the release that has it");
+}
+
+impl Value for VersionWord {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        match u8::read(field)? {
+            2 => Some(Self(Version::V2)),
+            3 => Some(Self(Version::V3)),
+            other => field.fault(
+                format!("there is no VRRP version {other}"),
+                "write 2 or 3, without quotes",
+            ),
+        }
+    }
+}
+
+impl Value for ChecksumWord {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let words = [ChecksumForm::Rfc5798, ChecksumForm::Rfc9568].map(|form| (form.word(), form));
+        field.word(&words).map(Self)
+    }
+}
+
+impl Value for AddressWord {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        let cure = "write \"10.0.50.20\", or \"10.0.50.20/24\" with the length of its subnet";
+        let text = field.text("an address", cure)?;
+        let net = text
+            .parse::<IpNet>()
+            .ok()
+            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let Some(net) = net else {
+            return field.fault(format!("\"{text}\" is no address"), cure);
+        };
+        let address = net.addr();
+        if address.is_multicast() || address.is_unspecified() || address.is_loopback() {
+            return field.fault(format!("{address} cannot be a virtual address"), cure);
+        }
+        if net.prefix_len() < net.max_prefix_len() - 1 && net.network() == address {
+            let message = format!("{net} is a network, not an address in it");
+            return field.fault(message, cure);
+        }
+        Some(Self(net))
+    }
+}

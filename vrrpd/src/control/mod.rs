@@ -1,0 +1,181 @@
+//! The operator's side of the daemon: one handler per request of the control socket.
+//!
+//! A call is answered by a local task of its own. Handlers look at the node for one step and never
+//! across a wait; what they send is a copy of facts, the CLI makes columns of it. Requests that
+//! are bgpd's are refused by name.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use ctl::server::{Call, Gone, Replies, Server};
+use proto_codec::control::view::{
+    Event, EventKind, Notice, PlanChange, PlanImpact, Version, VrrpEvent,
+};
+use proto_codec::control::{Fault, FaultKind, MonitorTopic, Request, Tail, View, VrrpOrder};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::config::Impact;
+use crate::io::shared::{Shared, epoch_ms};
+use crate::node::Node;
+
+mod show;
+
+/// How an answer ended.
+type Answer = Result<Result<Tail, Fault>, Gone>;
+
+/// Answers calls until the server is dropped.
+pub async fn serve(shared: Rc<Shared>, mut server: Server) {
+    loop {
+        let call = server.recv().await;
+        tokio::task::spawn_local(answer(Rc::clone(&shared), call));
+    }
+}
+
+async fn answer(shared: Rc<Shared>, call: Call) {
+    let Call {
+        request,
+        credentials,
+        replies,
+    } = call;
+    if request.changes() {
+        tracing::info!(
+            uid = credentials.uid,
+            pid = credentials.pid,
+            "operator: {request:?}"
+        );
+    }
+    match dispatch(&shared, request, &replies).await {
+        Ok(Ok(tail)) => replies.finish(tail).await,
+        Ok(Err(fault)) => replies.fail(fault).await,
+        Err(Gone) => {}
+    }
+}
+
+async fn dispatch(shared: &Shared, request: Request, replies: &Replies) -> Answer {
+    match request {
+        Request::ShowVrrp { interface, vrid } => {
+            let rows = shared.peek(|node, now| show::rows(node, now, interface.as_deref(), vrid));
+            if rows.is_empty() && interface.is_some() {
+                return Ok(Err(Fault::not_found("no such virtual router")));
+            }
+            send(replies, rows).await
+        }
+        Request::ShowVrrpHistory => send(replies, shared.peek(|node, _| history(node))).await,
+        Request::Vrrp { name, order } => {
+            match shared.step(|node, now| obey(node, now, &name, order)) {
+                Some(text) => send(replies, vec![notice(name, text)]).await,
+                None => Ok(Err(Fault::not_found(format!("no instance `{name}`")))),
+            }
+        }
+        Request::Reload { check_only } => reload(shared, replies, check_only).await,
+        Request::ShowVersion => send(replies, vec![View::Version(version(shared))]).await,
+        Request::Monitor {
+            topic: MonitorTopic::Log,
+        } => monitor_log(replies).await,
+        _ => {
+            let text = "this is vrrpd; ask bgpd for that";
+            Ok(Err(Fault::new(FaultKind::Unsupported, text)))
+        }
+    }
+}
+
+async fn send(replies: &Replies, rows: Vec<View>) -> Answer {
+    for row in rows {
+        replies.row(row).await?;
+    }
+    Ok(Ok(Tail::default()))
+}
+
+fn history(node: &Node) -> Vec<View> {
+    let entries = node.history().iter();
+    entries
+        .map(|entry| {
+            View::VrrpEvent(VrrpEvent {
+                epoch_ms: entry.epoch_ms,
+                name: entry.instance.clone(),
+                text: entry.text.clone(),
+            })
+        })
+        .collect()
+}
+
+fn notice(subject: String, text: &str) -> View {
+    View::Notice(Notice {
+        subject: Some(subject),
+        text: text.to_owned(),
+    })
+}
+
+/// `vrrp (release|hold|resume) NAME`; `None`: there is no such instance.
+fn obey(node: &mut Node, now: Instant, name: &str, order: VrrpOrder) -> Option<&'static str> {
+    node.with_router(name, |router| match order {
+        VrrpOrder::Release if router.release(now) => {
+            "released: the best backup takes over and is left alone until resume"
+        }
+        VrrpOrder::Release => "is not master: nothing to release",
+        VrrpOrder::Hold => {
+            router.hold(now);
+            "held: takes no part until resume"
+        }
+        VrrpOrder::Resume => {
+            router.resume(now);
+            "takes part again"
+        }
+    })
+}
+
+async fn reload(shared: &Shared, replies: &Replies, check_only: bool) -> Answer {
+    let plan = match crate::daemon::reload(shared, &shared.config_path, check_only) {
+        Ok(plan) => plan,
+        Err(faults) => {
+            return Ok(Err(Fault::new(FaultKind::BadConfig, faults.render(false))));
+        }
+    };
+    let rows = plan.changes.into_iter().map(|change| {
+        View::PlanChange(PlanChange {
+            what: format!("{}: {}", change.instance, change.what),
+            impact: match change.impact {
+                Impact::Hitless => PlanImpact::Hitless,
+                Impact::Restart => PlanImpact::HandsOver,
+            },
+            neighbor: None,
+            applied: !check_only,
+        })
+    });
+    send(replies, rows.collect()).await
+}
+
+fn version(shared: &Shared) -> Version {
+    let uptime = shared.started.elapsed().as_millis();
+    Version {
+        daemon: "vrrpd".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
+        config: shared.config_path.display().to_string(),
+        config_epoch_ms: Some(shared.config_epoch_ms()),
+    }
+}
+
+/// `monitor log`: lines as they are written, until the caller leaves.
+async fn monitor_log(replies: &Replies) -> Answer {
+    let mut lines = ctl::log::subscribe();
+    loop {
+        let (kind, text) = tokio::select! {
+            () = replies.gone() => return Err(Gone),
+            line = lines.recv() => match line {
+                Ok(text) => (EventKind::Log, text),
+                Err(RecvError::Lagged(lost)) => (EventKind::Lost, format!("{lost} lines left out")),
+                Err(RecvError::Closed) => return Ok(Ok(Tail::default())),
+            },
+        };
+        let event = Event {
+            epoch_ms: epoch_ms(),
+            kind,
+            neighbor: None,
+            prefix: None,
+            text,
+        };
+        replies.row(View::Event(event)).await?;
+    }
+}

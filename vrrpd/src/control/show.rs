@@ -1,0 +1,117 @@
+//! `show vrrp`: each virtual router as a row of facts.
+
+use std::time::{Duration, Instant};
+
+use proto_codec::control::View;
+use proto_codec::control::view::{VrrpConflict, VrrpCounters, VrrpInstance, VrrpState};
+use proto_codec::vrrp::virtual_mac;
+
+use crate::node::{Node, Slot};
+use crate::router::{Router, State};
+
+/// The rows of those on `interface` with `vrid`, in the order of their names.
+pub(super) fn rows(
+    node: &Node,
+    now: Instant,
+    interface: Option<&str>,
+    vrid: Option<u8>,
+) -> Vec<View> {
+    let mut rows: Vec<VrrpInstance> = node
+        .slots()
+        .filter(|(_, slot)| !slot.leaving)
+        .map(|(_, slot)| row(node, slot, now))
+        .filter(|row| interface.is_none_or(|name| row.interface == name))
+        .filter(|row| vrid.is_none_or(|vrid| row.vrid == vrid))
+        .collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows.into_iter()
+        .map(|row| View::VrrpInstance(Box::new(row)))
+        .collect()
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn row(node: &Node, slot: &Slot, now: Instant) -> VrrpInstance {
+    let router = &slot.router;
+    let settings = router.settings();
+    let link = slot.link.and_then(|index| node.hosts().link_at(index));
+    let (master_interval, down_interval) = router.intervals();
+    let master = match router.state() {
+        State::Master => router
+            .primary()
+            .map(|own| (own, router.effective_priority())),
+        _ => router.master().map(|it| (it.address, it.priority)),
+    };
+    let mac = virtual_mac(settings.vrid, settings.ipv6());
+    VrrpInstance {
+        name: slot.instance.name.clone(),
+        interface: link.map_or_else(String::new, |link| link.name.clone()),
+        vrid: settings.vrid,
+        version: settings.version.number(),
+        state: match router.state() {
+            State::Initialize => VrrpState::Initialize,
+            State::Backup => VrrpState::Backup,
+            State::Master => VrrpState::Master,
+        },
+        priority: settings.priority,
+        effective_priority: router.effective_priority(),
+        advertise_interval_ms: ms(settings.interval),
+        master_address: master.map(|(address, _)| address),
+        addresses: slot
+            .instance
+            .networks
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        transitions: router.stats().transitions,
+        master_priority: master.map(|(_, priority)| priority),
+        master_interval_ms: ms(master_interval),
+        down_interval_us: u64::try_from(down_interval.as_micros()).unwrap_or(u64::MAX),
+        primary_address: router.primary(),
+        virtual_mac: mac.map(|octet| format!("{octet:02x}")).join(":"),
+        preempt: settings.preempt,
+        checksum: settings.checksum.word().to_owned(),
+        unicast_peers: settings.unicast_peers.clone(),
+        state_ms: ms(now.saturating_duration_since(router.since())),
+        holds_addresses: router.is_holding(),
+        faults: router.faults().map(ToString::to_string).collect(),
+        released: router.is_released(),
+        conflicts: conflicts(router, now),
+        counters: counters(router),
+    }
+}
+
+fn conflicts(router: &Router, now: Instant) -> Vec<VrrpConflict> {
+    let ago = |then| ms(now.saturating_duration_since(then));
+    router
+        .conflicts()
+        .map(|one| VrrpConflict {
+            peer: one.peer,
+            kind: one.kind.name().to_owned(),
+            detail: one.detail.clone(),
+            since_ms: ago(one.since),
+            last_ms: ago(one.last),
+            count: one.count,
+        })
+        .collect()
+}
+
+fn counters(router: &Router) -> VrrpCounters {
+    let stats = router.stats();
+    VrrpCounters {
+        adverts_sent: stats.adverts_sent,
+        adverts_received: stats.adverts_received,
+        priority_zero_sent: stats.priority_zero_sent,
+        priority_zero_received: stats.priority_zero_received,
+        other_checksum_received: stats.other_checksum_received,
+        became_master: stats.became_master,
+        announcements: stats.announcements,
+        discarded: stats
+            .discarded
+            .iter()
+            .map(|(reason, count)| ((*reason).to_owned(), *count))
+            .collect(),
+    }
+}

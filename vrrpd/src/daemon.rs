@@ -1,0 +1,136 @@
+//! The life of the process: start, run, reload, stop.
+//!
+//! The configuration first (78), then the control socket, which is also the lock against a second
+//! daemon (1), then netlink and the routers. What is missing later (a link, a capability, an
+//! address to send from) is a fault of the instances concerned and heals by itself. A reload,
+//! whoever asks for it, is one function; any error leaves the running configuration as it is.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use ctl::config::Diagnostics;
+use ctl::notify;
+use ctl::server::{Access, Server};
+use ctl::signals::Signals;
+use proto_codec::control::Hello;
+
+use crate::args::{Args, LogFormat};
+use crate::config::{self, Impact, Loaded, Plan};
+use crate::control;
+use crate::io::driver::Driver;
+use crate::io::shared::Shared;
+use crate::node::Node;
+
+/// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+/// Exit code of a failure at run time.
+pub const EXIT_FAILED: u8 = 1;
+
+/// Runs `wayfare-vrrpd` from its arguments to its exit code.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    let loaded = match config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            eprint!("{}", faults.render(wants_colour()));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if !loaded.warnings.is_empty() {
+        eprint!("{}", loaded.warnings.render(wants_colour()));
+    }
+    if args.check {
+        println!("{}: good", args.config.display());
+        return ExitCode::SUCCESS;
+    }
+    ctl::log::init(match args.log_format {
+        LogFormat::Text => ctl::log::LogFormat::Text,
+        LogFormat::Json => ctl::log::LogFormat::Json,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .map_err(|error| format!("no runtime: {error}"))
+        .and_then(|runtime| {
+            let local = tokio::task::LocalSet::new();
+            let outcome = local.block_on(&runtime, run(args, loaded));
+            drop(local);
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("wayfare-vrrpd: {text}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
+    let hello = Hello::new("vrrpd", env!("CARGO_PKG_VERSION"));
+    let server = Server::bind(&args.socket, hello, Access::from_system())
+        .map_err(|error| error.to_string())?;
+    let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
+    let instances = loaded.config.instances.len();
+    let shared = Shared::new(Node::default(), args.config.clone());
+    shared.step(|node, now| node.apply(now, loaded.config));
+    let mut driver = Driver::new(Rc::clone(&shared), signals, reload_and_log)
+        .map_err(|error| format!("netlink: {error}"))?;
+    tokio::task::spawn_local(control::serve(Rc::clone(&shared), server));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instances,
+        "wayfare-vrrpd started"
+    );
+    notify::ready();
+    driver.run().await;
+    tracing::info!("wayfare-vrrpd stopped");
+    Ok(())
+}
+
+/// Reads the file and puts it in force, or says what it would change.
+///
+/// # Errors
+/// The file is wrong; the running configuration stays as it is.
+pub fn reload(shared: &Shared, path: &Path, check_only: bool) -> Result<Plan, Diagnostics> {
+    let loaded = config::load(path)?;
+    for line in loaded.warnings.lines() {
+        tracing::warn!("{line}");
+    }
+    if check_only {
+        return Ok(shared.peek(|node, _| Plan::between(node.config(), &loaded.config)));
+    }
+    notify::reloading();
+    let plan = shared.step(|node, now| node.apply(now, loaded.config));
+    shared.config_loaded();
+    notify::ready();
+    Ok(plan)
+}
+
+fn reload_and_log(shared: &Rc<Shared>) {
+    match reload(shared, &shared.config_path, false) {
+        Ok(plan) => {
+            for change in &plan.changes {
+                let cost = match change.impact {
+                    Impact::Hitless => "no election",
+                    Impact::Restart => "hands over",
+                };
+                tracing::info!(instance = change.instance, cost, "{}", change.what);
+            }
+        }
+        Err(faults) => {
+            for line in faults.lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("reload refused: the running configuration stays");
+        }
+    }
+}
+
+fn wants_colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,80 @@
+//! What the driver and the operator's tasks share: the node, behind a door that cannot be held
+//! open across a wait.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+use crate::node::Node;
+
+/// The node and what surrounds it.
+#[derive(Debug)]
+pub struct Shared {
+    node: RefCell<Node>,
+    /// Wakes the driver.
+    pub wake: Rc<Notify>,
+    /// The configuration file.
+    pub config_path: PathBuf,
+    /// When the process started.
+    pub started: Instant,
+    config_epoch_ms: Cell<u64>,
+    /// The configuration changed: places and sockets are to be looked at again.
+    replaced: Cell<bool>,
+}
+
+impl Shared {
+    /// Wraps a node for the tasks of this thread.
+    #[must_use]
+    pub fn new(node: Node, config_path: PathBuf) -> Rc<Self> {
+        Rc::new(Self {
+            node: RefCell::new(node),
+            wake: Rc::new(Notify::new()),
+            config_path,
+            started: Instant::now(),
+            config_epoch_ms: Cell::new(epoch_ms()),
+            replaced: Cell::new(true),
+        })
+    }
+
+    /// Gives the node an input; the driver carries out what follows.
+    pub fn step<R>(&self, input: impl FnOnce(&mut Node, Instant) -> R) -> R {
+        let answer = input(&mut self.node.borrow_mut(), Instant::now());
+        self.wake.notify_one();
+        answer
+    }
+
+    /// Looks at the node, or takes something out, without waking the driver.
+    pub fn peek<R>(&self, look: impl FnOnce(&mut Node, Instant) -> R) -> R {
+        look(&mut self.node.borrow_mut(), Instant::now())
+    }
+
+    /// A configuration has just been put in force.
+    pub fn config_loaded(&self) {
+        self.config_epoch_ms.set(epoch_ms());
+        self.replaced.set(true);
+        self.wake.notify_one();
+    }
+
+    /// Whether a configuration was put in force since the last call.
+    pub fn take_replaced(&self) -> bool {
+        self.replaced.take()
+    }
+
+    /// When the configuration in force was read.
+    #[must_use]
+    pub fn config_epoch_ms(&self) -> u64 {
+        self.config_epoch_ms.get()
+    }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn epoch_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

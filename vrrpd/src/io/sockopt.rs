@@ -1,0 +1,130 @@
+//! What no safe crate offers: sending Ethernet frames, and waiting for descriptors that are not
+//! the runtime's own.
+//!
+//! Gratuitous ARP and unsolicited neighbor advertisements are whole frames, because the sender
+//! address of the frame is what switches learn from. A packet socket of protocol 0 receives
+//! nothing; it needs CAP_NET_RAW, as the VRRP sockets do.
+//!
+//! [`Readable`] registers raw sockets, netlink and timers with the runtime, which asks for a
+//! promise that the descriptor stays open; owning it is that promise.
+//!
+//! This file is the crate's only room for `unsafe`: one call of `sendto` with a `sockaddr_ll`, one
+//! registration.
+
+#![allow(
+    unsafe_code,
+    reason = "sockaddr_ll cannot be built safely, nor a descriptor registered"
+)]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// An owned descriptor, as the runtime wants to see it.
+#[derive(Debug)]
+struct Owned<T>(T);
+
+impl<T: AsFd> AsRawFd for Owned<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Something with a descriptor that can be waited for.
+#[derive(Debug)]
+pub struct Readable<T: AsFd>(AsyncFd<Owned<T>>);
+
+impl<T: AsFd> Readable<T> {
+    /// Registers `inner` with the runtime of this thread.
+    ///
+    /// # Errors
+    /// The kernel cannot wait for this kind of descriptor, or has no room.
+    pub fn new(inner: T) -> io::Result<Self> {
+        // SAFETY: `inner` owns its descriptor, gives always the same one, and is dropped only after
+        // the registration, which owns it.
+        let registered =
+            unsafe { AsyncFd::register_with_interest(Owned(inner), Interest::READABLE) };
+        Ok(Self(registered.map_err(io::Error::from)?))
+    }
+
+    /// What is registered.
+    pub fn get(&self) -> &T {
+        &self.0.get_ref().0
+    }
+
+    /// What is registered, to be changed.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.0.get_mut().0
+    }
+
+    /// Waits until something can be read, and forgets that again: the caller reads until nothing
+    /// is left, so nothing is lost. `false`: it cannot be waited for any more. Cancel-safe.
+    pub async fn wait(&self) -> bool {
+        match self.0.readable().await {
+            Ok(mut ready) => {
+                ready.clear_ready();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// Sends Ethernet frames over any link.
+#[derive(Debug)]
+pub struct FrameSocket(Socket);
+
+impl FrameSocket {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Mostly: CAP_NET_RAW is missing.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self(socket))
+    }
+
+    /// Sends `frame`, which begins with its Ethernet header, over the link `index`.
+    ///
+    /// # Errors
+    /// As `sendto(2)`: the link is down or gone, or its queue is full.
+    pub fn send(&self, index: u32, frame: &[u8]) -> io::Result<()> {
+        let index = libc::c_int::try_from(index)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut octets = [0; 8];
+        if let (Some(to), Some(from)) = (octets.get_mut(..6), frame.get(..6)) {
+            to.copy_from_slice(from);
+        }
+        let kind = frame.get(12..14).map_or([0; 2], |kind| [kind[0], kind[1]]);
+        let address = libc::sockaddr_ll {
+            sll_family: libc::sa_family_t::try_from(libc::AF_PACKET).unwrap_or_default(),
+            sll_protocol: u16::from_ne_bytes(kind),
+            sll_ifindex: index,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 6,
+            sll_addr: octets,
+        };
+        let len = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).unwrap_or_default();
+        // SAFETY: both pointers are to live values of the lengths given, and the kernel only reads.
+        let sent = unsafe {
+            libc::sendto(
+                self.0.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                libc::MSG_DONTWAIT,
+                (&raw const address).cast(),
+                len,
+            )
+        };
+        match sent {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! All virtual routers of this host as one step machine.
+//!
+//! A [`Node`] knows the links and addresses of the host (told by whoever watches the kernel),
+//! places every instance on its interface, turns what is wrong with that into faults, hands each
+//! advert to the routers it is for, and keeps one ordered set of deadlines, so that a thousand
+//! instances cost what the due ones cost. It has no socket and no clock.
+//!
+//! Instances that were removed or replaced stay until they have handed over. What happened is kept
+//! in a bounded [`History`].
+
+mod history;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use proto_codec::vrrp::Envelope;
+
+use crate::config::{Config, Instance, Plan};
+use crate::router::{Action, Event, Router};
+
+pub use history::{Entry, History};
+pub use place::Hosts;
+
+/// An instance, for as long as it exists. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(u32);
+
+/// Who hears an advert: link, family (`true` = IPv6), vrid.
+type Key = (u32, bool, u8);
+
+/// One instance and where it is.
+#[derive(Debug)]
+pub struct Slot {
+    /// What the file says.
+    pub instance: Instance,
+    /// Its router.
+    pub router: Router,
+    /// The link it is on, when it is there.
+    pub link: Option<u32>,
+    /// It was removed or replaced and only hands over.
+    pub leaving: bool,
+    deadline: Option<Instant>,
+}
+
+/// Something for the world around to do, or to know.
+#[derive(Debug)]
+pub enum Output {
+    /// What a router asks for.
+    Do(Action),
+    /// What a router tells.
+    Tell(Event),
+}
+
+/// The virtual routers of this host.
+#[derive(Debug, Default)]
+pub struct Node {
+    config: Config,
+    slots: BTreeMap<SlotId, Slot>,
+    next_id: u32,
+    by_name: BTreeMap<String, SlotId>,
+    heard_by: BTreeMap<Key, Vec<SlotId>>,
+    deadlines: BTreeSet<(Instant, SlotId)>,
+    /// Slots with outputs.
+    ready: VecDeque<SlotId>,
+    hosts: Hosts,
+    history: History,
+    /// Adverts for a virtual router that is not here.
+    unknown_vrid: u64,
+    stopping: bool,
+}
+
+impl Node {
+    /// Adds, changes and removes instances so that `config` is in force.
+    pub fn apply(&mut self, now: Instant, config: Config) -> Plan {
+        let plan = Plan::between(&self.config, &config);
+        let wanted: BTreeMap<&str, &Instance> = config
+            .instances
+            .iter()
+            .map(|one| (one.name.as_str(), one))
+            .collect();
+        let ids: Vec<SlotId> = self.by_name.values().copied().collect();
+        for id in ids {
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
+            match wanted.get(slot.instance.name.as_str()) {
+                Some(new) if slot.instance.is_same_router(new) => {
+                    if slot.instance != **new {
+                        slot.instance = (*new).clone();
+                        slot.router.reconfigure(now, new.settings.clone());
+                    }
+                }
+                _ => {
+                    slot.leaving = true;
+                    slot.router.shut_down(now);
+                    self.by_name.remove(&slot.instance.name);
+                }
+            }
+            self.settle(id);
+        }
+        for instance in &config.instances {
+            if !self.by_name.contains_key(&instance.name) {
+                self.add(now, instance.clone());
+            }
+        }
+        self.config = config;
+        self.place_all(now);
+        plan
+    }
+
+    fn add(&mut self, now: Instant, instance: Instance) {
+        let id = SlotId(self.next_id);
+        self.next_id += 1;
+        let mut router = Router::new(instance.settings.clone(), now);
+        // Until the links are known it is nowhere; placing it clears what does not hold.
+        router.set_fault(now, place::nowhere(&instance.place));
+        router.start(now);
+        self.by_name.insert(instance.name.clone(), id);
+        let slot = Slot {
+            instance,
+            router,
+            link: None,
+            leaving: false,
+            deadline: None,
+        };
+        self.slots.insert(id, slot);
+        self.settle(id);
+    }
+
+    /// The links and addresses of the host as they are now. `towards` answers which link packets
+    /// to an address leave through; it is asked when no subnet holds the address.
+    pub fn set_hosts(
+        &mut self,
+        now: Instant,
+        hosts: Hosts,
+        towards: &mut dyn FnMut(IpAddr) -> Option<u32>,
+    ) {
+        self.hosts = hosts;
+        for slot in self.slots.values() {
+            self.hosts.learn_route(&slot.instance.place, towards);
+        }
+        self.place_all(now);
+    }
+
+    /// Links and addresses as last told.
+    #[must_use]
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    fn place_all(&mut self, now: Instant) {
+        self.heard_by.clear();
+        let virtual_addresses: BTreeSet<IpAddr> = self
+            .slots
+            .values()
+            .flat_map(|slot| slot.instance.settings.addresses.iter().copied())
+            .collect();
+        let ids: Vec<SlotId> = self.slots.keys().copied().collect();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                place::settle(now, slot, &self.hosts, &virtual_addresses);
+                if let Some(link) = slot.link {
+                    let settings = &slot.instance.settings;
+                    let key = (link, settings.ipv6(), settings.vrid);
+                    self.heard_by.entry(key).or_default().push(id);
+                }
+            }
+            self.settle(id);
+        }
+    }
+
+    /// The kernel refuses sockets on a link, or has them again (`None`).
+    pub fn set_socket_fault(
+        &mut self,
+        now: Instant,
+        (link, ipv6): (u32, bool),
+        fault: Option<&str>,
+    ) {
+        let ids: Vec<SlotId> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.link == Some(link) && slot.instance.settings.ipv6() == ipv6)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                place::socket_fault(now, &mut slot.router, fault);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// An IP packet of protocol 112 that came over `link`.
+    pub fn handle_packet(&mut self, now: Instant, link: u32, envelope: &Envelope, message: &[u8]) {
+        let vrid = message.get(1).copied().unwrap_or_default();
+        let key = (link, envelope.source.is_ipv6(), vrid);
+        let Some(ids) = self.heard_by.get(&key).cloned() else {
+            self.unknown_vrid += 1;
+            return;
+        };
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.router.handle_advert(now, envelope, message);
+                self.settle(id);
+            }
+        }
+    }
+
+    /// Virtual addresses that somebody took off a link: those we hold are to be put back. The
+    /// caller puts them back; the neighbours are told again.
+    pub fn addresses_lost(&mut self, now: Instant, link: u32, address: IpAddr) -> bool {
+        let holds = |slot: &&mut Slot| {
+            slot.link == Some(link)
+                && slot.router.is_holding()
+                && slot.instance.settings.addresses.contains(&address)
+        };
+        let found = self.slots.iter_mut().find_map(|(id, slot)| {
+            Some(slot).filter(holds).map(|slot| {
+                slot.router.announce_again(now);
+                *id
+            })
+        });
+        if let Some(id) = found {
+            self.settle(id);
+        }
+        found.is_some()
+    }
+
+    /// When [`Node::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((due, id)) = self.deadlines.first().copied()
+            && due <= now
+        {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.router.handle_timeout(now);
+            } else {
+                self.deadlines.pop_first();
+            }
+            self.settle(id);
+        }
+    }
+
+    /// The next thing to do or to tell, and whose it is; drain after every input.
+    pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
+        while let Some(id) = self.ready.front().copied() {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                if let Some(action) = slot.router.poll_action() {
+                    return Some((id, Output::Do(action)));
+                }
+                if let Some(event) = slot.router.poll_event() {
+                    return Some((id, Output::Tell(event)));
+                }
+                if slot.leaving && slot.router.is_idle() {
+                    self.forget(id);
+                }
+            }
+            self.ready.pop_front();
+        }
+        None
+    }
+
+    fn forget(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.remove(&id)
+            && let Some(due) = slot.deadline
+        {
+            self.deadlines.remove(&(due, id));
+        }
+        for ids in self.heard_by.values_mut() {
+            ids.retain(|one| *one != id);
+        }
+    }
+
+    /// After an input: its deadline and its outputs are known again.
+    fn settle(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        let due = slot.router.poll_timeout();
+        if due != slot.deadline {
+            if let Some(old) = slot.deadline {
+                self.deadlines.remove(&(old, id));
+            }
+            if let Some(new) = due {
+                self.deadlines.insert((new, id));
+            }
+            slot.deadline = due;
+        }
+        if self.ready.back() != Some(&id) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Gives a router of the operator's choice an input.
+    pub fn with_router<R>(
+        &mut self,
+        name: &str,
+        input: impl FnOnce(&mut Router) -> R,
+    ) -> Option<R> {
+        let id = *self.by_name.get(name)?;
+        let answer = input(&mut self.slots.get_mut(&id)?.router);
+        self.settle(id);
+        Some(answer)
+    }
+
+    /// Everybody hands over.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.stopping = true;
+        let ids: Vec<SlotId> = self.slots.keys().copied().collect();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.router.shut_down(now);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// After [`Node::shut_down`]: all have handed over.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.stopping && self.slots.values().all(|slot| slot.router.is_idle())
+    }
+
+    /// A slot.
+    #[must_use]
+    pub fn slot(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    /// All slots, in the order they came to be.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
+        self.slots.iter().map(|(id, slot)| (*id, slot))
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// To add what happened.
+    pub fn history_mut(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    /// Adverts for virtual routers that are not here.
+    #[must_use]
+    pub fn unknown_vrid(&self) -> u64 {
+        self.unknown_vrid
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}

@@ -1,0 +1,212 @@
+//! Where an instance lives: its link, the address it sends from, and what is wrong with either.
+//!
+//! An instance without an interface of its own takes the link whose subnet holds its first address,
+//! the longest prefix first, and where there is none the link of the route to it. Virtual addresses
+//! are never counted: neither as a subnet, or a router that is master would see its own address as
+//! the reason to be where it is, nor as the address to send from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use rib::netlink::hosts::{HostAddress, HostChange, HostLink};
+
+use super::Slot;
+use crate::config::Place;
+use crate::router::{Fault, Router};
+
+/// Links and addresses of the host, without the virtual ones.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    links: BTreeMap<u32, HostLink>,
+    addresses: Vec<HostAddress>,
+    /// Links towards addresses that no subnet holds.
+    routes: BTreeMap<IpAddr, u32>,
+    /// The protocol number of virtual addresses.
+    own_protocol: u8,
+}
+
+impl Hosts {
+    /// From a snapshot; addresses of `own_protocol` are virtual ones.
+    #[must_use]
+    pub fn new(links: Vec<HostLink>, addresses: Vec<HostAddress>, own_protocol: u8) -> Self {
+        let mut hosts = Self {
+            own_protocol,
+            ..Self::default()
+        };
+        for link in links {
+            hosts.handle(HostChange::Link(link));
+        }
+        for address in addresses {
+            hosts.handle(HostChange::Address(address));
+        }
+        hosts
+    }
+
+    /// Takes a change; `false`: nothing that matters is different.
+    pub fn handle(&mut self, change: HostChange) -> bool {
+        match change {
+            HostChange::Link(link) => {
+                let known = self.links.insert(link.index, link.clone());
+                known != Some(link)
+            }
+            HostChange::LinkGone(index) => {
+                self.addresses.retain(|one| one.index != index);
+                self.links.remove(&index).is_some()
+            }
+            HostChange::Address(address) => {
+                if address.protocol == self.own_protocol {
+                    return false;
+                }
+                let known = self.position(&address);
+                match known {
+                    Some(at) if self.addresses.get(at) == Some(&address) => false,
+                    Some(at) => {
+                        if let Some(place) = self.addresses.get_mut(at) {
+                            *place = address;
+                        }
+                        true
+                    }
+                    None => {
+                        self.addresses.push(address);
+                        true
+                    }
+                }
+            }
+            HostChange::AddressGone(address) => match self.position(&address) {
+                Some(at) => {
+                    self.addresses.remove(at);
+                    true
+                }
+                None => false,
+            },
+            HostChange::Lost => false,
+        }
+    }
+
+    fn position(&self, address: &HostAddress) -> Option<usize> {
+        self.addresses
+            .iter()
+            .position(|one| one.index == address.index && one.network == address.network)
+    }
+
+    /// Remembers the link towards an address that no subnet holds.
+    pub(super) fn learn_route(
+        &mut self,
+        place: &Place,
+        towards: &mut dyn FnMut(IpAddr) -> Option<u32>,
+    ) {
+        let Place::RouteTo(address) = place else {
+            return;
+        };
+        if self.subnet_of(*address).is_none()
+            && !self.routes.contains_key(address)
+            && let Some(link) = towards(*address)
+        {
+            self.routes.insert(*address, link);
+        }
+    }
+
+    fn subnet_of(&self, address: IpAddr) -> Option<u32> {
+        self.addresses
+            .iter()
+            .filter(|one| one.network.addr() != address && one.network.contains(&address))
+            .max_by_key(|one| one.network.prefix_len())
+            .map(|one| one.index)
+    }
+
+    fn link(&self, place: &Place) -> Option<&HostLink> {
+        let index = match place {
+            Place::Interface(name) => {
+                return self.links.values().find(|link| link.name == *name);
+            }
+            Place::RouteTo(address) => self
+                .subnet_of(*address)
+                .or_else(|| self.routes.get(address).copied())?,
+        };
+        self.links.get(&index)
+    }
+
+    /// The link with this index.
+    #[must_use]
+    pub fn link_at(&self, index: u32) -> Option<&HostLink> {
+        self.links.get(&index)
+    }
+
+    /// What adverts over `link` are sent from: the first IPv4 address, or the first link-local
+    /// IPv6 address (RFC 9568 §5.1.1.1, §5.1.2.1). Towards unicast peers any IPv6 address will do.
+    fn primary(
+        &self,
+        link: u32,
+        (ipv6, unicast): (bool, bool),
+        virtual_addresses: &BTreeSet<IpAddr>,
+    ) -> Option<IpAddr> {
+        let own = self.addresses.iter().filter(|one| {
+            one.index == link
+                && one.usable
+                && one.network.addr().is_ipv6() == ipv6
+                && !virtual_addresses.contains(&one.network.addr())
+        });
+        let mut own = own.map(|one| one.network.addr());
+        match ipv6 {
+            false => own.next(),
+            true => own.find(|address| match address {
+                IpAddr::V6(v6) => v6.is_unicast_link_local() != unicast,
+                IpAddr::V4(_) => false,
+            }),
+        }
+    }
+}
+
+/// The fault of an instance whose link is not there.
+pub(super) fn nowhere(place: &Place) -> Fault {
+    Fault::NoInterface(place.to_string())
+}
+
+/// Puts a slot where it belongs and brings its faults up to date.
+pub(super) fn settle(
+    now: Instant,
+    slot: &mut Slot,
+    hosts: &Hosts,
+    virtual_addresses: &BTreeSet<IpAddr>,
+) {
+    let settings = &slot.instance.settings;
+    let kind = (settings.ipv6(), !settings.unicast_peers.is_empty());
+    let link = hosts.link(&slot.instance.place);
+    let primary = link.and_then(|link| hosts.primary(link.index, kind, virtual_addresses));
+    let fault = match (link, primary) {
+        (None, _) => Some(nowhere(&slot.instance.place)),
+        (Some(link), _) if !link.usable => Some(Fault::InterfaceDown(link.name.clone())),
+        (Some(link), None) => Some(Fault::NoPrimaryAddress(link.name.clone())),
+        (Some(_), Some(_)) => None,
+    };
+    let moved = slot.link.is_some() && link.map(|link| link.index) != slot.link;
+    if moved {
+        // The addresses went with the link they were on.
+        slot.router.set_fault(now, nowhere(&slot.instance.place));
+    }
+    slot.link = link.map(|link| link.index);
+    if primary.is_some() {
+        slot.router.set_primary(primary);
+    }
+    if let Some(fault) = &fault {
+        slot.router.set_fault(now, fault.clone());
+    }
+    slot.router.retain_faults(now, |one| match one {
+        Fault::NoInterface(_) | Fault::InterfaceDown(_) | Fault::NoPrimaryAddress(_) => {
+            Some(one) == fault.as_ref()
+        }
+        Fault::Socket(_) | Fault::Held => true,
+    });
+}
+
+/// Brings the fault of the sockets up to date.
+pub(super) fn socket_fault(now: Instant, router: &mut Router, fault: Option<&str>) {
+    let fault = fault.map(|text| Fault::Socket(text.to_owned()));
+    if let Some(fault) = &fault {
+        router.set_fault(now, fault.clone());
+    }
+    router.retain_faults(now, |one| {
+        !matches!(one, Fault::Socket(_)) || Some(one) == fault.as_ref()
+    });
+}
