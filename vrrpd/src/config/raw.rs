@@ -7,6 +7,7 @@ use std::time::Duration;
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 use proto_codec::vrrp::{ChecksumForm, Version};
+use toml::de::DeValue;
 
 /// A whole file.
 pub(super) struct Raw {
@@ -26,6 +27,8 @@ pub(super) struct RawInstance {
     pub preempt_delay: Option<At<Duration>>,
     pub start_delay: Option<At<Duration>>,
     pub addresses: Option<At<Many<AddressWord>>>,
+    /// The list is written, and nothing is in it.
+    pub addresses_empty: bool,
     pub accept: Option<At<bool>>,
     pub unicast_peers: Option<At<Many<IpAddr>>>,
     pub virtual_mac: Option<At<bool>>,
@@ -76,6 +79,9 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         preempt_delay: table.get("preempt-delay"),
         start_delay: table.get("start-delay"),
         addresses: table.require("addresses", "write addresses = [\"10.0.50.20\"]"),
+        addresses_empty: table.field("addresses").is_some_and(
+            |field| matches!(field.value.get_ref(), DeValue::Array(list) if list.is_empty()),
+        ),
         accept: table.get("accept"),
         unicast_peers: table.get("unicast-peers"),
         virtual_mac: table.get("virtual-mac"),

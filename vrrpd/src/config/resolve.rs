@@ -5,7 +5,7 @@
 //! slower than five seconds.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,9 +43,12 @@ fn value<T: Copy>(at: Option<&At<T>>, default: T) -> T {
 }
 
 fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance> {
-    let networks = networks(raw, sink)?;
+    let networks = networks(raw, sink);
     let version = raw.version.as_ref().map_or(Version::V3, |at| at.value.0);
-    let first = networks.first()?.addr();
+    // Without a readable address the rest is judged as for IPv4; the instance is dropped below.
+    let first = networks
+        .first()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpNet::addr);
     if let (Some(at), Version::V2, IpAddr::V6(_)) = (&raw.version, version, first) {
         sink.error(&at.span, "VRRP version 2 has no IPv6", "write version = 3");
     }
@@ -71,8 +74,9 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         Some(at) => Place::Interface(at.value.clone()),
         None => Place::RouteTo(first),
     };
-    Some(Instance {
-        name: raw.name.as_ref()?.value.clone(),
+    let name = raw.name.as_ref()?.value.clone();
+    (!networks.is_empty()).then_some(Instance {
+        name,
         place,
         settings,
         networks,
@@ -80,15 +84,19 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
 }
 
 /// The virtual addresses: one family, no repetition, at most what one advert holds.
-fn networks(raw: &RawInstance, sink: &Sink) -> Option<Vec<IpNet>> {
-    let list = raw.addresses.as_ref()?;
+fn networks(raw: &RawInstance, sink: &Sink) -> Vec<IpNet> {
+    let Some(list) = &raw.addresses else {
+        return Vec::new();
+    };
     let Some(first) = list.value.first() else {
-        sink.error(
-            &list.span,
-            "no address: a virtual router needs at least one",
-            "write addresses = [\"10.0.50.20\"]",
-        );
-        return None;
+        if raw.addresses_empty {
+            sink.error(
+                &list.span,
+                "no address: a virtual router needs at least one",
+                "write addresses = [\"10.0.50.20\"]",
+            );
+        }
+        return Vec::new();
     };
     let ipv6 = first.value.0.addr().is_ipv6();
     for (at, one) in list.value.iter().enumerate() {
@@ -126,7 +134,7 @@ fn networks(raw: &RawInstance, sink: &Sink) -> Option<Vec<IpNet>> {
             "begin the list with a link-local one, such as \"fe80::50\", the same on all routers",
         );
     }
-    Some(list.value.iter().map(|one| one.value.0).collect())
+    list.value.iter().map(|one| one.value.0).collect()
 }
 
 /// The vrid given, or the last octet of the first address: routers of one group agree on it without
@@ -311,7 +319,7 @@ fn beside_each_other(list: &[(Instance, &RawInstance)], sink: &Sink) {
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     let mut ids = BTreeMap::new();
-    for (one, raw) in list {
+    for (at, (one, raw)) in list.iter().enumerate() {
         let name_span = raw.name.as_ref().map_or(&raw.header.span, |at| &at.span);
         if names.insert(one.name.as_str(), ()).is_some() {
             let message = format!("there is an instance `{}` already", one.name);
@@ -320,7 +328,9 @@ fn beside_each_other(list: &[(Instance, &RawInstance)], sink: &Sink) {
         for (address, network) in one.settings.addresses.iter().zip(&one.networks) {
             // The same link-local address on two interfaces is two addresses.
             let key = (*address, one.place.clone());
-            if let Some(other) = addresses.insert(key, one.name.as_str()) {
+            let other = addresses.insert(key, (at, one.name.as_str()));
+            // Twice in its own list has been said.
+            if let Some((_, other)) = other.filter(|(before, _)| *before != at) {
                 let span = raw.addresses.as_ref().map_or(name_span, |at| &at.span);
                 let message = format!("{} is in instance `{other}` too", network.addr());
                 sink.error(span, message, "an address belongs to one instance");

@@ -1,0 +1,146 @@
+//! Every file of `fixtures/config` against what is said about it, and what a reload would change.
+//!
+//! The expected text stands beside each bad file (`instance.toml` → `instance.txt`) and is read in
+//! review; `UPDATE_EXPECT=1` writes it anew.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use vrrpd::config::{self, Config, Impact, Place, Plan};
+
+fn files(directory: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/config")
+        .join(directory);
+    let entries = std::fs::read_dir(&root).expect("the fixtures are part of the source");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|it| it == "toml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no fixtures in {}", root.display());
+    files
+}
+
+/// What is said about `path`, without the directory it happens to be in.
+fn said(path: &Path) -> String {
+    let text = match config::load(path) {
+        Ok(loaded) => loaded.warnings.to_string(),
+        Err(faults) => faults.to_string(),
+    };
+    let directory = path.parent().expect("it is in a directory").display();
+    text.replace(&format!("{directory}/"), "")
+}
+
+#[test]
+fn every_fault_is_named_with_its_place_and_its_cure() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut wrong = Vec::new();
+    for path in files("bad") {
+        let expected = path.with_extension("txt");
+        let said = said(&path);
+        if update {
+            std::fs::write(&expected, &said).expect("the source tree is writable");
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != said {
+            wrong.push(format!("--- {} now says\n{said}", path.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\nUPDATE_EXPECT=1 accepts this",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn good_files_are_accepted_without_a_word() {
+    for path in files("good") {
+        match config::load(&path) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+            Err(faults) => panic!("{faults}"),
+        }
+    }
+}
+
+#[test]
+fn the_example_that_is_shipped_is_good() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/vrrpd.toml");
+    if let Err(faults) = config::load(&path) {
+        panic!("{faults}");
+    }
+}
+
+fn parsed(text: &str) -> Config {
+    match config::parse("vrrpd.toml", text) {
+        Ok(loaded) => loaded.config,
+        Err(faults) => panic!("{faults}"),
+    }
+}
+
+/// The seed of the control-plane address: three lines, everything else derived.
+#[test]
+fn three_lines_are_enough() {
+    let config = parsed("[[instance]]\nname = \"cp\"\naddresses = [\"10.0.50.20\"]\n");
+    let one = &config.instances[0];
+    assert_eq!(one.place, Place::RouteTo([10, 0, 50, 20].into()));
+    assert_eq!((one.settings.vrid, one.settings.priority), (20, 100));
+    assert_eq!(one.settings.interval, Duration::from_secs(1));
+    assert_eq!(one.networks[0].to_string(), "10.0.50.20/32");
+}
+
+#[test]
+fn a_reload_is_planned_by_difference() {
+    let two = |priority: u8, vrid: u8| {
+        format!(
+            "[[instance]]\nname = \"a\"\naddresses = [\"10.0.0.50\"]\npriority = {priority}\n\
+             [[instance]]\nname = \"b\"\naddresses = [\"10.0.0.51\"]\nvrid = {vrid}\n"
+        )
+    };
+    let one = "[[instance]]\nname = \"a\"\naddresses = [\"10.0.0.50\"]\npriority = 100\n";
+    let said = |old: &str, new: &str| {
+        let plan = Plan::between(&parsed(old), &parsed(new));
+        let line = |it: config::Change| (it.instance, it.what, it.impact);
+        plan.changes.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let row = |name: &str, what: &str, impact| (name.to_owned(), what.to_owned(), impact);
+    assert_eq!(said(one, one), []);
+    assert_eq!(
+        said(one, &two(100, 7)),
+        [row("b", "is added", Impact::Hitless)]
+    );
+    assert_eq!(
+        said(&two(100, 7), one),
+        [row("b", "is removed: it hands over", Impact::Restart)]
+    );
+    assert_eq!(
+        said(&two(100, 7), &two(120, 7)),
+        [row("a", "priority 100 -> 120", Impact::Hitless)]
+    );
+    let other = said(&two(100, 7), &two(100, 8));
+    assert_eq!(other[0].2, Impact::Restart);
+    assert!(other[0].1.contains("vrid 7"), "{other:?}");
+}
+
+proptest! {
+    /// Any text gets a verdict.
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,300}") {
+        let _ = config::parse("vrrpd.toml", &text);
+    }
+
+    /// Neither does a good file that is cut and patched.
+    #[test]
+    fn a_damaged_file_gets_a_verdict(
+        cut in any::<prop::sample::Index>(),
+        junk in "[\\[\\]\"=,a-z0-9\n.:/-]{0,12}",
+    ) {
+        let path = &files("good")[0];
+        let text = std::fs::read_to_string(path).expect("a fixture");
+        let at = cut.index(text.len());
+        let (before, after) = text.split_at(at);
+        if let Err(faults) = config::parse("vrrpd.toml", &format!("{before}{junk}{after}")) {
+            prop_assert!(!faults.to_string().is_empty());
+        }
+    }
+}
