@@ -11,6 +11,8 @@
 //! written once and run against each implementation, and what it looks at is the *other* side's
 //! RIB, the kernel's table and the packets ([`capture`]), never only our own word.
 //!
+//! [`vrrp`] is the same for virtual routers.
+//!
 //! [`player`] plays a BGP neighbor octet by octet: malformed messages, full tables, updates at
 //! full speed, and a strict reader of what comes back.
 
@@ -24,4 +26,5 @@ pub mod player;
 pub mod rootfs;
 pub mod scenario;
 pub mod speaker;
+pub mod vrrp;
 pub mod wait;

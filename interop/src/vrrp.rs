@@ -1,0 +1,218 @@
+//! Virtual routers in a lab: ours and keepalived's, from one description.
+//!
+//! A [`Group`] says what all routers of a virtual router share; [`Group::ours`] and
+//! [`Group::keepalived`] write it in each one's words and start it. Who is master is judged by
+//! what the kernel of the node holds, never by the daemon's own word; how long nobody answered, by
+//! a stream of echo requests from a third node.
+
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::node::Node;
+use crate::wait;
+
+/// Where our daemon's configuration lies in a node.
+const CONFIG: &str = "/run/node/vrrpd.toml";
+
+/// What the routers of a virtual router agree on.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// 2 or 3.
+    pub version: u8,
+    /// Milliseconds; whole seconds in version 2.
+    pub interval_ms: u32,
+    /// Virtual addresses with their lengths.
+    pub addresses: Vec<String>,
+    /// A password (version 2).
+    pub password: Option<String>,
+    /// The checksum form ours sends; keepalived is set to it too.
+    pub checksum: &'static str,
+    /// The routers' own addresses, when they speak unicast.
+    pub unicast: Vec<String>,
+}
+
+impl Group {
+    /// IPv4 over multicast, as both sides do by default.
+    #[must_use]
+    pub fn new(version: u8) -> Self {
+        Self {
+            version,
+            interval_ms: if version == 2 { 1000 } else { 100 },
+            addresses: vec!["10.99.0.50/24".to_owned()],
+            password: None,
+            checksum: "rfc5798",
+            unicast: Vec::new(),
+        }
+    }
+
+    /// The address that clients use, without its length.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let last = self.addresses.last().map_or("", String::as_str);
+        last.split('/').next().unwrap_or(last)
+    }
+
+    fn peers_of(&self, node: &Node) -> Vec<&String> {
+        let own = format!(".{}", node.index());
+        let others = self.unicast.iter().filter(|one| !one.ends_with(&own));
+        others.collect()
+    }
+
+    /// Writes our configuration and starts our daemon; returns once it answers.
+    pub fn ours(&self, node: &Node, priority: u8) {
+        let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+        let quoted = |text: &String| format!("\"{text}\"");
+        let mut text = format!(
+            "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = 50\nversion = {}\n\
+             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n\
+             checksum = \"{}\"\n",
+            self.version,
+            self.interval_ms,
+            list(self.addresses.iter().map(quoted).collect()),
+            self.checksum
+        );
+        if let Some(password) = &self.password {
+            node.write("/run/node/vrrp.key", password);
+            text += "auth-file = \"vrrp.key\"\n";
+        }
+        let peers = self.peers_of(node);
+        if !peers.is_empty() {
+            let peers = list(peers.into_iter().map(quoted).collect());
+            text += &format!("unicast-peers = {peers}\n");
+        }
+        node.write(CONFIG, text);
+        start_ours(node);
+    }
+
+    /// Writes keepalived's configuration and starts it.
+    pub fn keepalived(&self, node: &Node, priority: u8) {
+        let mut text = format!(
+            "global_defs {{\n  vrrp_version {}\n  vrrp_garp_master_delay 1\n}}\n\
+             vrrp_instance VIP {{\n  state BACKUP\n  interface eth0\n  virtual_router_id 50\n  \
+             priority {priority}\n  advert_int {}\n",
+            self.version,
+            f64::from(self.interval_ms) / 1000.0
+        );
+        if self.checksum == "rfc9568" {
+            text += "  v3_checksum_as_v2\n";
+        }
+        if let Some(password) = &self.password {
+            text += &format!(
+                "  authentication {{\n    auth_type PASS\n    auth_pass {password}\n  }}\n"
+            );
+        }
+        let peers = self.peers_of(node);
+        if !peers.is_empty() {
+            text += "  unicast_peer {\n";
+            for peer in peers {
+                text += &format!("    {peer}\n");
+            }
+            text += "  }\n";
+        }
+        text += "  virtual_ipaddress {\n";
+        for address in &self.addresses {
+            text += &format!("    {address}\n");
+        }
+        text += "  }\n}\n";
+        node.write("/run/node/keepalived.conf", text);
+        start_keepalived(node);
+    }
+}
+
+/// Starts our daemon on the configuration already written.
+pub fn start_ours(node: &Node) {
+    let words = ["--config", CONFIG];
+    drop(node.spawn("vrrpd.log", "/opt/wayfare/wayfare-vrrpd", &words));
+    wait::until("wayfare-vrrpd answers", 15, || show(node));
+}
+
+/// Starts keepalived on the configuration already written.
+pub fn start_keepalived(node: &Node) {
+    let words = [
+        "-n",
+        "-l",
+        "-D",
+        "--vrrp",
+        "-f",
+        "/run/node/keepalived.conf",
+        "-p",
+        "/run/node/keepalived.pid",
+        "-r",
+        "/run/node/vrrp.pid",
+    ];
+    drop(node.spawn("keepalived.log", "/usr/sbin/keepalived", &words));
+}
+
+/// `show vrrp json` of our daemon.
+///
+/// # Errors
+/// It does not answer.
+pub fn show(node: &Node) -> Result<Value, String> {
+    node.json("/opt/wayfare/wayfare", &["show", "vrrp", "json"])
+}
+
+/// Whether the kernel of `node` holds the group's address.
+#[must_use]
+pub fn holds(node: &Node, group: &Group) -> bool {
+    let shown = node.json("ip", &["-j", "addr", "show", "dev", "eth0"]);
+    let links = shown.unwrap_or_default();
+    let addresses = links[0]["addr_info"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    addresses
+        .iter()
+        .any(|one| one["local"].as_str() == Some(group.address()))
+}
+
+/// Waits until `master` holds the address and `backup` does not.
+#[track_caller]
+pub fn wait_master(group: &Group, master: &Node, backup: &Node, seconds: u64) {
+    let what = format!("{} is the only master", master.name());
+    wait::until(&what, seconds, || {
+        match (holds(master, group), holds(backup, group)) {
+            (true, false) => Ok(()),
+            (held, other) => Err(format!("it holds: {held}, the other: {other}")),
+        }
+    });
+}
+
+/// A stream of echo requests, one per millisecond, for so many seconds.
+#[derive(Debug)]
+pub struct Stream(Child);
+
+impl Stream {
+    /// Starts it from `client` to the group's address.
+    #[must_use]
+    pub fn start(client: &Node, group: &Group, seconds: u32) -> Self {
+        let mut command = client.command("ping");
+        let seconds = seconds.to_string();
+        command.args([
+            "-q",
+            "-i",
+            "0.001",
+            "-w",
+            &seconds,
+            "-W",
+            "1",
+            group.address(),
+        ]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self(command.spawn().expect("ping is in the root"))
+    }
+
+    /// Waits for its end: how many were sent, and how many were not answered.
+    #[must_use]
+    pub fn finish(self) -> (u64, u64) {
+        let output = self.0.wait_with_output().expect("it ends by itself");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let number = |before: &str| -> Option<u64> {
+            let (head, _) = text.split_once(before)?;
+            head.split_whitespace().last()?.parse().ok()
+        };
+        let sent = number(" packets transmitted").unwrap_or(0);
+        let received = number(" received").unwrap_or(0);
+        (sent, sent.saturating_sub(received))
+    }
+}
