@@ -51,6 +51,8 @@ const CORE: &[&str] = &[
     "bgpd/src/speaker/",
     "bgpd/src/ingress/",
     "bgpd/src/origin/",
+    "vrrpd/src/router/",
+    "vrrpd/src/node/",
 ];
 const CORE_EXEMPT: &[&str] = &["rib/src/netlink/"];
 const CORE_BANNED: &[&str] = &[
@@ -83,6 +85,7 @@ const HARDENED: &[&str] = &[
     "proto-codec/src/lib.rs",
     "rib/src/lib.rs",
     "bgpd/src/session/mod.rs",
+    "vrrpd/src/router/mod.rs",
 ];
 const HARDENED_LINTS: &[&str] = &[
     "clippy::unwrap_used",
@@ -314,7 +317,11 @@ fn hardening_is_not_switched_off() {
 
 #[test]
 fn unsafe_has_one_room_per_crate() {
-    let rooms = ["bgpd/src/io/sockopt.rs", "rib/src/netlink/"];
+    let rooms = [
+        "bgpd/src/io/sockopt.rs",
+        "vrrpd/src/io/sockopt.rs",
+        "rib/src/netlink/",
+    ];
     fail_with("unsafe outside its room", |out| {
         for file in sources() {
             if rooms.iter().any(|room| file.path.starts_with(room)) || file.is_test() {

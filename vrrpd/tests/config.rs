@@ -66,9 +66,32 @@ fn good_files_are_accepted_without_a_word() {
 #[test]
 fn the_example_that_is_shipped_is_good() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/vrrpd.toml");
-    if let Err(faults) = config::load(&path) {
-        panic!("{faults}");
+    match config::load(&path) {
+        Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+        Err(faults) => panic!("{faults}"),
     }
+}
+
+/// Asks each table for its keys by offering one nobody knows.
+#[test]
+fn every_key_is_in_the_reference() {
+    let text = "[[instance]]\nzzzzzzzzzzzz = 1\n[[sync-group]]\nzzzzzzzzzzzz = 1\n";
+    let faults = config::parse("vrrpd.toml", text).expect_err("unknown keys");
+    let lists = faults
+        .list()
+        .iter()
+        .filter_map(|fault| fault.cure.strip_prefix("known here: "));
+    let keys: Vec<&str> = lists.flat_map(|list| list.split(", ")).collect();
+    assert!(keys.len() >= 18, "{keys:?}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vrrp.md");
+    let reference = std::fs::read_to_string(path).expect("docs/vrrp.md");
+    let sync_group = ["name", "instances"];
+    let missing: Vec<_> = keys
+        .into_iter()
+        .filter(|key| !sync_group.contains(key))
+        .filter(|key| !reference.contains(&format!("`{key}")))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/vrrp.md: {missing:?}");
 }
 
 fn parsed(text: &str) -> Config {

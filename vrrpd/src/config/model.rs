@@ -1,4 +1,8 @@
 //! A resolved configuration: every default filled in, every value in range.
+//!
+//! What the protocol needs is a [`Settings`] of the router; what only the host needs (place, length
+//! of subnets) stands beside it. Nothing here refers to the file any more, so that two of them can
+//! be compared as resolved and not as written.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,8 @@
 //! The file as it was written: every field optional and with its place.
+//!
+//! Nothing is defaulted or compared here. A value that cannot be read is recorded and absent; keys
+//! of features that are not built yet are read over with a warning that names them, so that the
+//! list of known keys is the contract's.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,7 @@
 //! `show vrrp`: each virtual router as a row of facts.
+//!
+//! Instances that only hand over are left out: they are no longer in the configuration. Times are
+//! ages in milliseconds at the moment of the answer.
 
 use std::time::{Duration, Instant};
 

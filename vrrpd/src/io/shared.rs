@@ -1,5 +1,8 @@
 //! What the driver and the operator's tasks share: the node, behind a door that cannot be held
 //! open across a wait.
+//!
+//! `step` is for inputs and wakes the driver, because actions may follow; `peek` is for looking
+//! and for what the driver itself does. Their closures cannot wait, so a borrow never spans one.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;

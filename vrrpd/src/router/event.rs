@@ -1,4 +1,8 @@
 //! States, what a router asks for, and what it tells.
+//!
+//! Actions are for machines and come in an order that matters; events are for people and carry
+//! their reason as a value, so that log, history and views cannot disagree. Names follow RFC 8347
+//! where it has them.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,7 @@
 //! Counters of one virtual router; names follow RFC 8347 where it has them.
+//!
+//! They only rise, for as long as the instance exists; a reload of its settings keeps them. Every
+//! advert that arrives is in exactly one of "received" and "discarded".
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,8 @@
 //! The deadlines of a virtual router. All of them are instants: what ran late is visible.
+//!
+//! RFC 9568 knows two timers, of which a state has one. Ours are more, because letting go of
+//! addresses and announcing them again outlive a state's own timer. The pace of announcements is
+//! decided here.
 
 use std::time::{Duration, Instant};
 
