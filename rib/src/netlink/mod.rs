@@ -6,8 +6,8 @@
 //! that runs on the thread. All decisions are made by [`crate::fib`]; here are the sockets, the
 //! wire format and the event loop.
 //!
-//! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime, on
-//! sockets of the caller's own thread.
+//! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime,
+//! on sockets of the caller's own thread.
 //!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].

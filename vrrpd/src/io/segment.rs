@@ -1,9 +1,9 @@
 //! The raw socket of one link and family: adverts in and out.
 //!
-//! One socket serves all virtual routers of a link and family, and the group is joined once, so that
-//! an advert costs one reception however many instances there are (FRR opens one per instance and
-//! handles n² packets). IPv4 headers are written here, so that the source is the address under the
-//! checksum; IPv6 names its source per message.
+//! One socket serves all virtual routers of a link and family, and the group is joined once, so
+//! that an advert costs one reception however many instances there are (FRR opens one per instance
+//! and handles n² packets). IPv4 headers are written here, so that the source is the address under
+//! the checksum; IPv6 names its source per message.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
