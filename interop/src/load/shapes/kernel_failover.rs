@@ -29,7 +29,7 @@ use crate::load::daemon::{Daemon, Running};
 use crate::load::dialect::{ASN, Setup};
 use crate::load::fleet::{Fleet, Speaker};
 use crate::load::ground::Ground;
-use crate::load::kernel_table::{RouteTable, check, interface};
+use crate::load::kernel_table::{PROTOCOL, RouteTable, check, interface};
 use crate::load::race::Clock;
 use crate::load::table;
 use crate::player::feed;
@@ -159,6 +159,7 @@ impl KernelFailover {
             kernel.set_link(link, true).map_err(text)?;
         }
         kernel.clear(&self.nets, protocol);
+        kernel.clear(&NEXT_HOPS.map(Ipv4Net::from), PROTOCOL);
         rested?;
         checked.map_err(|why| format!("{cause:?}: {why}\n{log}"))?;
         sample
