@@ -82,7 +82,7 @@ async fn walk(
     while !done {
         // Waits for the client first, so that nobody who does not read holds a turn.
         let mut rows = replies.piece().await?;
-        let turn = context.node.operators.next().await;
+        let turn = context.node.operators.next(tail.routes == 0).await;
         while !done && !turn.is_over() && !rows.is_full() {
             done = context.node.peek(|speaker, _| {
                 speaker.rib().scan(&mut cursor, ROWS_PER_STEP, |route| {

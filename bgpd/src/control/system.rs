@@ -191,7 +191,7 @@ pub(super) async fn ip_route(
                 .peek(|speaker, _| best_is_internal(speaker, route.prefix))
         };
         let mut rows = replies.piece().await?;
-        let turn = context.node.operators.next().await;
+        let turn = context.node.operators.next(false).await;
         for route in page.rows {
             let distance = distance(&route, internal(&route));
             rows.push(View::IpRoute(ip_route_row(route, distance)));

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Longest turn.
 const TURN_TIME: Duration = Duration::from_micros(500);
 /// One part in so many of the time flows into each account.
-const SHARE: u32 = 25;
+const SHARE: u32 = 33;
 /// What an account holds at most.
 const SAVINGS_MAX: Duration = Duration::from_millis(10);
 /// So long after an octet from or to a neighbor there may be more work for routes.
@@ -71,6 +71,9 @@ pub struct Turns {
     /// One turn at a time, in the order of asking.
     lane: Semaphore,
     listings: Cell<Account>,
+    /// Of listings that have not shown a row yet: the next page of one must not hold up the first
+    /// page of another.
+    firsts: Cell<Account>,
     shorts: Cell<Account>,
     /// When octets last came from or went to a neighbor.
     traffic: Cell<Option<Instant>>,
@@ -82,6 +85,7 @@ impl Default for Turns {
         Self {
             lane: Semaphore::new(1),
             listings: Cell::new(account),
+            firsts: Cell::new(account),
             shorts: Cell::new(account),
             traffic: Cell::new(None),
         }
@@ -91,7 +95,7 @@ impl Default for Turns {
 /// A turn of a listing; its end is its drop.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    turns: &'a Turns,
+    account: &'a Cell<Account>,
     begin: Instant,
     _lane: Option<SemaphorePermit<'a>>,
 }
@@ -107,11 +111,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        charge(
-            &self.turns.listings,
-            now,
-            now.saturating_duration_since(self.begin),
-        );
+        charge(self.account, now, now.saturating_duration_since(self.begin));
     }
 }
 
@@ -128,19 +128,25 @@ impl Turns {
         self.traffic.set(Some(now));
     }
 
-    /// Waits for the next turn of a listing. Cancel-safe.
-    pub async fn next(&self) -> Turn<'_> {
-        // Never closed.
-        let lane = self.lane.acquire().await.ok();
-        // Twice, because the runtime resumes this task before those whose sockets it has just
-        // found ready.
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
-        self.wait(&self.listings).await;
-        Turn {
-            turns: self,
-            begin: Instant::now(),
-            _lane: lane,
+    /// Waits for the next turn of a listing; `first`: it has not shown a row yet. Cancel-safe.
+    pub async fn next(&self, first: bool) -> Turn<'_> {
+        let account = if first { &self.firsts } else { &self.listings };
+        loop {
+            self.wait(account).await;
+            // Never closed.
+            let lane = self.lane.acquire().await.ok();
+            // Twice, because the runtime resumes this task before those whose sockets it has just
+            // found ready.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            let begin = Instant::now();
+            if self.due(account, begin).is_none() {
+                return Turn {
+                    account,
+                    begin,
+                    _lane: lane,
+                };
+            }
         }
     }
 
