@@ -174,13 +174,7 @@ impl<'a> Advert<'a> {
                 centiseconds(u16::from_be_bytes([auth_type, interval]))?,
             ),
         };
-        // Unicast peers share no link, so no address of it can be asked for.
-        if let Some(IpAddr::V6(first)) = addresses.iter().next()
-            && envelope.destination.is_multicast()
-            && !first.is_unicast_link_local()
-        {
-            return Err(Flaw::NotLinkLocal(first));
-        }
+        begins_on_the_link(addresses, envelope)?;
         Ok(Self {
             version,
             vrid,
@@ -281,6 +275,19 @@ fn check(
         return Ok(ChecksumForm::Rfc9568);
     }
     Err(Flaw::Checksum { found, expected })
+}
+
+/// RFC 9568 §5.2.9: IPv6 lists of multicast adverts begin with a link-local address. Unicast peers
+/// share no link, so no address of it can be asked for.
+fn begins_on_the_link(addresses: AddressList<'_>, envelope: &Envelope) -> Result<(), Flaw> {
+    match addresses.iter().next() {
+        Some(IpAddr::V6(first))
+            if envelope.destination.is_multicast() && !first.is_unicast_link_local() =>
+        {
+            Err(Flaw::NotLinkLocal(first))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn auth_of(kind: u8, data: &[u8]) -> Result<Auth, Flaw> {
