@@ -1,12 +1,12 @@
 //! How much of the thread operators get while routes come in.
 //!
 //! One thread does everything, so an answer is time that routes wait. Listings therefore work in
-//! *turns* of at most [`TURN_TIME`], one at a time whoever asks, and between two turns the runtime
+//! *turns* of at most [`TURN_TIME`] ([`FIRST_TURN_TIME`] before the first row), one at a time whoever asks, and between two turns the runtime
 //! looks at all sockets. While nothing comes in or goes out on the neighbors' connections the next
 //! turn follows at once. While something does, turns are paid from an account that [`SHARE`] of
 //! the time flows into, so that a listing of a million routes delays neither a KEEPALIVE nor
-//! convergence by more than that. The account holds [`SAVINGS_MAX`] at most: a first page costs
-//! less and comes at once.
+//! convergence by more than that. The account holds [`SAVINGS_MAX`] at most. First pages have an
+//! account of their own with [`FIRST_SAVINGS_MAX`]: they cost less and come at once.
 //!
 //! Short answers (a summary, one prefix) are not cut into turns. They are paid from an account of
 //! their own, at a flat price, so that a listing does not hold them up and a client that asks in a
@@ -19,10 +19,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Longest turn.
 const TURN_TIME: Duration = Duration::from_micros(500);
+/// Longest turn of a first page. Between two turns a busy router takes in some milliseconds' worth
+/// of routes; in short turns the first row would wait for that a dozen times.
+const FIRST_TURN_TIME: Duration = Duration::from_millis(3);
 /// One part in so many of the time flows into each account.
 const SHARE: u32 = 33;
 /// What an account holds at most.
 const SAVINGS_MAX: Duration = Duration::from_millis(10);
+/// What the account of first pages holds at most: one page means a pass over the table, some
+/// milliseconds where there are a million routes, and a few people may ask at the same time.
+const FIRST_SAVINGS_MAX: Duration = Duration::from_millis(15);
 /// So long after an octet from or to a neighbor there may be more work for routes.
 const BUSY_TIME: Duration = Duration::from_millis(20);
 /// The flat price of a short answer.
@@ -32,14 +38,16 @@ const SHORT_PRICE: Duration = Duration::from_micros(100);
 #[derive(Clone, Copy, Debug)]
 struct Account {
     saved: Duration,
+    most: Duration,
     owed: Duration,
     at: Instant,
 }
 
 impl Account {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, most: Duration) -> Self {
         Self {
-            saved: SAVINGS_MAX,
+            saved: most,
+            most,
             owed: Duration::ZERO,
             at: now,
         }
@@ -50,7 +58,7 @@ impl Account {
         let income = now.saturating_duration_since(self.at) / SHARE;
         let rest = income.saturating_sub(self.owed);
         self.owed = self.owed.saturating_sub(income);
-        self.saved = (self.saved + rest).min(SAVINGS_MAX);
+        self.saved = (self.saved + rest).min(self.most);
         self.at = now;
     }
 
@@ -81,12 +89,13 @@ pub struct Turns {
 
 impl Default for Turns {
     fn default() -> Self {
-        let account = Account::new(Instant::now());
+        let now = Instant::now();
+        let account = |most| Cell::new(Account::new(now, most));
         Self {
             lane: Semaphore::new(1),
-            listings: Cell::new(account),
-            firsts: Cell::new(account),
-            shorts: Cell::new(account),
+            listings: account(SAVINGS_MAX),
+            firsts: account(FIRST_SAVINGS_MAX),
+            shorts: account(SAVINGS_MAX),
             traffic: Cell::new(None),
         }
     }
@@ -97,6 +106,7 @@ impl Default for Turns {
 pub struct Turn<'a> {
     account: &'a Cell<Account>,
     begin: Instant,
+    longest: Duration,
     _lane: Option<SemaphorePermit<'a>>,
 }
 
@@ -104,7 +114,7 @@ impl Turn<'_> {
     /// Whether the work has to stop here.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.begin.elapsed() >= TURN_TIME
+        self.begin.elapsed() >= self.longest
     }
 }
 
@@ -130,7 +140,10 @@ impl Turns {
 
     /// Waits for the next turn of a listing; `first`: it has not shown a row yet. Cancel-safe.
     pub async fn next(&self, first: bool) -> Turn<'_> {
-        let account = if first { &self.firsts } else { &self.listings };
+        let (account, longest) = match first {
+            true => (&self.firsts, FIRST_TURN_TIME),
+            false => (&self.listings, TURN_TIME),
+        };
         loop {
             self.wait(account).await;
             // Never closed.
@@ -144,6 +157,7 @@ impl Turns {
                 return Turn {
                     account,
                     begin,
+                    longest,
                     _lane: lane,
                 };
             }
