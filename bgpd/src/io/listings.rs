@@ -1,12 +1,13 @@
 //! How much of the thread operators get while routes come in.
 //!
 //! One thread does everything, so an answer is time that routes wait. Listings therefore work in
-//! *turns* of at most [`TURN_TIME`] ([`FIRST_TURN_TIME`] before the first row), one at a time whoever asks, and between two turns the runtime
-//! looks at all sockets. While nothing comes in or goes out on the neighbors' connections the next
-//! turn follows at once. While something does, turns are paid from an account that [`SHARE`] of
-//! the time flows into, so that a listing of a million routes delays neither a KEEPALIVE nor
-//! convergence by more than that. The account holds [`SAVINGS_MAX`] at most. First pages have an
-//! account of their own with [`FIRST_SAVINGS_MAX`]: they cost less and come at once.
+//! *turns* of at most [`TURN_TIME`] ([`FIRST_TURN_TIME`] before the first row), one at a time
+//! whoever asks, and between two turns the runtime looks at all sockets. While nothing comes in or
+//! goes out on the neighbors' connections the next turn follows at once. While something does,
+//! turns are paid from an account that [`SHARE`] of the time flows into, so that a listing of a
+//! million routes delays neither a KEEPALIVE nor convergence by more than that. The account holds
+//! [`SAVINGS_MAX`] at most. First pages have an account of their own with [`FIRST_SAVINGS_MAX`]:
+//! they cost less and come at once.
 //!
 //! Short answers (a summary, one prefix) are not cut into turns. They are paid from an account of
 //! their own, at a flat price, so that a listing does not hold them up and a client that asks in a

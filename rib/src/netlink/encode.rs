@@ -133,7 +133,7 @@ fn short_route(
     message[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
     message[8..12].copy_from_slice(&seq.to_ne_bytes());
     message[16..28].copy_from_slice(&header);
-    for (place, (kind, value)) in message[28..].chunks_exact_mut(8).zip(attrs) {
+    for (place, (kind, value)) in message[28..].as_chunks_mut::<8>().0.iter_mut().zip(attrs) {
         place[..2].copy_from_slice(&8_u16.to_ne_bytes());
         place[2..4].copy_from_slice(&kind.to_ne_bytes());
         place[4..].copy_from_slice(&value);

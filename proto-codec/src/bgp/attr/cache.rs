@@ -69,7 +69,9 @@ impl BlockKey<'_> {
 
 /// Raw attribute block → parsed set, bounded.
 pub struct AttrCache {
-    seed: foldhash::fast::RandomState,
+    // Places are named by low bits, which the faster variant of this hash does not mix well enough:
+    // with some seeds, blocks that differ in one octet push each other out.
+    seed: foldhash::quality::RandomState,
     young: HashTable<Entry>,
     old: HashTable<Entry>,
     octets: usize,
