@@ -7,10 +7,12 @@
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{fmt, io};
+
+use arc_swap::ArcSwap;
 
 use crate::fib::{
     FibChange, Interface, KernelConfig, KernelEvent, KernelStats, RoutePage, RouteQuery,
@@ -22,11 +24,12 @@ use super::worker::{self, Command, Inbox};
 /// thread has merged one, see the module's essay.
 const COMMANDS_MAX: usize = 256;
 
-/// What the thread shows to others without being asked.
+/// What the thread shows to others without being asked: values that never change, each replaced as
+/// a whole by the next, so that nobody ever waits to read or to write.
 #[derive(Debug, Default)]
-pub(super) struct Snapshot {
-    pub(super) stats: KernelStats,
-    pub(super) interfaces: Arc<Vec<Interface>>,
+pub(super) struct Shown {
+    pub(super) stats: ArcSwap<KernelStats>,
+    pub(super) interfaces: ArcSwap<Vec<Interface>>,
 }
 
 /// The kernel thread has ended (only after [`KernelHandle::shutdown`], or if its callback
@@ -47,7 +50,7 @@ impl std::error::Error for KernelGone {}
 pub struct KernelHandle {
     commands: SyncSender<Command>,
     waker: UnixStream,
-    snapshot: Arc<Mutex<Snapshot>>,
+    shown: Arc<Shown>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,17 +72,17 @@ impl KernelHandle {
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
-        let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+        let shown = Arc::new(Shown::default());
         let inbox = Inbox {
             commands: receiver,
             woken,
-            snapshot: Arc::clone(&snapshot),
+            shown: Arc::clone(&shown),
         };
         let thread = worker::spawn(config, inbox, on_event)?;
         Ok(Self {
             commands,
             waker,
-            snapshot,
+            shown,
             thread: Some(thread),
         })
     }
@@ -137,16 +140,14 @@ impl KernelHandle {
     /// Counters and gauges as of the last turn of the thread.
     #[must_use]
     pub fn stats(&self) -> KernelStats {
-        let snapshot = self.snapshot.lock();
-        snapshot.unwrap_or_else(PoisonError::into_inner).stats
+        **self.shown.stats.load()
     }
 
     /// Interfaces and their addresses as of the last turn of the thread; empty until
     /// [`KernelEvent::Ready`]. Changes are told as [`KernelEvent::Interface`].
     #[must_use]
     pub fn interfaces(&self) -> Arc<Vec<Interface>> {
-        let snapshot = self.snapshot.lock();
-        Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner).interfaces)
+        self.shown.interfaces.load_full()
     }
 
     /// Writes what is still pending (a second at most), ends the thread and waits for it. All

@@ -11,8 +11,8 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::fib::{Fib, FibChange, KernelConfig, KernelEvent, RoutePage, RouteQuer
 use super::batch::{BATCH_MAX, BatchWriter};
 use super::cleanup::retire;
 use super::dump::{Dumper, feed};
-use super::handle::Snapshot;
+use super::handle::Shown;
 use super::socket::Netlink;
 use super::wire::messages;
 
@@ -53,7 +53,7 @@ pub(super) enum Command {
 pub(super) struct Inbox {
     pub(super) commands: Receiver<Command>,
     pub(super) woken: UnixStream,
-    pub(super) snapshot: Arc<Mutex<Snapshot>>,
+    pub(super) shown: Arc<Shown>,
 }
 
 #[derive(Debug)]
@@ -290,7 +290,7 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
         while let Some(event) = self.fib.poll_event() {
             interfaces |= matches!(event, KernelEvent::Interface(_) | KernelEvent::Ready { .. });
             if interfaces {
-                // Whoever hears of a change finds it in the snapshot.
+                // Whoever hears of a change finds it in what is shown.
                 self.publish(true);
             }
             (self.on_event)(event);
@@ -299,15 +299,10 @@ impl<F: FnMut(KernelEvent)> Worker<F> {
     }
 
     fn publish(&self, interfaces: bool) {
-        let fresh = interfaces.then(|| Arc::new(self.fib.interfaces()));
-        let mut snapshot = self
-            .inbox
-            .snapshot
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        snapshot.stats = self.fib.stats();
-        if let Some(fresh) = fresh {
-            snapshot.interfaces = fresh;
+        let shown = &self.inbox.shown;
+        shown.stats.store(Arc::new(self.fib.stats()));
+        if interfaces {
+            shown.interfaces.store(Arc::new(self.fib.interfaces()));
         }
     }
 
