@@ -109,6 +109,29 @@ fn peers_that_leave_together_share_the_walk() {
     assert_eq!(lab.rib.table_stats(Family::Ipv4Unicast).paths, 20_000);
 }
 
+/// A neighbor that is back does not have to wait for the routes of others that left with it.
+#[test]
+fn who_is_back_does_not_finish_the_others() {
+    let mut lab = Lab::new(config());
+    let (first, second) = (lab.add(65001), lab.add(65002));
+    lab.all_up();
+    announce_all(&mut lab, first, 5_000, &[65001]);
+    announce_all(&mut lab, second, 5_000, &[65002]);
+    lab.drain();
+    for slot in [first, second] {
+        lab.peer(slot).up = false;
+        lab.rib.start_peer_down(slot);
+    }
+    lab.up(first);
+    let family = Family::Ipv4Unicast;
+    assert_eq!(lab.rib.table_stats(family).paths, 5_000, "the other's");
+    assert!(lab.rib.has_leaving_peers());
+    while lab.rib.continue_peer_down(1_000) {}
+    lab.drain();
+    assert_eq!(lab.rib.table_stats(family).paths, 0);
+    assert_eq!(lab.rib.peers().count(), 1);
+}
+
 /// With ADD-PATH thousands of paths of one prefix can be equal in all but their identifier.
 /// Taking them out one by one must not decide among all that are left each time.
 #[test]

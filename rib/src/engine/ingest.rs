@@ -151,15 +151,19 @@ impl Rib {
     /// Marks every route of a peer and family as stale: it restarts (RFC 4724 §4.2), or is about
     /// to send everything again (BoRR of RFC 7313 §4).
     pub fn mark_stale(&mut self, slot: PeerSlot, family: Family) {
-        for_family!(family, A => {
-            let plane = A::plane_mut(&mut self.planes);
-            plane.for_each_path(&mut self.core, |path, _| {
-                if path.source == slot {
-                    path.flags.set(PathFlags::STALE, true);
-                }
-                false
+        // A walk over a table of others' routes for nothing is what a neighbor that comes and goes
+        // would make us do all day.
+        if self.holds_routes_of(slot, family) {
+            for_family!(family, A => {
+                let plane = A::plane_mut(&mut self.planes);
+                plane.for_each_path(&mut self.core, |path, _| {
+                    if path.source == slot {
+                        path.flags.set(PathFlags::STALE, true);
+                    }
+                    false
+                });
             });
-        });
+        }
         if let Some(peer) = self.core.peers.get_mut(slot) {
             set(&mut peer.stale, family, true);
         }
@@ -176,16 +180,23 @@ impl Rib {
         if !marked {
             return;
         }
-        for_family!(family, A => {
-            let plane = A::plane_mut(&mut self.planes);
-            plane.remove_where(&mut self.core, |path| {
-                path.source == slot && path.flags.any(PathFlags::STALE)
+        if self.holds_routes_of(slot, family) {
+            for_family!(family, A => {
+                let plane = A::plane_mut(&mut self.planes);
+                plane.remove_where(&mut self.core, |path| {
+                    path.source == slot && path.flags.any(PathFlags::STALE)
+                });
             });
-        });
+        }
         if let Some(peer) = self.core.peers.get_mut(slot) {
             set(&mut peer.stale, family, false);
             set(&mut peer.refreshing, family, false);
         }
+    }
+
+    fn holds_routes_of(&self, slot: PeerSlot, family: Family) -> bool {
+        let peer = self.core.peers.get(slot);
+        peer.is_some_and(|peer| family.pick(peer.received) > 0)
     }
 }
 

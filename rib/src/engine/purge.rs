@@ -77,6 +77,19 @@ impl Purge {
         });
     }
 
+    /// Takes one peer out of the walk; whether it was in it.
+    fn forget(&mut self, slot: PeerSlot) -> bool {
+        let was = self.has(slot);
+        if let Some(doomed) = self.doomed.get_mut(slot.index()) {
+            *doomed = false;
+        }
+        self.leavers.retain(|leaver| leaver.slot != slot);
+        if self.leavers.is_empty() {
+            *self = Self::default();
+        }
+        was
+    }
+
     /// Takes out whoever is done with both tables.
     fn take_done(&mut self) -> Vec<PeerSlot> {
         let mut done = Vec::new();
@@ -140,9 +153,23 @@ impl Rib {
         self.has_leaving_peers()
     }
 
-    /// Takes out all that is left.
-    pub(super) fn finish_peer_down(&mut self) {
-        while self.continue_peer_down(u32::MAX) {}
+    /// Takes out all that is left of one peer, at once; who else is leaving goes on in steps.
+    pub(super) fn finish_peer_down(&mut self, slot: PeerSlot) {
+        if !self.purge.forget(slot) {
+            return;
+        }
+        for family in Family::ALL {
+            let peer = self.core.peers.get(slot);
+            if peer.is_some_and(|peer| family.pick(peer.received) > 0) {
+                for_family!(family, A => {
+                    let plane = A::plane_mut(&mut self.planes);
+                    plane.remove_where(&mut self.core, |path| path.source == slot);
+                });
+            }
+        }
+        // Nothing may refer to the source when its slot is free for another peer.
+        self.settle();
+        self.core.peers.remove(slot);
     }
 
     fn purge_some<A: RibFamily>(&mut self, left: &mut u32) {

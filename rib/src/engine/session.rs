@@ -35,9 +35,7 @@ impl Rib {
         if slot > PeerSlot::MAX {
             return;
         }
-        if self.purge.has(slot) {
-            self.finish_peer_down();
-        }
+        self.finish_peer_down(slot);
         if self
             .core
             .peers
@@ -88,7 +86,7 @@ impl Rib {
             return;
         }
         self.start_peer_down(slot);
-        self.finish_peer_down();
+        self.finish_peer_down(slot);
     }
 
     /// Takes a peer out of its update groups.
