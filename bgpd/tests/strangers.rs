@@ -89,6 +89,27 @@ fn a_crowd_takes_no_place_of_a_session() {
     assert!(established(&lab, b, A) && established(&lab, c, A));
 }
 
+/// Who announced too much and never came back does not keep its place once its pause is over.
+#[test]
+fn a_punished_stranger_gives_its_place_to_the_next() {
+    let mut lab = Lab::new();
+    let limit = "asn = \"internal\"\nmax-prefixes = 1\nmax-prefixes-restart = \"30s\"\n";
+    let text = range(1).replace("asn = \"internal\"\n", limit);
+    let a = lab.add(A, &text);
+    let networks = "[[advertise]]\nkind = \"network\"\n\
+                    prefixes = [\"192.0.2.0/24\", \"198.51.100.0/24\"]\n";
+    let b = lab.add("10.0.0.11", &(node("10.0.0.11") + networks));
+    let held = |lab: &Lab| {
+        let mut entries = lab.nodes[a].speaker.peers().iter();
+        entries.any(|entry| entry.is_held())
+    };
+    assert!(lab.run_until(MINUTE, held), "over the limit");
+    lab.crash(b);
+    lab.run_for(MINUTE);
+    let c = lab.add("10.0.0.12", &node("10.0.0.12"));
+    assert!(lab.run_until(MINUTE, |lab| established(lab, c, A)));
+}
+
 /// RFC 4271 §8.2.2 suggests four minutes for neighbors that somebody has configured.
 #[test]
 fn who_says_nothing_is_forgotten_within_seconds() {

@@ -45,10 +45,13 @@ pub(super) async fn show(
             {
                 continue;
             }
-            rows.push(View::SummaryFamily(family_row(speaker, one, members.len())));
-            let peers = members
-                .iter()
-                .map(|entry| peer_row(speaker, entry, one, now));
+            let family = family_row(speaker, one, members.len());
+            let version = family.table_version;
+            rows.push(View::SummaryFamily(family));
+            let peers = members.iter().map(|entry| PeerSummary {
+                table_version: version,
+                ..peer_row(speaker, entry, one, now)
+            });
             rows.extend(peers.map(View::PeerSummary));
         }
         rows
@@ -99,7 +102,8 @@ fn peer_row(speaker: &Speaker, entry: &Entry, family: Family, now: Instant) -> P
         description: entry.neighbor.settings.description.clone(),
         messages_received: stats.received.total(),
         messages_sent: stats.sent.total(),
-        table_version: speaker.rib().table_stats(family).version,
+        // The caller knows; to ask for each row would cost the square of the neighbors.
+        table_version: 0,
         // What is read is handled in the same step.
         in_queue: 0,
         out_queue: family.pick(routes.waiting) + speaker.unwritten(entry.slot),

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rib::RibConfig;
 use rib::shard::{Mail, Question, REPORTS_AHEAD, Report, SHARDS_MAX, Shard, Transport, Urgent};
@@ -150,7 +150,9 @@ impl Transport for Threads {
             // A full queue is emptied by a thread that waits for nobody.
             asked += usize::from(inbox.is_some_and(|inbox| inbox.send(mail).is_ok()));
         }
-        let answered = (0..asked).all(|_| answers.recv_timeout(ANSWER_TIME_MAX).is_ok());
+        let until = Instant::now() + ANSWER_TIME_MAX;
+        let left = || until.saturating_duration_since(Instant::now());
+        let answered = (0..asked).all(|_| answers.recv_timeout(left()).is_ok());
         if !answered {
             tracing::error!("a shard does not answer: what is shown is not all");
         }

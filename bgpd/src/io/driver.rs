@@ -60,6 +60,8 @@ pub struct Driver {
     signals: Signals,
     tables: Arc<Notify>,
     reload: ReloadHook,
+    /// The tables are complete, and the kernel thread is to hear of it.
+    resync_due: bool,
     /// Set while the daemon says goodbye.
     stop_by: Option<Instant>,
 }
@@ -74,6 +76,7 @@ impl Driver {
             signals: sources.signals,
             tables: sources.tables,
             reload,
+            resync_due: false,
             stop_by: None,
         }
     }
@@ -206,8 +209,13 @@ impl Driver {
                 Action::ListenKey { prefix, key } => node.listeners.set_key(prefix, key),
                 Action::TrackNextHop { address, on } => node.kernel.track(address, on),
                 Action::Kernel(kernel) => node.kernel.reconfigure(kernel.as_ref()),
-                Action::ResyncComplete => node.kernel.resync_complete(),
+                Action::ResyncComplete => self.resync_due = true,
             }
+        }
+        // Behind the last route: what the kernel thread has not been told of would go.
+        if self.resync_due && !node.kernel.is_backlogged() {
+            self.resync_due = false;
+            node.kernel.resync_complete();
         }
         while let Some(conn) = node.peek(|speaker, _| speaker.poll_ready()) {
             node.wake_writer(conn);

@@ -26,10 +26,10 @@ const FIRST_TURN_TIME: Duration = Duration::from_millis(3);
 /// One part in so many of the time flows into each account.
 const SHARE: u32 = 33;
 /// What an account holds at most.
-const SAVINGS_MAX: Duration = Duration::from_millis(10);
+const SAVINGS_MAX: Duration = Duration::from_millis(5);
 /// What the account of first pages holds at most: one page means a pass over the table, some
 /// milliseconds where there are a million routes, and a few people may ask at the same time.
-const FIRST_SAVINGS_MAX: Duration = Duration::from_millis(15);
+const FIRST_SAVINGS_MAX: Duration = Duration::from_millis(12);
 /// So long after an octet from or to a neighbor there may be more work for routes.
 const BUSY_TIME: Duration = Duration::from_millis(20);
 /// The flat price of a short answer.

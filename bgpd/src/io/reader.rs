@@ -45,20 +45,18 @@ pub async fn read_until_end(
         tokio::select! {
             biased;
             () = cancel.cancelled() => return ReadEnd::Cancelled,
-            () = node.turn() => {}
-        }
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => return ReadEnd::Cancelled,
             ready = stream.readable() => {
                 if let Err(error) = ready {
                     return ReadEnd::Failed(error);
                 }
             }
         }
-        // The socket may have been silent for hours since it was our turn.
-        if node.peek(|speaker, _| speaker.is_congested()) {
-            continue;
+        // Only who has something to read stands in line: a turn given to a silent socket is lost.
+        node.peek(|speaker, _| speaker.note_waiting_input(conn));
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return ReadEnd::Cancelled,
+            () = node.turn() => {}
         }
         let read = node.read_into_speaker(conn, stream);
         node.pass_turn();

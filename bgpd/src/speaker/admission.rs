@@ -108,7 +108,7 @@ impl Speaker {
     fn make_room(&mut self, range: &ListenRange) -> Result<(), Reason> {
         let idle = self.members(range).filter(|entry| {
             !entry.is_up()
-                && entry.hold == Hold::None
+                && !entry.is_held()
                 && !self.deadlines.is_set(Due::Stale(entry.slot))
         });
         // Whoever has shown an OPEN is behind those that have not.

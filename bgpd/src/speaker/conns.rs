@@ -28,6 +28,8 @@ pub struct Conn {
     pub message_len_max: usize,
     /// UPDATEs handed out that the socket has yet to report as written.
     pub updates_out: u64,
+    /// Its socket has octets that there is no room for yet.
+    pub input_waits: bool,
     /// It is already in the queue of the ready ones.
     ready: bool,
 }
@@ -50,6 +52,7 @@ impl Conns {
             framer: Framer::new(),
             message_len_max: MESSAGE_LEN_MAX,
             updates_out: 0,
+            input_waits: false,
             ready: false,
         };
         self.by_id.insert(id, conn);

@@ -178,6 +178,15 @@ impl Speaker {
         }
     }
 
+    /// The socket of a connection has octets. While the tables can take no more they stay there,
+    /// KEEPALIVEs among them, and the hold timer must not hold that against the neighbor.
+    pub fn note_waiting_input(&mut self, key: ConnId) {
+        let waits = self.is_congested();
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.input_waits = waits;
+        }
+    }
+
     /// Bytes came in on a connection.
     pub fn handle_bytes(&mut self, now: Instant, key: ConnId, bytes: &[u8]) {
         self.tell_time(now);
@@ -185,6 +194,7 @@ impl Speaker {
             return;
         };
         let slot = conn.slot;
+        conn.input_waits = false;
         // The framer is out on loan while its frames are handled, so that handling may close the
         // connection; put back, it keeps the rest for the next bytes.
         let mut framer = std::mem::take(&mut conn.framer);

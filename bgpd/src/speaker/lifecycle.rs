@@ -159,7 +159,10 @@ impl Speaker {
         let keep = if leaving { [false; 2] } else { down.stale.keep };
         match keep.contains(&true) {
             true => self.rib.peer_down(slot, true),
-            false => self.rib.start_peer_down(slot),
+            false => {
+                self.deadlines.set(Due::Stale(slot), None);
+                self.rib.start_peer_down(slot);
+            }
         }
         for family in Family::ALL {
             if !family.pick(keep) {
@@ -184,8 +187,12 @@ impl Speaker {
             return;
         };
         if entry.is_up() {
+            // What is stale after an End-of-RIB is being refreshed, and has a clock of its own.
+            let done = entry.up.as_ref().map_or([false; 2], |up| up.end_of_rib);
             for family in Family::ALL {
-                self.rib.sweep_stale(slot, family);
+                if !family.pick(done) {
+                    self.rib.sweep_stale(slot, family);
+                }
             }
         } else {
             self.rib.start_peer_down(slot);
@@ -206,7 +213,7 @@ impl Speaker {
             && self.conns.of_peer(slot).is_empty()
             && entry.seen
             && !self.deadlines.is_set(Due::Stale(slot))
-            && entry.hold == Hold::None
+            && !entry.is_held()
             && entry.peer.state() <= State::Active;
         if gone {
             self.remove_entry(slot);

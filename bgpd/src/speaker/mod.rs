@@ -304,7 +304,15 @@ impl Speaker {
         while let Some(due) = self.deadlines.pop_due(now) {
             match due {
                 Due::Peer(slot) => {
+                    let conns = self.conns.of_peer(slot);
+                    let waits = |conn: &&ConnId| {
+                        let conn = self.conns.get(**conn);
+                        conn.is_some_and(|conn| conn.input_waits)
+                    };
                     if let Some(entry) = self.peers.get_mut(slot) {
+                        for conn in conns.iter().filter(waits) {
+                            entry.peer.handle_input_pending(now, *conn);
+                        }
                         entry.peer.handle_timeout(now);
                     }
                     self.follow_up(now, slot);

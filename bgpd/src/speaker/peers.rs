@@ -18,7 +18,7 @@ use super::assemble::Policies;
 use super::port::ConnId;
 use super::refresh::Refreshes;
 use crate::config::Neighbor;
-use crate::session::{Established, Peer};
+use crate::session::{Established, Peer, State};
 
 /// What exists only while a session is Established.
 #[derive(Debug)]
@@ -105,6 +105,16 @@ impl Entry {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.up.is_some()
+    }
+
+    /// Whether it is kept down: by the operator, or for as long as it pays for too many prefixes.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        match self.hold {
+            Hold::None => false,
+            Hold::Admin => true,
+            Hold::PrefixLimit => self.peer.state() != State::Active,
+        }
     }
 
     /// Where the session runs.

@@ -230,7 +230,12 @@ impl Shard {
             } => self.peer_up(*session, generation),
             Command::PeerDown { slot, keep_stale } => self.rib.peer_down(slot, keep_stale),
             Command::StartPeerDown(slot) => self.rib.start_peer_down(slot),
-            Command::PeerChanged(session) => self.rib.peer_changed(*session),
+            Command::PeerChanged(session) => {
+                let slot = session.slot;
+                self.rib.peer_changed(*session);
+                // It may have a limit now that it did not have.
+                self.count(slot);
+            }
             Command::SetImport(slot, policy) => {
                 let policy = self.own(&policy);
                 self.rib.set_import(slot, policy);

@@ -133,9 +133,13 @@ impl Lane {
         self.queue(Command::Settle, post);
     }
 
-    /// Sends what does not wait behind orders.
+    /// Sends what does not wait behind orders. Credit goes before requests for octets, of which
+    /// there may be thousands: a shard without credit cannot even say that it has room.
     pub fn urge(&mut self, urgent: Urgent, post: &mut Post) {
-        self.urgent.push_back(urgent);
+        match urgent {
+            Urgent::Report | Urgent::Fib => self.urgent.push_front(urgent),
+            Urgent::Pull { .. } | Urgent::Ask(_) => self.urgent.push_back(urgent),
+        }
         self.pump(post);
     }
 
