@@ -107,9 +107,7 @@ impl Speaker {
     /// Ends the oldest connection of a full range that has not become a session.
     fn make_room(&mut self, range: &ListenRange) -> Result<(), Reason> {
         let idle = self.members(range).filter(|entry| {
-            !entry.is_up()
-                && !entry.is_held()
-                && !self.deadlines.is_set(Due::Stale(entry.slot))
+            !entry.is_up() && !entry.is_held() && !self.deadlines.is_set(Due::Stale(entry.slot))
         });
         // Whoever has shown an OPEN is behind those that have not.
         let oldest = idle.min_by_key(|entry| {
