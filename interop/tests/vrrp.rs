@@ -2,7 +2,7 @@
 //! client notices of stops, returns and crashes.
 //!
 //! Each form of the protocol goes through the same story: the better router is master whoever
-//! starts first, hands over without a lost packet, comes back without one, and dies without leaving
+//! starts first, hands over with at most one lost packet, comes back so, and dies without leaving
 //! the address behind.
 
 use interop::lab::{Lab, enter};

@@ -112,6 +112,15 @@ fn three_lines_are_enough() {
     assert_eq!(one.networks[0].to_string(), "10.0.50.20/32");
 }
 
+/// Every interface has the subnet of a link-local address: the first other one shows the place.
+#[test]
+fn a_link_local_address_shows_no_interface() {
+    let config =
+        parsed("[[instance]]\nname = \"six\"\naddresses = [\"fe80::50\", \"2001:db8::50/64\"]\n");
+    let towards = "2001:db8::50".parse().expect("an address");
+    assert_eq!(config.instances[0].place, Place::RouteTo(towards));
+}
+
 #[test]
 fn a_reload_is_planned_by_difference() {
     let two = |priority: u8, vrid: u8| {

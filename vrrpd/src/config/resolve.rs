@@ -69,10 +69,19 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         unicast_peers: unicast_peers(raw, first, sink),
     };
     not_built(raw, sink);
+    if let Some(at) = &raw.checksum
+        && (version == Version::V2 || first.is_ipv6())
+    {
+        sink.warning(
+            &at.span,
+            "`checksum` means nothing here: only version 3 over IPv4 has two readings",
+            "remove it",
+        );
+    }
     lint(raw, &settings, sink);
     let place = match &raw.interface {
         Some(at) => Place::Interface(at.value.clone()),
-        None => Place::RouteTo(first),
+        None => Place::RouteTo(towards(raw, &networks, sink).unwrap_or(first)),
     };
     let name = raw.name.as_ref()?.value.clone();
     (!networks.is_empty()).then_some(Instance {
@@ -81,6 +90,23 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         settings,
         networks,
     })
+}
+
+/// The address whose subnet or route shows the interface: every interface has a link-local subnet.
+fn towards(raw: &RawInstance, networks: &[IpNet], sink: &Sink) -> Option<IpAddr> {
+    let local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let found = networks
+        .iter()
+        .map(IpNet::addr)
+        .find(|address| !local(address));
+    if let (None, false, Some(at)) = (found, networks.is_empty(), &raw.addresses) {
+        sink.error(
+            &at.span,
+            "a link-local address is on no particular interface",
+            "write `interface`, or add an address that only one interface has a subnet for",
+        );
+    }
+    found
 }
 
 /// The virtual addresses: one family, no repetition, at most what one advert holds.

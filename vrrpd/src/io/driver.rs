@@ -30,6 +30,8 @@ const PACKETS_PER_TURN: usize = 64;
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// Sockets that could not be opened are tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Addresses that were refused are tried again after this: each try is a short mastership.
+const RETRY_REFUSED_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait for successors; the longest skew of version 3 is 41 s, and no operator waits that.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,8 @@ pub struct Driver {
     signals: Signals,
     reload: fn(&Rc<Shared>),
     retry: Option<Instant>,
+    /// Refused addresses are tried again.
+    retry_refused: Option<Instant>,
     stop_by: Option<Instant>,
     /// A socket holds more than one turn reads.
     backlog: bool,
@@ -70,6 +74,7 @@ impl Driver {
             signals,
             reload,
             retry: None,
+            retry_refused: None,
             stop_by: None,
             backlog: false,
         };
@@ -85,9 +90,19 @@ impl Driver {
             }
             self.read_kernel();
             self.read_adverts();
+            if self
+                .retry_refused
+                .take_if(|at| *at <= Instant::now())
+                .is_some()
+            {
+                self.shared.peek(|node, now| node.retry_refused(now));
+            }
             self.shared.peek(|node, now| node.handle_timeout(now));
             self.carry_out();
-            self.holder.refresh(Instant::now());
+            for (id, text) in self.holder.refresh(Instant::now()) {
+                self.refused(id, &text);
+                self.carry_out();
+            }
             let idle = self.shared.peek(|node, _| node.is_idle());
             let late = self.stop_by.is_some_and(|by| by <= Instant::now());
             if idle || late {
@@ -108,6 +123,7 @@ impl Driver {
             .into_iter()
             .chain(self.holder.next_refresh())
             .chain(self.retry)
+            .chain(self.retry_refused)
             .chain(self.stop_by)
             .fold(now + watchdog, Ord::min);
         if self.backlog || until <= now {
@@ -141,7 +157,9 @@ impl Driver {
     fn look_again(&mut self) {
         self.retry = None;
         match snapshot() {
-            Ok((links, addresses)) => {
+            Ok((links, mut addresses)) => {
+                // Before Linux 5.18 nothing in the kernel says that they are ours.
+                addresses.retain(|one| !self.holder.holds(one.index, one.network));
                 self.set_hosts(Hosts::new(links, addresses, ADDRESS_PROTOCOL));
             }
             Err(error) => {
@@ -157,6 +175,9 @@ impl Driver {
         self.shared
             .peek(|node, now| node.set_hosts(now, hosts, &mut towards));
         self.sync_segments();
+        if self.shared.peek(|node, _| node.awaits_route()) {
+            self.retry = Some(Instant::now() + RETRY_AFTER);
+        }
     }
 
     /// One socket per link and family that an instance needs.
@@ -216,8 +237,13 @@ impl Driver {
                     .peek(|node, now| node.addresses_lost(now, gone.index, address));
                 if ours {
                     tracing::warn!(%address, "a virtual address was taken off: put back");
-                    self.holder.restore(gone.index, address);
                 }
+            }
+            if let HostChange::Address(one) = &change
+                && self.holder.holds(one.index, one.network)
+            {
+                // Ours, whatever it says: the next refresh writes our number again.
+                continue;
             }
             different |= hosts.handle(change);
         }
@@ -266,11 +292,11 @@ impl Driver {
         match action {
             Action::LetGo => self.holder.let_go(id),
             Action::Take => {
-                let networks = self
-                    .shared
-                    .peek(|node, _| node.slot(id).map(|slot| slot.instance.networks.clone()));
-                self.holder
-                    .take(Instant::now(), id, link, &networks.unwrap_or_default());
+                let networks = self.shared.peek(|node, _| node.networks_to_put(id));
+                let refused = self.holder.take(Instant::now(), id, (link, networks));
+                if let Some(text) = refused {
+                    self.refused(id, &text);
+                }
             }
             Action::Announce => {
                 let addresses = self.shared.peek(|node, _| {
@@ -290,10 +316,17 @@ impl Driver {
                     return;
                 };
                 if let Err(error) = segment.send(source, destination, &message) {
-                    tracing::debug!(link, %error, "an advert was not sent");
+                    let text = error.to_string();
+                    self.shared.peek(|node, now| node.not_sent(now, id, &text));
                 }
             }
         }
+    }
+
+    fn refused(&mut self, id: SlotId, text: &str) {
+        self.shared.peek(|node, now| node.refuse(now, id, text));
+        self.retry_refused
+            .get_or_insert(Instant::now() + RETRY_REFUSED_AFTER);
     }
 
     fn announce(&mut self, link: u32, mac: [u8; 6], addresses: &[IpAddr]) {
@@ -335,6 +368,10 @@ impl Driver {
                 "stood still for {} ms: waits once more for the master",
                 late.as_millis()
             ),
+            Event::Unsent { reason, count } => {
+                tracing::warn!(instance = name, count, "advert not sent: {reason}");
+                return;
+            }
             Event::Discarded {
                 source,
                 reason,
@@ -385,6 +422,7 @@ impl Driver {
                     state = %slot.router.state(),
                     since_s = since.as_secs(),
                     priority = slot.router.effective_priority(),
+                    untold_conflicts = slot.router.untold_conflicts(),
                     "dump"
                 );
             }

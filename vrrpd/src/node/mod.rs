@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use proto_codec::vrrp::Envelope;
 
-use crate::config::{Config, Instance, Plan};
-use crate::router::{Action, Event, Router};
+use crate::config::{Config, Instance, Place, Plan};
+use crate::router::{Action, Event, Fault, Router, State};
 
 pub use history::{Entry, History};
 pub use place::Hosts;
@@ -90,8 +91,13 @@ impl Node {
             match wanted.get(slot.instance.name.as_str()) {
                 Some(new) if slot.instance.is_same_router(new) => {
                     if slot.instance != **new {
+                        let lengths = slot.instance.networks != new.networks
+                            && slot.instance.settings.addresses == new.settings.addresses;
                         slot.instance = (*new).clone();
                         slot.router.reconfigure(now, new.settings.clone());
+                        if lengths {
+                            slot.router.take_again();
+                        }
                     }
                 }
                 _ => {
@@ -139,11 +145,62 @@ impl Node {
         hosts: Hosts,
         towards: &mut dyn FnMut(IpAddr) -> Option<u32>,
     ) {
-        self.hosts = hosts;
+        let before = std::mem::replace(&mut self.hosts, hosts);
         for slot in self.slots.values() {
-            self.hosts.learn_route(&slot.instance.place, towards);
+            let place = &slot.instance.place;
+            self.hosts.learn_route(place, &before, towards);
         }
         self.place_all(now);
+    }
+
+    /// Whether an instance waits for a route that shows where it belongs: nobody tells of those.
+    #[must_use]
+    pub fn awaits_route(&self) -> bool {
+        let by_route = |slot: &Slot| matches!(slot.instance.place, Place::RouteTo(_));
+        let mut slots = self.slots.values();
+        slots.any(|slot| slot.link.is_none() && !slot.leaving && by_route(slot))
+    }
+
+    /// What a slot puts on its link. An owner's addresses that are there already stay as they are.
+    #[must_use]
+    pub fn networks_to_put(&self, id: SlotId) -> Vec<IpNet> {
+        let Some((slot, link)) = self.slots.get(&id).and_then(|it| Some((it, it.link?))) else {
+            return Vec::new();
+        };
+        let networks = slot.instance.networks.iter().copied();
+        networks
+            .filter(|one| !self.hosts.has_foreign(link, one.addr()))
+            .collect()
+    }
+
+    /// The kernel does not take an address of this slot.
+    pub fn refuse(&mut self, now: Instant, id: SlotId, text: &str) {
+        if let Some(slot) = self.slots.get_mut(&id)
+            && slot.router.state() == State::Master
+        {
+            slot.router.refuse(now, text.to_owned());
+            self.settle(id);
+        }
+    }
+
+    /// An advert of this slot did not leave the host.
+    pub fn not_sent(&mut self, now: Instant, id: SlotId, reason: &str) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.router.not_sent(now, reason);
+            self.settle(id);
+        }
+    }
+
+    /// Those whose addresses were refused try again.
+    pub fn retry_refused(&mut self, now: Instant) {
+        let ids: Vec<SlotId> = self.slots.keys().copied().collect();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                let other = |one: &Fault| !matches!(one, Fault::Refused(_));
+                slot.router.retain_faults(now, other);
+            }
+            self.settle(id);
+        }
     }
 
     /// Links and addresses as last told.
@@ -154,11 +211,13 @@ impl Node {
 
     fn place_all(&mut self, now: Instant) {
         self.heard_by.clear();
-        let virtual_addresses: BTreeSet<IpAddr> = self
-            .slots
-            .values()
-            .flat_map(|slot| slot.instance.settings.addresses.iter().copied())
-            .collect();
+        // Those of an owner are its real ones (RFC 9568 §6.1): it sends from them.
+        let addresses = |owner: bool| -> BTreeSet<IpAddr> {
+            let settings = self.slots.values().map(|slot| &slot.instance.settings);
+            let those = settings.filter(|it| it.is_owner() == owner);
+            those.flat_map(|it| it.addresses.iter().copied()).collect()
+        };
+        let virtual_addresses = &addresses(false) - &addresses(true);
         let ids: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
@@ -210,8 +269,7 @@ impl Node {
         }
     }
 
-    /// Virtual addresses that somebody took off a link: those we hold are to be put back. The
-    /// caller puts them back; the neighbours are told again.
+    /// A virtual address went from a link: `true` when it is ours and is put back.
     pub fn addresses_lost(&mut self, now: Instant, link: u32, address: IpAddr) -> bool {
         let holds = |slot: &&mut Slot| {
             slot.link == Some(link)
@@ -219,15 +277,14 @@ impl Node {
                 && slot.instance.settings.addresses.contains(&address)
         };
         let found = self.slots.iter_mut().find_map(|(id, slot)| {
-            Some(slot).filter(holds).map(|slot| {
-                slot.router.announce_again(now);
-                *id
-            })
+            Some(slot)
+                .filter(holds)
+                .map(|slot| (*id, slot.router.take_back(now)))
         });
-        if let Some(id) = found {
+        if let Some((id, _)) = found {
             self.settle(id);
         }
-        found.is_some()
+        found.is_some_and(|(_, back)| back)
     }
 
     /// When [`Node::handle_timeout`] is due.

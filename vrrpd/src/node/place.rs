@@ -3,7 +3,10 @@
 //! An instance without an interface of its own takes the link whose subnet holds its first address,
 //! the longest prefix first, and where there is none the link of the route to it. Virtual addresses
 //! are never counted: neither as a subnet, or a router that is master would see its own address as
-//! the reason to be where it is, nor as the address to send from.
+//! the reason to be where it is, nor as the address to send from. An owner's addresses (priority
+//! 255) are real ones: they are left as they are, and it may send from them. Those of anybody else
+//! that are on the link already, put there by others, are a fault: they would be taken off with
+//! ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,7 +16,7 @@ use rib::netlink::hosts::{HostAddress, HostChange, HostLink};
 
 use super::Slot;
 use crate::config::Place;
-use crate::router::{Fault, Router};
+use crate::router::{Fault, Router, Settings};
 
 /// Links and addresses of the host, without the virtual ones.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,7 @@ impl Hosts {
             }
             HostChange::LinkGone(index) => {
                 self.addresses.retain(|one| one.index != index);
+                self.routes.retain(|_, link| *link != index);
                 self.links.remove(&index).is_some()
             }
             HostChange::Address(address) => {
@@ -90,21 +94,34 @@ impl Hosts {
             .position(|one| one.index == address.index && one.network == address.network)
     }
 
-    /// Remembers the link towards an address that no subnet holds.
+    /// Remembers the link towards an address that no subnet holds. While we hold the address the
+    /// kernel has no answer but "here", so what was known `before` stays as long as its link.
     pub(super) fn learn_route(
         &mut self,
         place: &Place,
+        before: &Self,
         towards: &mut dyn FnMut(IpAddr) -> Option<u32>,
     ) {
         let Place::RouteTo(address) = place else {
             return;
         };
-        if self.subnet_of(*address).is_none()
-            && !self.routes.contains_key(address)
-            && let Some(link) = towards(*address)
-        {
+        if self.subnet_of(*address).is_some() || self.routes.contains_key(address) {
+            return;
+        }
+        let known = || {
+            let link = before.routes.get(address).copied()?;
+            self.links.contains_key(&link).then_some(link)
+        };
+        if let Some(link) = towards(*address).or_else(known) {
             self.routes.insert(*address, link);
         }
+    }
+
+    /// Whether `address` is on `link` and somebody else put it there.
+    #[must_use]
+    pub fn has_foreign(&self, link: u32, address: IpAddr) -> bool {
+        let mut all = self.addresses.iter();
+        all.any(|one| one.index == link && one.network.addr() == address)
     }
 
     fn subnet_of(&self, address: IpAddr) -> Option<u32> {
@@ -115,6 +132,13 @@ impl Hosts {
             .map(|one| one.index)
     }
 
+    /// Where the address itself is: an owner's.
+    fn link_with(&self, address: IpAddr) -> Option<u32> {
+        let mut all = self.addresses.iter();
+        let found = all.find(|one| one.network.addr() == address);
+        found.map(|one| one.index)
+    }
+
     fn link(&self, place: &Place) -> Option<&HostLink> {
         let index = match place {
             Place::Interface(name) => {
@@ -122,7 +146,8 @@ impl Hosts {
             }
             Place::RouteTo(address) => self
                 .subnet_of(*address)
-                .or_else(|| self.routes.get(address).copied())?,
+                .or_else(|| self.routes.get(address).copied())
+                .or_else(|| self.link_with(*address))?,
         };
         self.links.get(&index)
     }
@@ -177,8 +202,10 @@ pub(super) fn settle(
     let fault = match (link, primary) {
         (None, _) => Some(nowhere(&slot.instance.place)),
         (Some(link), _) if !link.usable => Some(Fault::InterfaceDown(link.name.clone())),
-        (Some(link), None) => Some(Fault::NoPrimaryAddress(link.name.clone())),
-        (Some(_), Some(_)) => None,
+        (Some(link), _) => not_ours(settings, hosts, link.index).or_else(|| {
+            let nowhere = primary.is_none();
+            nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()))
+        }),
     };
     let moved = slot.link.is_some() && link.map(|link| link.index) != slot.link;
     if moved {
@@ -193,11 +220,22 @@ pub(super) fn settle(
         slot.router.set_fault(now, fault.clone());
     }
     slot.router.retain_faults(now, |one| match one {
-        Fault::NoInterface(_) | Fault::InterfaceDown(_) | Fault::NoPrimaryAddress(_) => {
-            Some(one) == fault.as_ref()
-        }
+        Fault::NoInterface(_)
+        | Fault::InterfaceDown(_)
+        | Fault::NoPrimaryAddress(_)
+        | Fault::NotOurs(_) => Some(one) == fault.as_ref(),
+        // What was refused on a link that went is tried at once when it is back.
+        Fault::Refused(_) => fault.is_none(),
         Fault::Socket(_) | Fault::Held => true,
     });
+}
+
+/// An address that is there already would become ours, and be gone when we let go. Only the owner
+/// finds its addresses there, and leaves them alone.
+fn not_ours(settings: &Settings, hosts: &Hosts, link: u32) -> Option<Fault> {
+    let mut addresses = settings.addresses.iter().filter(|_| !settings.is_owner());
+    let found = addresses.find(|address| hosts.has_foreign(link, **address))?;
+    Some(Fault::NotOurs(found.to_string()))
 }
 
 /// Brings the fault of the sockets up to date.

@@ -239,6 +239,141 @@ fn an_address_taken_off_by_hand_is_known_as_ours() {
     node.handle_timeout(now + Duration::from_secs(4));
     assert!(node.addresses_lost(now, 2, [10, 0, 0, 50].into()));
     assert!(!node.addresses_lost(now, 3, [10, 0, 0, 50].into()));
+    outputs(&mut node);
+    // It expired while the process was stopped: whoever took over has it now.
+    let later = now + Duration::from_secs(10);
+    assert!(!node.addresses_lost(later, 2, [10, 0, 0, 50].into()));
+    let done = outputs(&mut node);
+    assert!(
+        done.iter()
+            .any(|(_, it)| matches!(it, Output::Do(Action::LetGo)))
+    );
+    let told = |it: &Output| matches!(it, Output::Do(Action::Take | Action::Announce));
+    assert!(!done.iter().any(|(_, it)| told(it)), "{done:?}");
+}
+
+fn faults(node: &Node, name: &str) -> Vec<String> {
+    let faults = slot(node, name).router.faults();
+    faults.map(ToString::to_string).collect()
+}
+
+fn id(node: &Node, name: &str) -> SlotId {
+    let found = node.slots().find(|(_, slot)| slot.instance.name == name);
+    found.expect("it exists").0
+}
+
+/// RFC 9568 §6.1: the owner's addresses are those of its interface. It sends from them, and
+/// neither puts them there nor takes them off.
+#[test]
+fn an_owner_leaves_its_addresses_as_they_are() {
+    let text = "[[instance]]\nname = \"own\"\naddresses = [\"10.0.0.2\"]\npriority = 255\n";
+    let now = Instant::now();
+    let node = node(text, now);
+    assert_eq!(faults(&node, "own"), Vec::<String>::new());
+    assert_eq!(slot(&node, "own").link, Some(2));
+    assert_eq!(slot(&node, "own").router.state(), State::Master);
+    let primary = slot(&node, "own").router.primary();
+    assert_eq!(primary, Some([10, 0, 0, 2].into()));
+    assert_eq!(node.networks_to_put(id(&node, "own")), []);
+}
+
+/// Anybody else would make it an address of two seconds, and take it off in the end.
+#[test]
+fn an_address_of_somebody_else_is_a_fault() {
+    let now = Instant::now();
+    let mut node = node(TWO, now);
+    let mut hosts = hosts();
+    let by_hand = address(2, "10.0.0.50/24");
+    hosts.handle(HostChange::Address(by_hand.clone()));
+    node.set_hosts(now, hosts.clone(), &mut nowhere);
+    let found = faults(&node, "a");
+    assert!(
+        found[0].starts_with("10.0.0.50 is on the interface already"),
+        "{found:?}"
+    );
+    assert_eq!(faults(&node, "b"), Vec::<String>::new());
+    hosts.handle(HostChange::AddressGone(by_hand));
+    node.set_hosts(now, hosts, &mut nowhere);
+    assert_eq!(faults(&node, "a"), Vec::<String>::new());
+    assert_eq!(slot(&node, "a").router.state(), State::Backup);
+    assert_eq!(node.networks_to_put(id(&node, "a")).len(), 1);
+}
+
+/// While we hold the address the kernel answers that it is here: the link stays what it was.
+#[test]
+fn a_link_found_by_route_survives_a_reload() {
+    let text = "[[instance]]\nname = \"far\"\naddresses = [\"192.0.2.1\"]\n";
+    let now = Instant::now();
+    let mut node = Node::default();
+    node.apply(now, config(text));
+    node.set_hosts(now, hosts(), &mut nowhere);
+    assert!(node.awaits_route());
+    node.set_hosts(now, hosts(), &mut |_| Some(3));
+    assert!(!node.awaits_route());
+    let due = now + Duration::from_secs(4);
+    node.handle_timeout(due);
+    node.set_hosts(due, hosts(), &mut nowhere);
+    assert_eq!(slot(&node, "far").link, Some(3));
+    assert_eq!(slot(&node, "far").router.state(), State::Master);
+    let mut gone = hosts();
+    gone.handle(HostChange::LinkGone(3));
+    node.set_hosts(due, gone, &mut nowhere);
+    assert_eq!(slot(&node, "far").link, None);
+    assert!(node.awaits_route());
+}
+
+/// Another length of the subnet is another address for the kernel, though not for the protocol.
+#[test]
+fn another_prefix_length_is_put_in_force() {
+    let now = Instant::now();
+    let mut node = node(TWO, now);
+    let due = now + Duration::from_secs(4);
+    node.handle_timeout(due);
+    outputs(&mut node);
+    node.apply(due, config(&TWO.replace("10.0.0.50", "10.0.0.50/24")));
+    let done = outputs(&mut node);
+    let takes = done
+        .iter()
+        .filter(|(_, it)| matches!(it, Output::Do(Action::Take)));
+    let takes: Vec<SlotId> = takes.map(|(id, _)| *id).collect();
+    assert_eq!(takes, [id(&node, "a")]);
+    let put = node.networks_to_put(id(&node, "a"));
+    assert_eq!(put[0].to_string(), "10.0.0.50/24");
+}
+
+/// A master without its addresses is none; nobody hears of it when it has told nobody yet.
+#[test]
+fn refused_addresses_are_a_fault() {
+    let now = Instant::now();
+    let mut node = node(TWO, now);
+    let due = now + Duration::from_secs(4);
+    outputs(&mut node);
+    node.handle_timeout(due);
+    let (id, first) = node.poll_output().expect("it takes over");
+    assert!(matches!(first, Output::Do(Action::Take)));
+    let name = node.slot(id).expect("it exists").instance.name.clone();
+    node.refuse(due, id, "10.0.0.50: Operation not permitted");
+    let done = outputs(&mut node);
+    let mut own = done.iter().filter(|(one, _)| *one == id);
+    let spoken = |it: &Output| matches!(it, Output::Do(Action::Send { .. } | Action::Announce));
+    assert!(!own.any(|(_, it)| spoken(it)), "{done:?}");
+    let found = faults(&node, &name);
+    assert_eq!(
+        found,
+        ["the kernel refuses 10.0.0.50: Operation not permitted"]
+    );
+    assert!(!slot(&node, &name).router.is_holding());
+    assert_eq!(slot(&node, &name).router.stats().adverts_sent, 0);
+    node.retry_refused(due);
+    assert_eq!(slot(&node, &name).router.state(), State::Backup);
+    // One that was master for a while tells that it goes.
+    let later = due + Duration::from_secs(4);
+    node.handle_timeout(later);
+    outputs(&mut node);
+    node.refuse(later, id, "10.0.0.50: Operation not permitted");
+    let done = outputs(&mut node);
+    let mut own = done.iter().filter(|(one, _)| *one == id);
+    assert!(own.any(|(_, it)| matches!(it, Output::Do(Action::Send { .. }))));
 }
 
 /// A thousand instances have one ordered set of deadlines, and all of them come due.

@@ -5,14 +5,21 @@
 //! anything because the other side does not hear it. Each is kept per peer and kind. A single
 //! sighting of a second master is the normal end of an election, so it is told from the second on.
 //! A conflict that is not seen for [`GONE_AFTER`] is resolved.
+//!
+//! Whoever sends from ever new addresses fills neither memory nor log: the list is bounded, no
+//! entry makes room before it is old, and no more than [`NEW_MAX`] begin in [`TOLD_EVERY`]. What finds no
+//! room is counted.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Conflicts kept at once. When full, the one seen longest ago makes room: the sender of forged
-/// adverts can fill the list, not the memory.
+/// Conflicts kept at once. When full, the one seen longest ago makes room if it is older than
+/// [`GONE_AFTER`]: one that is evicted earlier would be new again, and told again.
 const CONFLICTS_MAX: usize = 16;
+
+/// Conflicts that may begin within [`TOLD_EVERY`].
+const NEW_MAX: u32 = 8;
 
 /// Discards of one reason are told at most this often.
 pub const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -85,7 +92,13 @@ impl fmt::Display for Conflict {
 
 /// The conflicts of one virtual router.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Conflicts(Vec<Conflict>);
+pub(super) struct Conflicts {
+    list: Vec<Conflict>,
+    /// When the first of the present ration began, and how many did.
+    ration: Option<(Instant, u32)>,
+    /// Sightings that found no room.
+    untold: u64,
+}
 
 impl Conflicts {
     /// A sighting; the conflict comes back when it has become worth telling.
@@ -97,7 +110,7 @@ impl Conflicts {
         detail: impl FnOnce() -> String,
     ) -> Option<Conflict> {
         let known = self
-            .0
+            .list
             .iter_mut()
             .find(|one| one.peer == peer && one.kind == kind);
         let conflict = match known {
@@ -107,8 +120,11 @@ impl Conflicts {
                 &*conflict
             }
             None => {
-                self.make_room();
-                self.0.push(Conflict {
+                if !self.make_room(now) {
+                    self.untold += 1;
+                    return None;
+                }
+                self.list.push(Conflict {
                     peer,
                     kind,
                     detail: detail(),
@@ -116,32 +132,49 @@ impl Conflicts {
                     last: now,
                     count: 1,
                 });
-                self.0.last()?
+                self.list.last()?
             }
         };
         (conflict.count == kind.told_from()).then(|| conflict.clone())
     }
 
-    fn make_room(&mut self) {
-        if self.0.len() >= CONFLICTS_MAX {
-            let oldest = self.0.iter().enumerate().min_by_key(|(_, one)| one.last);
-            if let Some((at, _)) = oldest {
-                self.0.remove(at);
-            }
+    /// Whether one more may begin.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let (began, new) = self
+            .ration
+            .filter(|(began, _)| now.saturating_duration_since(*began) < TOLD_EVERY)
+            .unwrap_or((now, 0));
+        if new >= NEW_MAX {
+            return false;
         }
+        if self.list.len() >= CONFLICTS_MAX {
+            let oldest = self.list.iter().enumerate().min_by_key(|(_, one)| one.last);
+            let old = |one: &Conflict| now.saturating_duration_since(one.last) >= GONE_AFTER;
+            match oldest.filter(|(_, one)| old(one)).map(|(at, _)| at) {
+                Some(at) => self.list.remove(at),
+                None => return false,
+            };
+        }
+        self.ration = Some((began, new + 1));
+        true
+    }
+
+    /// Sightings that found no room: somebody sends from ever new addresses.
+    pub fn untold(&self) -> u64 {
+        self.untold
     }
 
     /// Takes out what was not seen for `gone_after`; those that were told come back.
     pub fn expire(&mut self, now: Instant, gone_after: Duration) -> Vec<Conflict> {
         let gone = |one: &mut Conflict| now.saturating_duration_since(one.last) >= gone_after;
-        let mut ended: Vec<Conflict> = self.0.extract_if(.., gone).collect();
+        let mut ended: Vec<Conflict> = self.list.extract_if(.., gone).collect();
         ended.retain(|one| one.count >= one.kind.told_from());
         ended
     }
 
     /// Those worth telling, in the order they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = &Conflict> {
-        self.0
+        self.list
             .iter()
             .filter(|one| one.count >= one.kind.told_from())
     }

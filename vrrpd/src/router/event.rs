@@ -46,6 +46,10 @@ pub enum Fault {
     NoPrimaryAddress(String),
     /// The sockets cannot be used; the text of the system.
     Socket(String),
+    /// A virtual address is on the interface and somebody else put it there.
+    NotOurs(String),
+    /// The kernel does not take a virtual address; which, and its text.
+    Refused(String),
     /// The operator holds it (`vrrp hold`).
     Held,
 }
@@ -57,6 +61,12 @@ impl fmt::Display for Fault {
             Self::InterfaceDown(name) => write!(f, "interface {name} is down"),
             Self::NoPrimaryAddress(name) => write!(f, "interface {name} has no address"),
             Self::Socket(text) => write!(f, "sockets: {text}"),
+            Self::NotOurs(address) => write!(
+                f,
+                "{address} is on the interface already and not ours: take it off, or write \
+                 priority = 255 where it is this router's own"
+            ),
+            Self::Refused(text) => write!(f, "the kernel refuses {text}"),
             Self::Held => f.write_str("held by the operator"),
         }
     }
@@ -150,6 +160,13 @@ pub enum Event {
         source: IpAddr,
         /// The reason.
         reason: Discard,
+        /// How many since the last event.
+        count: u64,
+    },
+    /// Adverts did not leave this host; told at most once per [`super::conflict::TOLD_EVERY`].
+    Unsent {
+        /// The text of the system, for the last.
+        reason: String,
         /// How many since the last event.
         count: u64,
     },

@@ -50,6 +50,16 @@ impl Discard {
             Self::OwnAddress => "own-address",
         }
     }
+
+    /// Whether only a router of the segment can have sent it. What did not prove that (no hop
+    /// limit, another destination, a sender nobody named) may carry any source from anywhere: it is
+    /// counted, and is no fact about a peer.
+    pub(super) fn is_from_the_segment(&self) -> bool {
+        !matches!(
+            self,
+            Self::Destination(_) | Self::Stranger | Self::HopLimit(_)
+        )
+    }
 }
 
 impl fmt::Display for Discard {

@@ -133,6 +133,34 @@ impl Router {
         }
     }
 
+    /// The kernel does not take the addresses: a master without them is none. One that has not
+    /// told anybody yet goes silently, so that the router that works does not notice.
+    pub fn refuse(&mut self, now: Instant, text: String) {
+        let untold = self.actions.iter();
+        let untold = untold
+            .filter(|one| matches!(one, Action::Send { .. }))
+            .count();
+        if untold > 0 {
+            let kept = |one: &Action| matches!(one, Action::Take | Action::LetGo);
+            self.actions.retain(kept);
+            let untold = u64::try_from(untold).unwrap_or(u64::MAX);
+            self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(untold);
+        }
+        let fault = Fault::Refused(text);
+        if self.faults.insert(fault.clone()) {
+            self.leave_with(now, Why::Fault(fault), untold > 0);
+        }
+    }
+
+    /// An advert of ours did not leave this host.
+    pub fn not_sent(&mut self, now: Instant, reason: &str) {
+        self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(1);
+        if let Some(count) = self.worth_telling(now, "unsent") {
+            let reason = reason.to_owned();
+            self.events.push_back(Event::Unsent { reason, count });
+        }
+    }
+
     /// A fault is gone; without another one the router starts again.
     pub fn clear_fault(&mut self, now: Instant, fault: &Fault) {
         self.retain_faults(now, |one| one != fault);
@@ -186,6 +214,8 @@ impl Router {
     /// Puts other settings in force without an election. Interface, vrid, version and family are
     /// what a virtual router *is*: for those the caller makes another one.
     pub fn reconfigure(&mut self, now: Instant, settings: Settings) {
+        // A process that stood still may find the reload before it finds that it is late.
+        self.yield_when_late(now);
         let addresses_changed = self.settings.addresses != settings.addresses;
         self.settings = settings;
         self.prepared.forget();
@@ -202,12 +232,30 @@ impl Router {
         }
     }
 
-    /// Tells the link again: the addresses had been lost and are back.
-    pub fn announce_again(&mut self, now: Instant) {
-        if self.state == State::Master {
-            self.announce(now);
-            self.timers.begin_announcing(now);
+    /// The lengths of their subnets changed: the addresses are put there anew.
+    pub fn take_again(&mut self) {
+        if self.holding {
+            self.actions.push_back(Action::Take);
         }
+    }
+
+    /// Addresses are gone from the interface. `true`: they are put back, and the link is told
+    /// again. `false`: they are not ours any more, because they went while this process stood
+    /// still and somebody else has taken over.
+    pub fn take_back(&mut self, now: Instant) -> bool {
+        let late = self.yield_when_late(now);
+        if late || !self.holding || self.timers.let_go.is_some_and(|due| due <= now) {
+            return false;
+        }
+        // Hundreds may go at once; they come back together.
+        if !self.actions.contains(&Action::Take) {
+            self.actions.push_back(Action::Take);
+            if self.state == State::Master {
+                self.announce(now);
+                self.timers.begin_announcing(now);
+            }
+        }
+        true
     }
 
     /// The next time [`Router::handle_timeout`] has something to do.
@@ -329,6 +377,12 @@ impl Router {
     /// The conflicts worth telling.
     pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
         self.conflicts.iter()
+    }
+
+    /// Sightings of conflicts that were too many to keep.
+    #[must_use]
+    pub fn untold_conflicts(&self) -> u64 {
+        self.conflicts.untold()
     }
 
     /// Counters.

@@ -23,6 +23,9 @@ use super::{Master, Router};
 /// Answers to other masters per interval.
 const ANSWERS_PER_INTERVAL: u32 = 8;
 
+/// Addresses of another list that are told: an advert holds 255.
+const ADDRESSES_TOLD: usize = 8;
+
 /// Time between announcements that answer another master.
 const ANNOUNCE_GAP: Duration = Duration::from_millis(100);
 
@@ -39,23 +42,31 @@ impl Router {
     fn discard(&mut self, now: Instant, source: IpAddr, reason: Discard) {
         let name = reason.name();
         *self.stats.discarded.entry(name).or_default() += 1;
-        let kind = ConflictKind::Discarded(name);
-        let seen = self
-            .conflicts
-            .see(now, source, kind, || format!("adverts discarded: {reason}"));
-        self.events.extend(seen.map(Event::Conflict));
+        if reason.is_from_the_segment() {
+            self.expire_conflicts(now);
+            let kind = ConflictKind::Discarded(name);
+            self.conflict(now, source, kind, || format!("adverts discarded: {reason}"));
+        }
+        if let Some(count) = self.worth_telling(now, name) {
+            self.events.push_back(Event::Discarded {
+                source,
+                reason,
+                count,
+            });
+        }
+    }
+
+    /// Counts what is told at most once per [`TOLD_EVERY`]; `Some` with how many since, when it is.
+    pub(super) fn worth_telling(&mut self, now: Instant, name: &'static str) -> Option<u64> {
         match self.told.get_mut(name) {
             Some((told, count)) if now.saturating_duration_since(*told) < TOLD_EVERY => {
                 *count += 1;
+                None
             }
             other => {
                 let count = other.map_or(0, |(_, count)| *count) + 1;
                 self.told.insert(name, (now, 0));
-                self.events.push_back(Event::Discarded {
-                    source,
-                    reason,
-                    count,
-                });
+                Some(count)
             }
         }
     }
@@ -107,8 +118,12 @@ impl Router {
         self.timers.down = Some(now + down_interval);
     }
 
-    /// Preempt_Mode, with the delay counted from when the worse master was first heard.
+    /// Preempt_Mode, with the delay counted from when the worse master was first heard. The owner
+    /// of the addresses always preempts (RFC 9568 §6.1), except when the operator released it.
     fn preempts(&mut self, now: Instant) -> bool {
+        if self.settings.is_owner() {
+            return !self.released;
+        }
         if !self.settings.preempt || self.released {
             return false;
         }
@@ -212,9 +227,14 @@ impl Router {
                 && advert.addresses.iter().all(|one| ours.contains(&one));
             if !same_set {
                 self.conflict(now, source, ConflictKind::Addresses, || {
-                    let theirs: Vec<_> =
-                        advert.addresses.iter().map(|one| one.to_string()).collect();
-                    format!("has other addresses: {}", theirs.join(" "))
+                    let some = advert.addresses.iter().take(ADDRESSES_TOLD);
+                    let theirs: Vec<_> = some.map(|one| one.to_string()).collect();
+                    let more = advert.addresses.len().saturating_sub(ADDRESSES_TOLD);
+                    let more = match more {
+                        0 => String::new(),
+                        more => format!(" and {more} more"),
+                    };
+                    format!("has other addresses: {}{more}", theirs.join(" "))
                 });
             }
         }

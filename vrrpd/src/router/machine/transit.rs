@@ -43,6 +43,11 @@ impl Router {
             why,
             Why::Fault(Fault::NoInterface(_) | Fault::InterfaceDown(_) | Fault::Socket(_))
         );
+        self.leave_with(now, why, unreachable);
+    }
+
+    /// The same; `silently` when nobody hears us, or heard that we are master.
+    pub(super) fn leave_with(&mut self, now: Instant, why: Why, silently: bool) {
         let was_master = self.state == State::Master;
         self.timers.stop();
         self.pending = None;
@@ -51,8 +56,8 @@ impl Router {
         if self.state != State::Initialize {
             self.transition(now, State::Initialize, why);
         }
-        if unreachable && self.holding {
-            // Nobody hears us: whoever takes over does it after the down interval.
+        if silently && self.holding {
+            // Whoever takes over does it after the down interval.
             self.let_go();
         } else if was_master {
             self.hand_over(now);

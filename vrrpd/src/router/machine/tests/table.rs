@@ -251,6 +251,27 @@ fn an_owner_starts_as_master() {
     assert_eq!(router.effective_priority(), 255);
 }
 
+/// RFC 9568 §6.1: whatever its preempt flag says; only the operator's release is stronger.
+#[test]
+fn an_owner_always_preempts() {
+    let owner = Settings {
+        priority: 255,
+        preempt: false,
+        ..settings()
+    };
+    let mut now = Instant::now();
+    let mut router = started(owner, now);
+    router.handle_timeout(now + 5 * SECOND);
+    assert_eq!(router.state(), State::Backup, "it stood still");
+    now += 5 * SECOND;
+    for _ in 0..5 {
+        now += ms(900);
+        hear(&mut router, now, "10.0.0.9", 200);
+        router.handle_timeout(now);
+    }
+    assert_eq!(router.state(), State::Master);
+}
+
 /// Erratum 8298: two owners are resolved by their addresses, and told.
 #[test]
 fn two_owners_end_with_one() {

@@ -189,6 +189,53 @@ fn a_master_that_stood_still_yields_before_it_speaks() {
     }
 }
 
+/// Nor does it announce or put back what expired meanwhile, whatever it comes to know first: the
+/// kernel's word that the addresses went, or a reload.
+#[test]
+fn a_master_that_stood_still_announces_nothing() {
+    let (mut router, now) = in_state(State::Master, settings(), Instant::now());
+    assert!(router.take_back(now + SECOND), "taken off by hand");
+    assert!(router.take_back(now + SECOND), "a second address");
+    assert_eq!(actions(&mut router), ["take", "announce"]);
+    assert!(!router.take_back(now + 5 * SECOND));
+    assert_eq!(router.state(), State::Backup);
+    assert_eq!(actions(&mut router), ["let go"]);
+
+    let (mut router, now) = in_state(State::Master, settings(), Instant::now());
+    let other = Settings {
+        addresses: vec![ip(VIP), ip("10.0.0.51")],
+        ..settings()
+    };
+    router.reconfigure(now + 5 * SECOND, other);
+    assert_eq!(actions(&mut router), ["let go"]);
+
+    // One that was handing over when it was stopped: its time is over too.
+    let (mut router, now) = in_state(State::Master, settings(), Instant::now());
+    router.release(now);
+    assert_eq!(actions(&mut router), ["send 0"]);
+    assert!(router.take_back(now + ms(10)), "still answering");
+    assert_eq!(actions(&mut router), ["take"]);
+    assert!(!router.take_back(now + 5 * SECOND));
+    assert_eq!(actions(&mut router), Vec::<String>::new());
+}
+
+/// What the kernel did not send is not counted as sent, and told once.
+#[test]
+fn adverts_that_did_not_leave_are_told() {
+    let (mut router, now) = in_state(State::Master, settings(), Instant::now());
+    let before = router.stats().adverts_sent;
+    for n in 1..=5 {
+        router.handle_timeout(now + n * SECOND);
+        router.not_sent(now + n * SECOND, "Operation not permitted");
+    }
+    assert_eq!(router.stats().adverts_sent, before);
+    let told = events(&mut router);
+    assert!(
+        matches!(&told[..], [Event::Unsent { count: 1, .. }]),
+        "{told:?}"
+    );
+}
+
 /// A small delay is no reason to yield: no backup has taken over yet.
 #[test]
 fn a_master_that_is_a_little_late_goes_on() {
