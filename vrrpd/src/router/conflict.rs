@@ -7,8 +7,8 @@
 //! A conflict that is not seen for [`GONE_AFTER`] is resolved.
 //!
 //! Whoever sends from ever new addresses fills neither memory nor log: the list is bounded, no
-//! entry makes room before it is old, and no more than [`NEW_MAX`] begin in [`TOLD_EVERY`]. What finds no
-//! room is counted.
+//! entry makes room before it is old, and no more than [`NEW_MAX`] begin in [`TOLD_EVERY`]. What
+//! finds no room is counted.
 
 use std::fmt;
 use std::net::IpAddr;
