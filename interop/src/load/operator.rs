@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use crate::node::program_dir;
 
 /// Between two questions of an operator who asks all the time.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(2);
 /// Between two looks at the first rows.
-const PEEK_PAUSE: Duration = Duration::from_millis(100);
+const PEEK_PAUSE: Duration = Duration::from_millis(20);
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
