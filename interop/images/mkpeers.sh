@@ -7,6 +7,10 @@
 #   ${WAYFARE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/wayfare}/peers-SUITE-{root,user}
 # Root unpacks plainly. A plain user needs `uidmap` and a line in /etc/subuid, because FRR and
 # OpenBGPD change to users of their own; without them the script stops and says so.
+#
+# Beside a newer suite lies bookworm's keepalived and FRR, unpacked with their libraries into a root
+# of their own below /usr/local/lib/bookworm (`chroot` runs them): virtual routers are to work with
+# what is installed today, too. An image of an earlier day gets that part without being rebuilt.
 # Environment: WAYFARE_CACHE, MIRROR (Debian mirror), WAYFARE_SUITES (default "sid trixie bookworm").
 set -eu
 export PATH="$PATH:/usr/sbin:/sbin" # a plain user's lacks them
@@ -16,6 +20,9 @@ suites=${WAYFARE_SUITES:-sid trixie bookworm}
 recipe=3 # raised when what goes in changes, so that an old root is rebuilt
 # BIRD 2 and BIRD 3 are one package to dpkg: the benchmark's second BIRD is unpacked beside the first.
 bird2=/usr/local/lib/bird2
+# The same for virtual routers of Debian 12; its own recipe, because it comes to an image afterwards.
+bookworm=/usr/local/lib/bookworm
+bookworm_recipe=1
 tools="keepalived exabgp iproute2 iputils-ping tcpdump tshark procps nftables mount ethtool"
 
 if [ "$(id -u)" = 0 ]; then
@@ -34,6 +41,42 @@ mapped() {
     if [ $kind = root ]; then "$@"; else unshare -U --map-root-user --map-auto -- "$@"; fi
 }
 
+rm_old() { [ ! -e "$1" ] || mapped rm -rf --one-file-system "$1"; }
+
+# Puts bookworm's keepalived and FRR into the image $1. Without them some tests are skipped by name.
+add_bookworm() {
+    old=$1$bookworm
+    ! grep -qs "recipe $bookworm_recipe\$" "$old/version" || return 0
+    echo "peers: adding keepalived and FRR of Debian bookworm"
+    if ! mmdebstrap --quiet --mode=$mode --variant=extract --format=tar \
+        --include=keepalived,frr,dash \
+        --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Retries "3"' \
+        bookworm - ${MIRROR:+"$MIRROR"} >"$1.beside.tar" 2>"$cache/mkpeers-beside.log"
+    then
+        rm -f "$1.beside.tar"
+        echo "peers: NOTE: bookworm's keepalived and FRR cannot be had:" >&2
+        tail -3 "$cache/mkpeers-beside.log" >&2
+        return 0
+    fi
+    rm_old "$old.new"
+    mapped sh -ec 'mkdir -p "$1.new" && cd "$1.new"
+        tar --exclude="./dev/*" --exclude="./usr/share" --exclude="./usr/include" \
+            --exclude="*/perl*" --exclude="*/gconv" --exclude="./var/cache" -xf "$2"
+        mkdir -p proc sys run tmp var/run var/tmp/frr var/log etc/frr usr/share
+        ln -sf dash bin/sh
+        # Packages that are only unpacked make no users: those of the image serve both.
+        cp "$3/etc/passwd" "$3/etc/group" etc/
+        {
+            chroot . /usr/sbin/keepalived -v 2>&1 | sed -n "1s/.* v\([0-9.]*\) .*/keepalived \1/p"
+            chroot . /usr/lib/frr/zebra -v | sed -n "1s/zebra version /frr /p"
+        } | paste -sd, >version
+        echo "recipe $4" >>version
+        rm -rf "$1" && mv "$1.new" "$1"' sh "$old" "$1.beside.tar" "$1" "$bookworm_recipe"
+    rm -f "$1.beside.tar"
+    echo "peers: $(head -1 "$old/version") in $bookworm"
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 command -v flock >/dev/null && flock 9 # two `make test` at once build one root
@@ -42,6 +85,7 @@ for suite in $suites; do
     dir=$cache/peers-$suite-$kind
     if grep -q "recipe $recipe\$" "$dir/usr/share/wayfare-peers" 2>/dev/null; then
         echo "peers: $(head -1 "$dir/usr/share/wayfare-peers") in $dir (already built)"
+        [ $suite = bookworm ] || [ "${1:-}" = --print ] || add_bookworm "$dir"
         exit 0
     fi
     [ "${1:-}" != --print ] || continue
@@ -57,7 +101,6 @@ for suite in $suites; do
     esac
     echo "peers: building Debian $suite root in $dir"
     start=$(date +%s)
-    rm_old() { [ ! -e "$1" ] || mapped rm -rf --one-file-system "$1"; }
     rm_old "$dir.new"
     mkdir -p "$dir.new"
     # sid's Release may look expired to a machine whose clock runs behind or ahead.
@@ -85,6 +128,7 @@ for suite in $suites; do
             "Debian $suite: $versions" "recipe $recipe"
         rm_old "$dir"
         mv "$dir.new" "$dir"
+        [ $suite = bookworm ] || add_bookworm "$dir"
         echo "peers: Debian $suite: $versions"
         echo "peers: built in $(($(date +%s) - start)) s, $(mapped du -sm "$dir" | cut -f1) MB"
         [ "$suite" = "${suites%% *}" ] ||

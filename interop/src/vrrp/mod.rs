@@ -4,6 +4,11 @@
 //! [`Group::keepalived`] write it in each one's words and start it. Who is master is judged by
 //! what the kernel of the node holds, never by the daemon's own word; how long nobody answered, by
 //! a stream of echo requests from a third node.
+//!
+//! [`peer`] knows how each implementation is started, stopped and crashed.
+
+mod frr;
+pub mod peer;
 
 use std::process::{Child, Stdio};
 
@@ -14,6 +19,8 @@ use crate::wait;
 
 /// Where our daemon's configuration lies in a node.
 const CONFIG: &str = "/run/node/vrrpd.toml";
+/// The virtual router of every group.
+const VRID: u8 = 50;
 
 /// What the routers of a virtual router agree on.
 #[derive(Clone, Debug)]
@@ -59,12 +66,24 @@ impl Group {
         others.collect()
     }
 
+    /// Whether the virtual addresses are IPv6.
+    #[must_use]
+    pub fn ipv6(&self) -> bool {
+        self.address().contains(':')
+    }
+
     /// Writes our configuration and starts our daemon; returns once it answers.
     pub fn ours(&self, node: &Node, priority: u8) {
+        self.write_ours(node, priority);
+        start_ours(node);
+    }
+
+    /// Writes our configuration.
+    pub fn write_ours(&self, node: &Node, priority: u8) {
         let list = |items: Vec<String>| format!("[{}]", items.join(", "));
         let quoted = |text: &String| format!("\"{text}\"");
         let mut text = format!(
-            "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = 50\nversion = {}\n\
+            "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = {VRID}\nversion = {}\n\
              priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n\
              checksum = \"{}\"\n",
             self.version,
@@ -82,14 +101,19 @@ impl Group {
             text += &format!("unicast-peers = {peers}\n");
         }
         node.write(CONFIG, text);
-        start_ours(node);
     }
 
     /// Writes keepalived's configuration and starts it.
     pub fn keepalived(&self, node: &Node, priority: u8) {
+        self.write_keepalived(node, priority);
+        start_keepalived(node);
+    }
+
+    /// Writes keepalived's configuration.
+    pub fn write_keepalived(&self, node: &Node, priority: u8) {
         let mut text = format!(
             "global_defs {{\n  vrrp_version {}\n  vrrp_garp_master_delay 1\n}}\n\
-             vrrp_instance VIP {{\n  state BACKUP\n  interface eth0\n  virtual_router_id 50\n  \
+             vrrp_instance VIP {{\n  state BACKUP\n  interface eth0\n  virtual_router_id {VRID}\n  \
              priority {priority}\n  advert_int {}\n",
             self.version,
             f64::from(self.interval_ms) / 1000.0
@@ -116,7 +140,6 @@ impl Group {
         }
         text += "  }\n}\n";
         node.write("/run/node/keepalived.conf", text);
-        start_keepalived(node);
     }
 }
 
@@ -129,19 +152,17 @@ pub fn start_ours(node: &Node) {
 
 /// Starts keepalived on the configuration already written.
 pub fn start_keepalived(node: &Node) {
-    let words = [
-        "-n",
-        "-l",
-        "-D",
-        "--vrrp",
-        "-f",
-        "/run/node/keepalived.conf",
-        "-p",
-        "/run/node/keepalived.pid",
-        "-r",
-        "/run/node/vrrp.pid",
-    ];
-    drop(node.spawn("keepalived.log", "/usr/sbin/keepalived", &words));
+    start_keepalived_with(node, &[]);
+}
+
+/// The same, with words before its path. Without detailed logging, which costs keepalived 4 ms at
+/// each transition.
+fn start_keepalived_with(node: &Node, before: &[&str]) {
+    let mut words = before.to_vec();
+    words.extend(["/usr/sbin/keepalived", "-n", "-l", "--vrrp"]);
+    words.extend(["-f", "/run/node/keepalived.conf"]);
+    words.extend(["-p", "/run/node/keepalived.pid", "-r", "/run/node/vrrp.pid"]);
+    drop(node.spawn("keepalived.log", words[0], &words[1..]));
 }
 
 /// `show vrrp json` of our daemon.
