@@ -11,7 +11,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
 
 help:
-	@echo "make demo            two routers and three nodes, live in this terminal (q quits)"
+	@echo "make demo            routers, nodes and a control plane, live in this terminal (q quits)"
 	@echo "make demo HEADLESS=1 the same as pass/fail with the measured figures"
 	@echo "make test            formatting, lints, every test, against real routers too"
 	@echo "make lint            formatting and lints alone"
@@ -28,7 +28,7 @@ setup:
 
 demo:
 	@.ci/setup --no-nextest
-	@.ci/with cargo build --quiet --bins -p bgpd -p cli -p interop
+	@.ci/with cargo build --quiet --bins -p bgpd -p vrrpd -p cli -p interop
 	@target/debug/wayfare-demo $(if $(HEADLESS),--headless)
 
 test: setup

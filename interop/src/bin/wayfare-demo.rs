@@ -1,4 +1,4 @@
-//! `make demo`: two routers, three nodes, live on the terminal; `--headless` = pass or fail.
+//! `make demo`: routers, nodes, a control plane, live on the terminal; `--headless` = pass or fail.
 //!
 //! The program re-runs itself inside a lab's namespaces, so it needs no root where the kernel
 //! allows user namespaces, and leaves nothing behind. Exit status 0 when every step passed.
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     );
     let stage = Stage::build(lab);
     println!(
-        "demo: 6 nodes and all daemons started in {:.2} s",
+        "demo: 8 nodes and all daemons started in {:.2} s",
         started.elapsed().as_secs_f64()
     );
     let passed = if headless {

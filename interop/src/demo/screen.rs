@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 
 use super::script::STEPS;
 use super::stage::{Sight, Stage};
+use super::vip::ADDRESS;
 
 /// Between two drawings.
 const REDRAW: Duration = Duration::from_millis(250);
+/// Where nobody says how high the terminal is.
+const ROWS_DEFAULT: usize = 50;
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const BOLD: &str = "\x1b[1m";
@@ -28,7 +31,7 @@ pub type Progress = Arc<Mutex<Vec<Result<String, String>>>>;
 
 /// Draws until the user presses `q`.
 pub fn show(stage: &Stage, progress: &Progress) {
-    let _terminal = Terminal::prepare();
+    let terminal = Terminal::prepare();
     let quit = Arc::new(AtomicBool::new(false));
     let pressed = Arc::clone(&quit);
     std::thread::spawn(move || {
@@ -47,32 +50,29 @@ pub fn show(stage: &Stage, progress: &Progress) {
     while !quit.load(Ordering::Relaxed) {
         let sight = stage.look();
         let done = progress.lock().map(|done| done.clone()).unwrap_or_default();
-        draw(&sight, &done, started.elapsed());
+        draw(&sight, &done, started.elapsed(), terminal.rows);
         std::thread::park_timeout(REDRAW);
     }
 }
 
-fn draw(sight: &Sight, done: &[Result<String, String>], elapsed: Duration) {
+fn draw(sight: &Sight, done: &[Result<String, String>], elapsed: Duration, rows: usize) {
     let mut text = format!(
-        "\x1b[H{BOLD}Wayfare{PLAIN}   tor1 FRR · tor2 BIRD · node1-3 wayfare-bgpd   {:>6.1} s   \
+        "\x1b[H{BOLD}Wayfare{PLAIN}   tor1 FRR · tor2 BIRD · node1-3 bgpd · cp1-2 vrrpd   {:>6.1} s   \
          q quits\r\n\r\n",
         elapsed.as_secs_f64()
     );
-    let _ = write!(text, "{BOLD}Sessions{PLAIN}\r\n");
-    for (router, node, up) in &sight.sessions {
-        let (colour, state) = if *up {
-            (GREEN, "Established")
-        } else {
-            (RED, "down")
-        };
-        let _ = write!(text, "  {router} - {node}  {colour}{state}{PLAIN}\r\n");
-    }
-    let _ = write!(text, "\r\n{BOLD}Kernel routes on the routers{PLAIN}\r\n");
-    for (router, prefix, gateways) in &sight.routes {
-        let _ = write!(text, "  {router}  {prefix:<20} {}\r\n", hops(gateways));
-    }
+    draw_bgp(&mut text, sight);
+    draw_vip(&mut text, sight);
+    let above = text.lines().count() + 1;
     let _ = write!(text, "\r\n{BOLD}Play{PLAIN}\r\n");
-    for (index, (title, _)) in STEPS.iter().enumerate() {
+    // A small terminal shows the last steps: what is drawn below its edge would scroll the rest.
+    let room = rows.saturating_sub(above + 2).max(1);
+    let begun = (done.len() + 1).min(STEPS.len());
+    let skipped = match STEPS.len() > room {
+        true => begun.saturating_sub(room),
+        false => 0,
+    };
+    for (index, (title, _)) in STEPS.iter().enumerate().skip(skipped).take(room) {
         let (mark, figure) = match done.get(index) {
             Some(Ok(figure)) => (format!("{GREEN}ok{PLAIN}"), figure.as_str()),
             Some(Err(why)) => (format!("{RED}FAILED{PLAIN}"), why.as_str()),
@@ -89,27 +89,75 @@ fn draw(sight: &Sight, done: &[Result<String, String>], elapsed: Duration) {
     let _ = out.flush();
 }
 
-fn hops(gateways: &BTreeSet<IpAddr>) -> String {
-    match gateways.len() {
-        0 => "-".to_owned(),
-        1 => format!(
-            "via {}",
-            gateways
-                .iter()
-                .next()
-                .map(IpAddr::to_string)
-                .unwrap_or_default()
-        ),
-        count => {
-            let list: Vec<String> = gateways.iter().map(IpAddr::to_string).collect();
-            format!("ECMP of {count}: {}", list.join(" "))
+fn draw_bgp(text: &mut String, sight: &Sight) {
+    let _ = write!(text, "{BOLD}Sessions{PLAIN}\r\n");
+    for router in routers(sight) {
+        let _ = write!(text, "  {router} ");
+        for (_, node, up) in sight.sessions.iter().filter(|(of, ..)| of == router) {
+            let (colour, state) = match up {
+                true => (GREEN, "Established"),
+                false => (RED, "down"),
+            };
+            let _ = write!(text, " {node} {colour}{state:<11}{PLAIN}");
         }
+        text.push_str("\r\n");
+    }
+    let _ = write!(text, "\r\n{BOLD}Kernel routes on the routers{PLAIN}\r\n");
+    let prefixes: BTreeSet<&String> = sight.routes.iter().map(|(_, prefix, _)| prefix).collect();
+    for prefix in prefixes {
+        let _ = write!(text, "  {prefix:<18}");
+        for (router, _, gateways) in sight.routes.iter().filter(|(_, of, _)| of == prefix) {
+            let _ = write!(text, "  {router} {:<20}", hops(gateways));
+        }
+        text.push_str("\r\n");
+    }
+}
+
+fn routers(sight: &Sight) -> BTreeSet<&String> {
+    sight.sessions.iter().map(|(router, ..)| router).collect()
+}
+
+fn draw_vip(text: &mut String, sight: &Sight) {
+    let _ = write!(text, "\r\n{BOLD}Control plane at {ADDRESS}{PLAIN}\r\n");
+    for (node, state, has) in &sight.vip {
+        let (colour, held) = match has {
+            true => (GREEN, "has the address"),
+            false => (PLAIN, ""),
+        };
+        let _ = write!(text, "  {node}  {colour}{state:<11}{PLAIN} {held}\r\n");
+    }
+    let stream = &sight.stream;
+    let colour = if stream.lost > 0 { RED } else { GREEN };
+    let _ = write!(
+        text,
+        "  client, a packet per ms: {colour}{} of the last {} lost{PLAIN}\r\n",
+        stream.lost, stream.sent
+    );
+}
+
+/// The gateways, from the second on by the last part of their addresses.
+fn hops(gateways: &BTreeSet<IpAddr>) -> String {
+    let mut text = String::new();
+    for gateway in gateways {
+        let full = gateway.to_string();
+        match (text.is_empty(), full.rsplit_once('.')) {
+            (false, Some((_, last))) => {
+                let _ = write!(text, " .{last}");
+            }
+            _ => text = format!("via {full}"),
+        }
+    }
+    match text.is_empty() {
+        true => "-".to_owned(),
+        false => text,
     }
 }
 
 /// A terminal without line buffering and echo, as it was again afterwards.
 struct Terminal {
     saved: Option<String>,
+    /// Its height, as it was at the start.
+    rows: usize,
 }
 
 impl Terminal {
@@ -124,7 +172,10 @@ impl Terminal {
             .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         stty(&["-icanon", "-echo", "min", "1"]);
         print!("\x1b[2J");
-        Terminal { saved }
+        Terminal {
+            saved,
+            rows: height().unwrap_or(ROWS_DEFAULT),
+        }
     }
 }
 
@@ -135,6 +186,15 @@ impl Drop for Terminal {
         }
         println!("{PLAIN}");
     }
+}
+
+/// The first of the two numbers that `stty size` prints; 0 where nobody knows.
+fn height() -> Option<usize> {
+    let mut command = Command::new("stty");
+    let output = command.arg("size").stdin(Stdio::inherit()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows = text.split_whitespace().next()?.parse().ok()?;
+    (rows > 0).then_some(rows)
 }
 
 fn stty(arguments: &[&str]) {

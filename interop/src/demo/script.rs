@@ -2,25 +2,27 @@
 //! long it took. The first step that fails ends the play, live and headless alike.
 //!
 //! What is waited for is always the routers' own view: FRR's and BIRD's sessions, the gateways in
-//! their kernels, the counters of their TCP. Our side's word alone proves nothing.
+//! their kernels, the counters of their TCP. Our side's word alone proves nothing. The control
+//! plane's steps are in [`vip`].
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::stage::{SERVICE, Stage, address, pod_cidr};
+use super::vip;
 use crate::lab::Lab;
 use crate::peers::{Router, wayfare};
 use crate::wait;
 
 /// The longest any step may take.
-const STEP_LIMIT: Duration = Duration::from_secs(30);
+pub const STEP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A step: its title, and what does it and returns the measured figure in words.
 pub type Step = (&'static str, fn(&Stage) -> Result<String, String>);
 
 /// The play.
-pub const STEPS: [Step; 7] = [
+pub const STEPS: [Step; 12] = [
     (
         "six sessions with the routers and the nodes' mesh come up",
         sessions,
@@ -34,6 +36,14 @@ pub const STEPS: [Step; 7] = [
     ("a node's daemon is killed and the group shrinks", node_dies),
     ("the node comes back and so does its path", node_returns),
     ("a session with a wrong key is refused", wrong_key),
+    (
+        "four lines of vrrpd.toml are the address of a control plane",
+        vip::address,
+    ),
+    ("it is handed over and back under traffic", vip::planned),
+    ("its master's daemon is killed", vip::killed),
+    ("the killed daemon returns and takes over", vip::returns),
+    ("its master's cable is pulled", vip::unplugged),
 ];
 
 fn sessions(stage: &Stage) -> Result<String, String> {

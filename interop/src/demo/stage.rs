@@ -1,12 +1,14 @@
 //! The demo's lab: who is there, who speaks to whom, and what can be seen of it.
 //!
 //! Addresses follow the lab's rule: `tor1` is 10.99.0.1, `tor2` .2, the nodes .3 to .5, the
-//! stranger .6. The nodes' files show what an operator of such a rack writes: a mesh, two
-//! neighbors, a pod CIDR, a pool.
+//! stranger .6, the control plane's nodes .7 and .8. The nodes' files show what an operator of such
+//! a rack writes: a mesh, two neighbors, a pod CIDR, a pool.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::probe::Report;
+use super::vip::Vip;
 use crate::lab::Lab;
 use crate::peers::{Kind, Router, wayfare};
 use crate::speaker::{Neighbor, Speaker};
@@ -40,8 +42,10 @@ pub struct Stage {
     pub nodes: Vec<Router>,
     /// Speaks from outside the rack with a key of its own.
     pub stranger: Router,
-    /// Keeps the nodes alive.
-    _lab: Lab,
+    /// The control plane's nodes and its client.
+    pub vip: Vip,
+    /// Keeps the nodes alive, and holds the switch.
+    pub lab: Lab,
 }
 
 /// What can be seen at one moment.
@@ -51,6 +55,10 @@ pub struct Sight {
     pub sessions: Vec<(String, String, bool)>,
     /// Router, prefix, the gateways its kernel uses.
     pub routes: Vec<(String, String, BTreeSet<IpAddr>)>,
+    /// Node of the control plane, its state, whether its kernel has the address.
+    pub vip: Vec<(String, String, bool)>,
+    /// The client's last second.
+    pub stream: Report,
 }
 
 impl Stage {
@@ -99,12 +107,14 @@ impl Stage {
             });
         }
         let routers = Router::start_all(plan);
+        let vip = Vip::start(&mut lab);
         let stranger = nodes.pop().expect("four were made");
         Stage {
             routers,
             nodes,
             stranger,
-            _lab: lab,
+            vip,
+            lab,
         }
     }
 
@@ -124,6 +134,8 @@ impl Stage {
                     .push((router.node.name().to_owned(), prefix, gateways));
             }
         }
+        sight.vip = self.vip.look();
+        sight.stream = self.vip.probe.lately();
         sight
     }
 }

@@ -18,7 +18,7 @@ use crate::node::Node;
 use crate::wait;
 
 /// Where our daemon's configuration lies in a node.
-const CONFIG: &str = "/run/node/vrrpd.toml";
+pub const CONFIG: &str = "/run/node/vrrpd.toml";
 /// The virtual router of every group.
 const VRID: u8 = 50;
 
