@@ -96,6 +96,10 @@ pub enum Why {
     HigherAddress(IpAddr),
     /// Something is at fault.
     Fault(Fault),
+    /// A check without weight is bad: which, and what it found.
+    Unhealthy(String),
+    /// It is bad here, and nobody better answers.
+    LastResort,
     /// This process did not run for so long that backups have taken over.
     Late(Duration),
     /// The operator asked.
@@ -117,6 +121,8 @@ impl fmt::Display for Why {
             }
             Self::HigherAddress(peer) => write!(f, "{peer} has equal priority, higher address"),
             Self::Fault(fault) => write!(f, "{fault}"),
+            Self::Unhealthy(check) => f.write_str(check),
+            Self::LastResort => f.write_str("last resort: no healthy router answers"),
             Self::Late(gap) => write!(f, "this process stood still for {} ms", gap.as_millis()),
             Self::Operator => f.write_str("operator"),
             Self::Shutdown => f.write_str("shutdown"),
@@ -174,6 +180,13 @@ pub enum Event {
     Conflict(Conflict),
     /// It is no longer.
     Resolved(Conflict),
+    /// The verdict of a check changed: in words, and whether it is good now.
+    Checked {
+        /// Which, and what it found.
+        text: String,
+        /// It is good now.
+        good: bool,
+    },
     /// The down timer ran out while this process stood still; it waits once more.
     Excused(Duration),
 }

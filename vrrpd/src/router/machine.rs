@@ -4,6 +4,7 @@
 //! the promise: addresses are taken, then announced, then the advert goes out, so that a peer that
 //! hands over on the advert lets go of addresses that already answer elsewhere.
 
+pub(super) mod health;
 mod hear;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use super::event::{Action, Event, Fault, State, Why};
 use super::settings::Settings;
 use super::stats::Stats;
 use super::timers::{Timers, take_due};
+use health::{Health, PRIORITY_LAST_RESORT};
 
 /// The master as this router last heard it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +49,8 @@ pub struct Router {
     faults: BTreeSet<Fault>,
     /// The operator asked to hand over: a worse master is left alone until `resume`.
     released: bool,
-    /// What tracking adds to the priority.
-    offset: i32,
+    /// What the checks say.
+    health: Health,
     /// The address we send from.
     primary: Option<IpAddr>,
     master: Option<Master>,
@@ -88,7 +90,7 @@ impl Router {
             started: false,
             faults: BTreeSet::new(),
             released: false,
-            offset: 0,
+            health: Health::default(),
             primary: None,
             master: None,
             pending: None,
@@ -196,11 +198,6 @@ impl Router {
     pub fn resume(&mut self, now: Instant) {
         self.released = false;
         self.clear_fault(now, &Fault::Held);
-    }
-
-    /// What tracking adds to the configured priority; an owner stays 255.
-    pub fn set_offset(&mut self, offset: i32) {
-        self.offset = offset;
     }
 
     /// The address of the interface that adverts are sent from.
@@ -320,15 +317,19 @@ impl Router {
         self.since
     }
 
-    /// The priority that is advertised and that skew is computed from: 255 for an owner, else 1 to
-    /// 254.
+    /// The priority that is advertised and that skew is computed from: 255 for an owner, 1 for who
+    /// is sick, else up to 254. Weights alone do not make a last resort: they stop at 2.
     #[must_use]
     pub fn effective_priority(&self) -> u8 {
         if self.settings.is_owner() {
             return PRIORITY_OWNER;
         }
-        let sum = i32::from(self.settings.priority).saturating_add(self.offset);
-        u8::try_from(sum.clamp(1, 254)).unwrap_or(1)
+        if self.health.sick.is_some() {
+            return PRIORITY_LAST_RESORT;
+        }
+        let sum = i32::from(self.settings.priority).saturating_add(self.health.offset);
+        let least = i32::from(self.settings.priority).min(i32::from(PRIORITY_LAST_RESORT) + 1);
+        u8::try_from(sum.clamp(least, 254)).unwrap_or(PRIORITY_LAST_RESORT)
     }
 
     /// The address adverts are sent from.

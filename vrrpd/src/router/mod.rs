@@ -42,6 +42,7 @@ mod timers;
 pub use conflict::{Conflict, ConflictKind};
 pub use event::{Action, Event, Fault, State, Why};
 pub use ladder::Discard;
+pub use machine::health::Health;
 pub use machine::{Master, Router};
 pub use settings::Settings;
 pub use stats::Stats;

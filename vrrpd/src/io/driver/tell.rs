@@ -22,6 +22,7 @@ impl Driver {
             Event::Transition { from, to, why } => format!("{from} -> {to}: {why}"),
             Event::Conflict(conflict) => format!("conflict: {conflict}"),
             Event::Resolved(conflict) => format!("resolved: {conflict}"),
+            Event::Checked { text, .. } => text.clone(),
             Event::Excused(late) => format!(
                 "stood still for {} ms: waits once more for the master",
                 late.as_millis()
@@ -39,7 +40,10 @@ impl Driver {
                 return;
             }
         };
-        if matches!(event, Event::Transition { .. } | Event::Resolved(_)) {
+        if matches!(
+            event,
+            Event::Transition { .. } | Event::Resolved(_) | Event::Checked { good: true, .. }
+        ) {
             tracing::info!(instance = name, "{text}");
         } else {
             tracing::warn!(instance = name, "{text}");

@@ -18,6 +18,7 @@ use proto_codec::vrrp::{Advert, ChecksumForm, Envelope, PRIORITY_OWNER, Version}
 use super::super::conflict::{ConflictKind, TOLD_EVERY};
 use super::super::event::{Event, State, Why};
 use super::super::ladder::{self, Discard};
+use super::health::PRIORITY_LAST_RESORT;
 use super::{Master, Router};
 
 /// Answers to other masters per interval.
@@ -77,6 +78,9 @@ impl Router {
         let releases = advert.priority == 0;
         self.stats.priority_zero_received += u64::from(releases);
         self.compare(now, source, advert);
+        if self.awaiting_successor && self.cannot_be_successor(now, advert.priority) {
+            return;
+        }
         if self.awaiting_successor && !releases {
             self.successor_heard(now);
         }
@@ -90,10 +94,7 @@ impl Router {
 
     fn backup_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert<'_>) {
         if advert.priority == 0 {
-            let skew = self
-                .settings
-                .skew(self.effective_priority(), self.master_interval);
-            self.timers.down = Some(now + skew);
+            self.timers.down = Some(now + self.patience_after_release());
             self.pending = Some(Why::MasterReleased(source));
             return;
         }
@@ -104,7 +105,7 @@ impl Router {
             heard: now,
         });
         let worse = advert.priority < self.effective_priority();
-        if worse && self.preempts(now) {
+        if worse && self.preempts(now, advert.priority) {
             self.pending = Some(Why::Preempt(source));
             return;
         }
@@ -119,12 +120,19 @@ impl Router {
     }
 
     /// Preempt_Mode, with the delay counted from when the worse master was first heard. The owner
-    /// of the addresses always preempts (RFC 9568 §6.1), except when the operator released it.
-    fn preempts(&mut self, now: Instant) -> bool {
+    /// of the addresses always preempts (RFC 9568 §6.1), except when the operator released it. Who
+    /// does not know whether it is healthy displaces nobody; who does displaces a last resort.
+    fn preempts(&mut self, now: Instant, theirs: u8) -> bool {
         if self.settings.is_owner() {
             return !self.released;
         }
-        if !self.settings.preempt || self.released {
+        if self.released || self.health.unsure {
+            return false;
+        }
+        if theirs == PRIORITY_LAST_RESORT {
+            return true;
+        }
+        if !self.settings.preempt {
             return false;
         }
         let since = *self.worse_since.get_or_insert(now);

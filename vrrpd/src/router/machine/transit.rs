@@ -74,7 +74,11 @@ impl Router {
             self.events.push_back(Event::Excused(late));
             return;
         }
-        let why = self.pending.take().unwrap_or(Why::MasterTimeout);
+        let pending = self.pending.take();
+        let why = match self.is_sick() {
+            true => Why::LastResort,
+            false => pending.unwrap_or(Why::MasterTimeout),
+        };
         self.become_master(now, why);
     }
 

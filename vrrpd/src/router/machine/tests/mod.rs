@@ -1,6 +1,7 @@
 //! Tests of the virtual router: the table of every state and event, the receive ladder, time, and
 //! several routers on a simulated segment.
 
+mod health;
 mod ladder;
 mod sim;
 mod table;
@@ -14,6 +15,7 @@ use proto_codec::vrrp::{Advert, Auth, ChecksumForm, Draft, Envelope, Version};
 use super::super::event::{Action, Event, State};
 use super::super::settings::Settings;
 use super::Router;
+use super::health::Health;
 
 const OWN: &str = "10.0.0.2";
 const VIP: &str = "10.0.0.50";
@@ -73,6 +75,14 @@ fn advert(settings: &Settings, source: &str, priority: u8) -> (Envelope, Vec<u8>
 fn hear(router: &mut Router, now: Instant, source: &str, priority: u8) {
     let (envelope, message) = advert(router.settings(), source, priority);
     router.handle_advert(now, &envelope, &message);
+}
+
+fn weigh(router: &mut Router, now: Instant, offset: i32) {
+    let health = Health {
+        offset,
+        ..Health::default()
+    };
+    router.set_health(now, health, Vec::new());
 }
 
 /// What a router asked for, in words: `take`, `announce`, `send 100`, `let go`.

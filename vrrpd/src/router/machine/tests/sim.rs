@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use super::*;
 
 /// A small generator (xorshift): the same seed gives the same run everywhere.
-struct Rng(u64);
+pub(super) struct Rng(u64);
 
 impl Rng {
-    fn next(&mut self, below: u64) -> u64 {
+    pub(super) fn next(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,19 +21,19 @@ impl Rng {
     }
 }
 
-struct Node {
-    router: Router,
-    address: IpAddr,
+pub(super) struct Node {
+    pub(super) router: Router,
+    pub(super) address: IpAddr,
     /// Addresses on the interface.
-    taken: bool,
-    running: bool,
-    stalled_until: Instant,
+    pub(super) taken: bool,
+    pub(super) running: bool,
+    pub(super) stalled_until: Instant,
 }
 
-struct Segment {
-    rng: Rng,
-    now: Instant,
-    nodes: Vec<Node>,
+pub(super) struct Segment {
+    pub(super) rng: Rng,
+    pub(super) now: Instant,
+    pub(super) nodes: Vec<Node>,
     /// Adverts under way: arrival, receiver, envelope, octets.
     wire: VecDeque<(Instant, usize, Envelope, Vec<u8>)>,
     /// Percent of adverts lost.
@@ -43,7 +43,7 @@ struct Segment {
 }
 
 impl Segment {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let now = Instant::now();
         let count = 2 + rng.next(3);
@@ -85,7 +85,7 @@ impl Segment {
     }
 
     /// Carries out what node `at` wants.
-    fn drain(&mut self, at: usize) {
+    pub(super) fn drain(&mut self, at: usize) {
         while let Some(action) = self.nodes[at].router.poll_action() {
             match action {
                 Action::Take => self.nodes[at].taken = true,
@@ -108,28 +108,32 @@ impl Segment {
     }
 
     /// Runs until `end`.
-    fn run(&mut self, end: Instant) {
-        loop {
-            let timers = self
-                .nodes
-                .iter()
-                .filter(|node| node.running)
-                .filter_map(|node| Some(node.router.poll_timeout()?.max(node.stalled_until)));
-            let arrival = self.wire.front().map(|(arrival, ..)| *arrival);
-            let Some(next) = timers.chain(arrival).min().filter(|next| *next <= end) else {
-                self.now = end;
-                return;
-            };
-            self.now = self.now.max(next);
-            self.deliver();
-            for at in 0..self.nodes.len() {
-                let node = &mut self.nodes[at];
-                if node.running && node.stalled_until <= self.now {
-                    node.router.handle_timeout(self.now);
-                    self.drain(at);
-                }
+    pub(super) fn run(&mut self, end: Instant) {
+        while self.step(end) {}
+    }
+
+    /// Runs until the next thing happens; `false`: nothing does before `end`.
+    pub(super) fn step(&mut self, end: Instant) -> bool {
+        let timers = self
+            .nodes
+            .iter()
+            .filter(|node| node.running)
+            .filter_map(|node| Some(node.router.poll_timeout()?.max(node.stalled_until)));
+        let arrival = self.wire.front().map(|(arrival, ..)| *arrival);
+        let Some(next) = timers.chain(arrival).min().filter(|next| *next <= end) else {
+            self.now = end;
+            return false;
+        };
+        self.now = self.now.max(next);
+        self.deliver();
+        for at in 0..self.nodes.len() {
+            let node = &mut self.nodes[at];
+            if node.running && node.stalled_until <= self.now {
+                node.router.handle_timeout(self.now);
+                self.drain(at);
             }
         }
+        true
     }
 
     fn deliver(&mut self) {
@@ -179,7 +183,7 @@ impl Segment {
         self.drain(at);
     }
 
-    fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         self.cut = 0;
         self.loss = 0;
         for at in 0..self.nodes.len() {

@@ -247,7 +247,15 @@ fn an_owner_starts_as_master() {
     );
     assert_eq!(router.state(), State::Master);
     assert_eq!(actions(&mut router), ["take", "announce", "send 255"]);
-    router.set_offset(-100);
+    router.set_health(
+        now,
+        Health {
+            offset: -100,
+            sick: Some("check".to_owned()),
+            unsure: false,
+        },
+        Vec::new(),
+    );
     assert_eq!(router.effective_priority(), 255);
 }
 

@@ -32,16 +32,16 @@ fn skew_is_exact_at_every_interval() {
 fn a_lowered_priority_waits_longer() {
     let now = Instant::now();
     let (mut router, _) = in_state(State::Backup, settings(), now);
-    router.set_offset(-50);
+    weigh(&mut router, now, -50);
     assert_eq!(router.effective_priority(), 50);
     hear(&mut router, now, "10.0.0.3", 200);
     assert_eq!(
         router.timers.down,
         Some(now + 3 * SECOND + SECOND * 206 / 256)
     );
-    router.set_offset(-500);
-    assert_eq!(router.effective_priority(), 1);
-    router.set_offset(500);
+    weigh(&mut router, now, -500);
+    assert_eq!(router.effective_priority(), 2, "1 is for who is sick");
+    weigh(&mut router, now, 500);
     assert_eq!(router.effective_priority(), 254);
 }
 
