@@ -21,6 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::checksum::{self, ChecksumForm};
+use super::trailer::{TRAILER_LEN, Trailer};
 use super::{ADDRESSES_MAX, Envelope, Flaw, Version};
 
 /// Octets before the addresses.
@@ -120,6 +121,26 @@ impl<'a> Advert<'a> {
     /// # Errors
     /// The first [`Flaw`] in the order of the receive ladder: discard and count.
     pub fn decode(message: &'a [u8], envelope: &Envelope) -> Result<Self, Flaw> {
+        Self::read(message, envelope, false).map(|(advert, _)| advert)
+    }
+
+    /// As [`Advert::decode`], for a router that shares keys with its peers: an advert that exactly
+    /// a trailer follows comes with it, another one without.
+    ///
+    /// # Errors
+    /// As [`Advert::decode`].
+    pub fn decode_signed(
+        message: &'a [u8],
+        envelope: &Envelope,
+    ) -> Result<(Self, Option<Trailer<'a>>), Flaw> {
+        Self::read(message, envelope, true)
+    }
+
+    fn read(
+        message: &'a [u8],
+        envelope: &Envelope,
+        signed: bool,
+    ) -> Result<(Self, Option<Trailer<'a>>), Flaw> {
         let found = message.len();
         let Some((header, body)) = message.split_first_chunk::<HEADER_LEN>() else {
             return Err(Flaw::Truncated { found });
@@ -152,9 +173,11 @@ impl<'a> Advert<'a> {
             Version::V3 => 0,
         };
         let expected = HEADER_LEN + addresses_len + auth_len;
-        let (Some((octets, auth_data)), true) =
-            (body.split_at_checked(addresses_len), found == expected)
-        else {
+        let has_trailer = signed && found == expected + TRAILER_LEN;
+        let (Some((octets, rest)), true) = (
+            body.split_at_checked(addresses_len),
+            found == expected || has_trailer,
+        ) else {
             return Err(Flaw::Length {
                 count,
                 expected,
@@ -162,11 +185,16 @@ impl<'a> Advert<'a> {
             });
         };
         let sum = u16::from_be_bytes([sum_high, sum_low]);
-        let checksum = check(message, sum, version, envelope)?;
+        // Over IPv6 it covers the trailer too.
+        let summed = match ipv6 {
+            true => message,
+            false => message.get(..expected).unwrap_or(message),
+        };
+        let checksum = check(summed, sum, version, envelope)?;
         let addresses = AddressList { octets, ipv6 };
         let (auth, interval) = match version {
             Version::V2 => (
-                auth_of(auth_type, auth_data)?,
+                auth_of(auth_type, rest)?,
                 Duration::from_secs(u64::from(interval)),
             ),
             Version::V3 => (
@@ -175,7 +203,7 @@ impl<'a> Advert<'a> {
             ),
         };
         begins_on_the_link(addresses, envelope)?;
-        Ok(Self {
+        let advert = Self {
             version,
             vrid,
             priority,
@@ -183,7 +211,9 @@ impl<'a> Advert<'a> {
             auth,
             checksum,
             addresses,
-        })
+        };
+        let trailer = has_trailer.then(|| Trailer::split(message, expected));
+        Ok((advert, trailer.flatten()))
     }
 
     /// Writes `draft` behind `out`, which is where the IP header ends, with the checksum for

@@ -10,6 +10,8 @@
 //! none. Both are accepted and reported ([`ChecksumForm`]), because a router that takes only one
 //! becomes a second master beside a router that sends only the other.
 //!
+//! [`trailer`] authenticates an advert by an HMAC behind it; [`Advert::decode_signed`] reads both.
+//!
 //! [`announce`] writes the gratuitous ARP and the unsolicited neighbor advertisement that follow
 //! a transition.
 //!
@@ -24,6 +26,7 @@ mod advert;
 pub mod announce;
 mod checksum;
 mod flaw;
+pub mod trailer;
 #[cfg(test)]
 mod tests;
 
