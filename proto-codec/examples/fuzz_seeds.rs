@@ -19,6 +19,7 @@ use proto_codec::bgp::{
     Notification, Open, Origin, RefreshSubtype, RouteRefresh, encode_announce, encode_end_of_rib,
     encode_withdraw,
 };
+use proto_codec::vrrp::trailer::{Stamp, sign};
 use proto_codec::vrrp::{Advert, Auth, ChecksumForm, Draft, Envelope, Version};
 use proto_codec::{AfiSafi, Family, Prefix4, Prefix6, V4, V6};
 
@@ -231,6 +232,16 @@ fn adverts() {
         let mut out = vec![pick];
         Advert::encode(&draft, &Envelope::multicast(source), &mut out);
         write("vrrp", name, &out);
+        if version == three {
+            let stamp = Stamp {
+                key_id: 1,
+                key: &[1; 32],
+                sequence: 0x6800_0000_8000_0000,
+            };
+            let envelope = Envelope::multicast(source);
+            sign(&mut out, 1, version, &envelope, &stamp);
+            write("vrrp", &format!("{name}-signed"), &out);
+        }
     }
 }
 

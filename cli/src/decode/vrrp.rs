@@ -21,8 +21,8 @@ pub fn describe(datagram: &Datagram<'_>) -> Value {
     };
     put("type", json!("VRRP ADVERTISEMENT"));
     put("length", json!(datagram.payload.len()));
-    match Advert::decode(datagram.payload, &envelope) {
-        Ok(advert) => {
+    match Advert::decode_signed(datagram.payload, &envelope) {
+        Ok((advert, trailer)) => {
             put("version", json!(advert.version.number()));
             put("vrid", json!(advert.vrid));
             put("priority", json!(advert.priority));
@@ -35,6 +35,10 @@ pub fn describe(datagram: &Datagram<'_>) -> Value {
             }
             let addresses: Vec<_> = advert.addresses.iter().collect();
             put("addresses", json!(addresses));
+            if let Some(trailer) = trailer {
+                put("keyId", json!(trailer.key_id));
+                put("signedAt", json!(trailer.seconds()));
+            }
         }
         Err(flaw) => {
             put("refused", json!(flaw.name()));
@@ -79,6 +83,17 @@ mod tests {
         assert_eq!(value["checksum"], "rfc5798");
         assert_eq!(value["addresses"], json!(["10.0.0.50"]));
         assert!(value.get("hopLimit").is_none());
+    }
+
+    /// The key is not known here: the trailer says which one it was, and when.
+    #[test]
+    fn a_trailer_is_described() {
+        let mut signed = GOOD.to_vec();
+        signed.extend([1, 9, 0, 0, 0x68, 0, 0, 0]);
+        signed.extend([0; 20]);
+        let value = described(&signed, 255);
+        assert_eq!(value["keyId"], 9);
+        assert_eq!(value["signedAt"], 0x6800_0000);
     }
 
     #[test]

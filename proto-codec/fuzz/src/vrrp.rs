@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use proto_codec::vrrp::{Advert, Auth, Draft, Envelope, Version};
+use proto_codec::vrrp::{Advert, Auth, Draft, Envelope, Version, trailer};
 
 /// Any octets as an advert.
 pub fn advert(data: &[u8]) {
@@ -23,6 +23,7 @@ pub fn advert(data: &[u8]) {
         Ok(advert) => written_again(&advert, message, &envelope),
         Err(flaw) => assert!(!flaw.name().is_empty() && !flaw.to_string().is_empty()),
     }
+    signed(message, &envelope);
     // The same octets with the sum they need reach further.
     if let Some(field) = message.get(6..8)
         && message.len() < 4096
@@ -37,6 +38,38 @@ pub fn advert(data: &[u8]) {
             }
         }
     }
+}
+
+/// With keys, what is accepted is what is accepted without them, or that and a trailer; no trailer
+/// verifies by accident, and what we sign verifies.
+fn signed(message: &[u8], envelope: &Envelope) {
+    let key = [7; trailer::KEY_MIN];
+    let Ok((advert, tail)) = Advert::decode_signed(message, envelope) else {
+        assert!(Advert::decode(message, envelope).is_err());
+        return;
+    };
+    let verifies = |advert: &Advert<'_>, tail: &trailer::Trailer<'_>| {
+        tail.verify(&key, advert.version, advert.vrid, envelope.source)
+    };
+    if let Some(tail) = tail {
+        assert!(!verifies(&advert, &tail), "a code by accident");
+        return;
+    }
+    assert_eq!(Advert::decode(message, envelope), Ok(advert));
+    let stamp = trailer::Stamp {
+        key_id: 7,
+        key: &key,
+        sequence: 1 << 32,
+    };
+    let mut out = message.to_vec();
+    trailer::sign(&mut out, 0, advert.version, envelope, &stamp);
+    let (again, tail) = Advert::decode_signed(&out, envelope).expect("ours is read");
+    let tail = tail.expect("with its trailer");
+    assert_eq!(
+        (again.vrid, tail.key_id, tail.sequence),
+        (advert.vrid, 7, 1 << 32)
+    );
+    assert!(tail.is_well_formed() && verifies(&again, &tail));
 }
 
 /// The checksum of version 2, written naively as an independent opinion.

@@ -156,14 +156,7 @@ impl<'a> Advert<'a> {
             sum_low,
         ] = *header;
         let ipv6 = envelope.source.is_ipv6();
-        let version = match kind >> 4 {
-            2 if !ipv6 => Version::V2,
-            3 => Version::V3,
-            other => return Err(Flaw::Version(other)),
-        };
-        if kind & 0x0f != TYPE_ADVERTISEMENT {
-            return Err(Flaw::Type(kind & 0x0f));
-        }
+        let version = version_of(kind, ipv6)?;
         if count == 0 {
             return Err(Flaw::NoAddresses);
         }
@@ -186,11 +179,8 @@ impl<'a> Advert<'a> {
         };
         let sum = u16::from_be_bytes([sum_high, sum_low]);
         // Over IPv6 it covers the trailer too.
-        let summed = match ipv6 {
-            true => message,
-            false => message.get(..expected).unwrap_or(message),
-        };
-        let checksum = check(summed, sum, version, envelope)?;
+        let summed = message.get(..if ipv6 { found } else { expected });
+        let checksum = check(summed.unwrap_or(message), sum, version, envelope)?;
         let addresses = AddressList { octets, ipv6 };
         let (auth, interval) = match version {
             Version::V2 => (
@@ -273,6 +263,19 @@ impl<'a> Advert<'a> {
         if let Some(field) = message.get_mut(6..8) {
             field.copy_from_slice(&sum.to_be_bytes());
         }
+    }
+}
+
+/// The version of an ADVERTISEMENT from its first octet.
+fn version_of(kind: u8, ipv6: bool) -> Result<Version, Flaw> {
+    let version = match kind >> 4 {
+        2 if !ipv6 => Version::V2,
+        3 => Version::V3,
+        other => return Err(Flaw::Version(other)),
+    };
+    match kind & 0x0f {
+        TYPE_ADVERTISEMENT => Ok(version),
+        other => Err(Flaw::Type(other)),
     }
 }
 

@@ -26,9 +26,9 @@ mod advert;
 pub mod announce;
 mod checksum;
 mod flaw;
-pub mod trailer;
 #[cfg(test)]
 mod tests;
+pub mod trailer;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -115,7 +115,13 @@ impl<'a> Trailer<'a> {
 
 /// Signs the advert that begins at `start` in `out`, appends the trailer, and for IPv6 writes the
 /// checksum again, which covers it.
-pub fn sign(out: &mut Vec<u8>, start: usize, version: Version, envelope: &Envelope, by: &Stamp<'_>) {
+pub fn sign(
+    out: &mut Vec<u8>,
+    start: usize,
+    version: Version,
+    envelope: &Envelope,
+    by: &Stamp<'_>,
+) {
     let Some(&[_, vrid, ..]) = out.get(start..) else {
         return;
     };
@@ -128,7 +134,9 @@ pub fn sign(out: &mut Vec<u8>, start: usize, version: Version, envelope: &Envelo
     let advert = out.get(start..).unwrap_or_default();
     // A code of zeros is refused by every receiver; HMAC takes keys of any length.
     let full = code(by.key, &header, advert, &prefix).map(|mac| mac.finalize().into_bytes());
-    let truncated = full.as_ref().and_then(|full| full.first_chunk::<CODE_LEN>());
+    let truncated = full
+        .as_ref()
+        .and_then(|full| full.first_chunk::<CODE_LEN>());
     out.extend_from_slice(&prefix);
     out.extend_from_slice(truncated.unwrap_or(&[0; CODE_LEN]));
     let Some(message) = out.get_mut(start..).filter(|_| envelope.source.is_ipv6()) else {

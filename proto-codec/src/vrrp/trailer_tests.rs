@@ -18,7 +18,10 @@ fn octets(hex: &str) -> Vec<u8> {
         .chars()
         .map(|one| u8::try_from(one.to_digit(16).unwrap()).unwrap())
         .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
 }
 
 fn key() -> Vec<u8> {
@@ -102,13 +105,14 @@ fn no_octet_can_be_changed() {
                 };
                 changed[6..8].copy_from_slice(&sum.to_be_bytes());
             }
-            let accepted = Advert::decode_signed(&changed, &envelope).is_ok_and(|(advert, tail)| {
-                tail.is_some_and(|tail| {
-                    tail.is_well_formed()
-                        && tail.key_id == 1
-                        && tail.verify(&key(), advert.version, 51, envelope.source)
-                })
-            });
+            let accepted =
+                Advert::decode_signed(&changed, &envelope).is_ok_and(|(advert, tail)| {
+                    tail.is_some_and(|tail| {
+                        tail.is_well_formed()
+                            && tail.key_id == 1
+                            && tail.verify(&key(), advert.version, 51, envelope.source)
+                    })
+                });
             assert!(!accepted, "octet {at} changed and nobody saw it");
         }
     }

@@ -16,6 +16,7 @@
 //! file serves all versions. The only look outside is `auth-file`, because a password that cannot
 //! be read must be found before the reload.
 
+mod auth;
 mod model;
 mod plan;
 mod raw;

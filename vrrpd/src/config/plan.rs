@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use ctl::config::duration_text;
 
 use super::model::{Config, Instance};
+use crate::router::Signing;
 
 /// What a change costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +135,28 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         a.checksum.word().to_owned(),
         b.checksum.word().to_owned(),
     );
+    // Passwords and keys themselves are nobody's business.
     if a.auth != b.auth {
-        // The password itself is nobody's business.
         found.push("auth-file has another password".to_owned());
     }
+    if a.signing != b.signing {
+        found.push(signing_difference(a.signing.as_ref(), b.signing.as_ref()));
+    }
     found
+}
+
+fn signing_difference(old: Option<&Signing>, new: Option<&Signing>) -> String {
+    let text = |one: Option<&Signing>| match one {
+        None => "none".to_owned(),
+        Some(signing) => {
+            let ids = signing.keys.iter().map(|key| key.id.to_string());
+            let ids = ids.collect::<Vec<_>>().join(" ");
+            let window = signing.window.map_or("no window".to_owned(), duration_text);
+            format!("{}, keys {ids}, {window}", signing.mode.word())
+        }
+    };
+    match (text(old), text(new)) {
+        (old, new) if old == new => "auth-file has other keys".to_owned(),
+        (old, new) => format!("signatures {old} -> {new}"),
+    }
 }

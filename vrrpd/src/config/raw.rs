@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use proto_codec::vrrp::{ChecksumForm, Version};
 use toml::de::DeValue;
 
+use crate::router::Mode;
+
 /// A whole file.
 pub(super) struct Raw {
     pub instances: Vec<RawInstance>,
@@ -38,6 +40,8 @@ pub(super) struct RawInstance {
     pub virtual_mac: Option<At<bool>>,
     pub checksum: Option<At<ChecksumWord>>,
     pub auth_file: Option<At<PathBuf>>,
+    pub auth_mode: Option<At<ModeWord>>,
+    pub auth_window: Option<At<Duration>>,
 }
 
 /// `version`.
@@ -45,6 +49,9 @@ pub(super) struct VersionWord(pub Version);
 
 /// `checksum`.
 pub(super) struct ChecksumWord(pub ChecksumForm);
+
+/// `auth-mode`.
+pub(super) struct ModeWord(pub Mode);
 
 /// A virtual address, with or without the length of its subnet.
 #[derive(Clone, Copy)]
@@ -91,6 +98,8 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         virtual_mac: table.get("virtual-mac"),
         checksum: table.get("checksum"),
         auth_file: table.get("auth-file"),
+        auth_mode: table.get("auth-mode"),
+        auth_window: table.get("auth-window"),
     };
     for (key, what) in [
         ("track", "nothing is tracked but the interface itself"),
@@ -130,6 +139,12 @@ impl Value for ChecksumWord {
     fn read(field: &Field<'_>) -> Option<Self> {
         let words = [ChecksumForm::Rfc5798, ChecksumForm::Rfc9568].map(|form| (form.word(), form));
         field.word(&words).map(Self)
+    }
+}
+
+impl Value for ModeWord {
+    fn read(field: &Field<'_>) -> Option<Self> {
+        field.word(&Mode::WORDS).map(Self)
     }
 }
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use ctl::config::{At, Sink, duration_text};
 use ipnet::IpNet;
-use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, PASS_LEN, Version};
+use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, Version};
 
+use super::auth;
 use super::model::{Config, Instance, Place};
 use super::raw::{Raw, RawInstance};
 use crate::router::Settings;
@@ -65,7 +66,8 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
             .checksum
             .as_ref()
             .map_or(ChecksumForm::default(), |at| at.value.0),
-        auth: auth(raw, version, directory, sink),
+        auth: auth::password(raw, version, directory, sink),
+        signing: auth::signing(raw, version, directory, sink),
         unicast_peers: unicast_peers(raw, first, sink),
     };
     not_built(raw, sink);
@@ -215,48 +217,6 @@ fn interval(raw: &RawInstance, version: Version, sink: &Sink) -> Duration {
         return INTERVAL_DEFAULT;
     }
     at.value
-}
-
-/// The password of version 2: the first eight octets, as keepalived cuts it.
-fn auth(raw: &RawInstance, version: Version, directory: &Path, sink: &Sink) -> Auth {
-    let Some(at) = &raw.auth_file else {
-        return Auth::None;
-    };
-    if version == Version::V3 {
-        sink.warning(
-            &at.span,
-            "not in this version: adverts of version 3 are sent without authentication",
-            "leave `auth-file` out, or write version = 2 where all routers speak it",
-        );
-        return Auth::None;
-    }
-    let path = directory.join(&at.value);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot read {}: {error}", path.display());
-            sink.error(&at.span, message, "the file holds the password alone");
-            return Auth::None;
-        }
-    };
-    let word = text.trim_ascii_end();
-    if word.is_empty() {
-        let message = format!("{} is empty", path.display());
-        sink.error(&at.span, message, "the file holds the password alone");
-    }
-    if word.len() > PASS_LEN {
-        let message = format!("the password has {} octets, 8 are sent", word.len());
-        sink.warning(
-            &at.span,
-            message,
-            "shorten it, so that nobody relies on the rest",
-        );
-    }
-    let mut padded = [0; PASS_LEN];
-    for (slot, octet) in padded.iter_mut().zip(word) {
-        *slot = *octet;
-    }
-    Auth::Pass(padded)
 }
 
 fn unicast_peers(raw: &RawInstance, first: IpAddr, sink: &Sink) -> Vec<IpAddr> {

@@ -54,6 +54,12 @@ impl Shared {
         look(&mut self.node.borrow_mut(), Instant::now())
     }
 
+    /// Tells the node what time of day it is.
+    pub fn tell_time(&self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.peek(|node, now| node.set_clock(now, since.unwrap_or_default()));
+    }
+
     /// A configuration has just been put in force.
     pub fn config_loaded(&self) {
         self.config_epoch_ms.set(epoch_ms());

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use proto_codec::vrrp::Envelope;
@@ -72,6 +72,8 @@ pub struct Node {
     /// Adverts for a virtual router that is not here.
     unknown_vrid: u64,
     stopping: bool,
+    /// The system's clock as last read: when, and what it said.
+    clock: Option<(Instant, Duration)>,
 }
 
 impl Node {
@@ -135,6 +137,12 @@ impl Node {
         };
         self.slots.insert(id, slot);
         self.settle(id);
+    }
+
+    /// The system's clock says `time` since 1970; signed adverts carry it. To be told in every
+    /// turn, before what was read is handed in.
+    pub fn set_clock(&mut self, now: Instant, time: Duration) {
+        self.clock = Some((now, time));
     }
 
     /// The links and addresses of the host as they are now. `towards` answers which link packets
@@ -221,6 +229,7 @@ impl Node {
         let ids: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
+                tell_time(slot, self.clock);
                 place::settle(now, slot, &self.hosts, &virtual_addresses);
                 if let Some(link) = slot.link {
                     let settings = &slot.instance.settings;
@@ -263,6 +272,7 @@ impl Node {
         };
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
+                tell_time(slot, self.clock);
                 slot.router.handle_advert(now, envelope, message);
                 self.settle(id);
             }
@@ -299,6 +309,7 @@ impl Node {
             && due <= now
         {
             if let Some(slot) = self.slots.get_mut(&id) {
+                tell_time(slot, self.clock);
                 slot.router.handle_timeout(now);
             } else {
                 self.deadlines.pop_first();
@@ -419,5 +430,14 @@ impl Node {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+}
+
+/// Only who signs asks for the time of day.
+fn tell_time(slot: &mut Slot, clock: Option<(Instant, Duration)>) {
+    if let Some((now, time)) = clock
+        && slot.instance.settings.signing.is_some()
+    {
+        slot.router.set_clock(now, time);
     }
 }

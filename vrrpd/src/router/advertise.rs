@@ -2,12 +2,13 @@
 //!
 //! What goes out every interval is the same until a setting or the effective priority changes, so
 //! the octets are kept. Unicast peers each have their own, because the destination is under the
-//! checksum.
+//! checksum. Where adverts are signed, each is signed anew: its number grows.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use proto_codec::vrrp::{Advert, Draft, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT};
+use proto_codec::vrrp::trailer::{Stamp, TRAILER_LEN, sign};
+use proto_codec::vrrp::{Advert, Draft, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Version};
 
 use super::settings::Settings;
 
@@ -70,4 +71,21 @@ fn encode(settings: &Settings, (source, destination): (IpAddr, IpAddr), priority
     let mut message = Vec::new();
     Advert::encode(&draft, &envelope, &mut message);
     message.into()
+}
+
+/// `message` with its trailer. Only version 3 is signed.
+pub(super) fn signed(
+    message: &Bytes,
+    (source, destination): (IpAddr, IpAddr),
+    stamp: &Stamp<'_>,
+) -> Bytes {
+    let envelope = Envelope {
+        source,
+        destination,
+        hop_limit: HOP_LIMIT,
+    };
+    let mut signed = Vec::with_capacity(message.len() + TRAILER_LEN);
+    signed.extend_from_slice(message);
+    sign(&mut signed, 0, Version::V3, &envelope, stamp);
+    signed.into()
 }

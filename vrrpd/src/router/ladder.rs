@@ -10,9 +10,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use proto_codec::vrrp::trailer::Trailer;
 use proto_codec::vrrp::{Advert, Envelope, Flaw, GROUP_V4, GROUP_V6, HOP_LIMIT, Version};
 
 use super::settings::Settings;
+use super::signing::Refusal;
 
 /// Why an advert was discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Discard {
     Version(u8),
     /// Authentication differs from ours (RFC 2338 §7.1).
     Auth,
+    /// Its signature is not accepted.
+    Signature(Refusal),
     /// Version 2 with another interval than ours (RFC 3768 §7.1).
     Interval(Duration),
     /// The sender has our own address: a loop, or a duplicate address.
@@ -46,6 +50,7 @@ impl Discard {
             Self::Flaw(flaw) => flaw.name(),
             Self::Version(_) => "version",
             Self::Auth => "auth",
+            Self::Signature(refusal) => refusal.name(),
             Self::Interval(_) => "interval",
             Self::OwnAddress => "own-address",
         }
@@ -71,6 +76,7 @@ impl fmt::Display for Discard {
             Self::Flaw(flaw) => write!(f, "{flaw}"),
             Self::Version(found) => write!(f, "speaks version {found}"),
             Self::Auth => f.write_str("authentication differs from ours"),
+            Self::Signature(refusal) => write!(f, "{refusal}"),
             Self::Interval(found) => {
                 write!(f, "interval {} s differs from ours", found.as_secs())
             }
@@ -79,13 +85,14 @@ impl fmt::Display for Discard {
     }
 }
 
-/// Climbs the ladder. `primary` is the address we send from.
+/// Climbs the ladder up to the signature, which needs what the router remembers of its senders.
+/// `primary` is the address we send from.
 pub(super) fn judge<'m>(
     settings: &Settings,
     primary: Option<IpAddr>,
     envelope: &Envelope,
     message: &'m [u8],
-) -> Result<Advert<'m>, Discard> {
+) -> Result<(Advert<'m>, Option<Trailer<'m>>), Discard> {
     let group = match settings.ipv6() {
         false => IpAddr::V4(GROUP_V4),
         true => IpAddr::V6(GROUP_V6),
@@ -105,7 +112,11 @@ pub(super) fn judge<'m>(
             return Err(Discard::Stranger);
         }
     }
-    let advert = Advert::decode(message, envelope).map_err(Discard::Flaw)?;
+    let decoded = match settings.signing {
+        None => Advert::decode(message, envelope).map(|advert| (advert, None)),
+        Some(_) => Advert::decode_signed(message, envelope),
+    };
+    let (advert, trailer) = decoded.map_err(Discard::Flaw)?;
     if advert.version != settings.version {
         return Err(Discard::Version(advert.version.number()));
     }
@@ -120,5 +131,5 @@ pub(super) fn judge<'m>(
     if primary == Some(envelope.source) {
         return Err(Discard::OwnAddress);
     }
-    Ok(advert)
+    Ok((advert, trailer))
 }

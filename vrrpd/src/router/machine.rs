@@ -20,6 +20,7 @@ use super::advertise::Prepared;
 use super::conflict::{Conflict, Conflicts, GONE_AFTER};
 use super::event::{Action, Event, Fault, State, Why};
 use super::settings::Settings;
+use super::signing::Signer;
 use super::stats::Stats;
 use super::timers::{Timers, take_due};
 use health::{Health, PRIORITY_LAST_RESORT};
@@ -70,6 +71,7 @@ pub struct Router {
     excused: bool,
     timers: Timers,
     prepared: Prepared,
+    signer: Signer,
     conflicts: Conflicts,
     /// Per reason: when it was last told, and how many since.
     told: BTreeMap<&'static str, (Instant, u64)>,
@@ -102,6 +104,7 @@ impl Router {
             excused: false,
             timers: Timers::default(),
             prepared: Prepared::default(),
+            signer: Signer::default(),
             conflicts: Conflicts::default(),
             told: BTreeMap::new(),
             stats: Stats::default(),
@@ -198,6 +201,12 @@ impl Router {
     pub fn resume(&mut self, now: Instant) {
         self.released = false;
         self.clear_fault(now, &Fault::Held);
+    }
+
+    /// The system's clock says `time` since 1970. Only signed adverts ask for it; it is to be told
+    /// whenever packets were read or timers are due, before they are handed in.
+    pub fn set_clock(&mut self, now: Instant, time: Duration) {
+        self.signer.set_clock(now, time);
     }
 
     /// The address of the interface that adverts are sent from.

@@ -36,6 +36,7 @@ mod event;
 mod ladder;
 mod machine;
 mod settings;
+mod signing;
 mod stats;
 mod timers;
 
@@ -45,4 +46,5 @@ pub use ladder::Discard;
 pub use machine::health::Health;
 pub use machine::{Master, Router};
 pub use settings::Settings;
+pub use signing::{Key, Mode, Refusal, Signing};
 pub use stats::Stats;

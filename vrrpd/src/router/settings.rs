@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use proto_codec::vrrp::{Auth, ChecksumForm, PRIORITY_OWNER, Version};
 
+use super::signing::Signing;
+
 /// The settings of one virtual router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub checksum: ChecksumForm,
     /// Version 2 only.
     pub auth: Auth,
+    /// Version 3 only: adverts carry an HMAC.
+    pub signing: Option<Signing>,
     /// Empty: multicast.
     pub unicast_peers: Vec<IpAddr>,
 }

@@ -83,6 +83,7 @@ impl Driver {
             stop_by: None,
             backlog: false,
         };
+        driver.shared.tell_time();
         driver.look_again();
         Ok(driver)
     }
@@ -90,6 +91,7 @@ impl Driver {
     /// Runs until the daemon is asked to stop and everybody has handed over.
     pub async fn run(&mut self) {
         loop {
+            self.shared.tell_time();
             if self.shared.take_replaced() || self.retry.is_some_and(|at| at <= Instant::now()) {
                 self.look_again();
             }

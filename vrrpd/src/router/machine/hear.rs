@@ -13,6 +13,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use proto_codec::vrrp::trailer::Trailer;
 use proto_codec::vrrp::{Advert, ChecksumForm, Envelope, PRIORITY_OWNER, Version};
 
 use super::super::conflict::{ConflictKind, TOLD_EVERY};
@@ -34,10 +35,39 @@ impl Router {
     /// Takes an advert for this virtual router off the wire. Whatever is wrong with it, neither a
     /// timer nor the state changes.
     pub fn handle_advert(&mut self, now: Instant, envelope: &Envelope, message: &[u8]) {
-        match ladder::judge(&self.settings, self.primary, envelope, message) {
-            Ok(advert) => self.heard(now, envelope.source, &advert),
-            Err(reason) => self.discard(now, envelope.source, reason),
+        let source = envelope.source;
+        let judged = ladder::judge(&self.settings, self.primary, envelope, message);
+        let proven = judged.and_then(|(advert, trailer)| {
+            self.prove(now, source, (&advert, trailer.as_ref()))?;
+            Ok(advert)
+        });
+        match proven {
+            Ok(advert) => self.heard(now, source, &advert),
+            Err(reason) => self.discard(now, source, reason),
         }
+    }
+
+    /// The last rung, and a word about clocks before they are too far apart.
+    fn prove(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        signed: (&Advert<'_>, Option<&Trailer<'_>>),
+    ) -> Result<(), Discard> {
+        let Some(signing) = &self.settings.signing else {
+            return Ok(());
+        };
+        let window = signing.window.map(|window| window.as_secs());
+        let behind = self.signer.check(now, signing, source, signed);
+        let behind = behind.map_err(Discard::Signature)?;
+        if let Some(window) = window.filter(|window| behind.unsigned_abs() > window / 2) {
+            self.conflict(now, source, ConflictKind::Clock, || {
+                let side = if behind > 0 { "behind" } else { "before" };
+                let seconds = behind.unsigned_abs();
+                format!("its clock is {seconds} s {side} ours; beyond {window} s it is not heard")
+            });
+        }
+        Ok(())
     }
 
     fn discard(&mut self, now: Instant, source: IpAddr, reason: Discard) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use proto_codec::vrrp::PRIORITY_RELEASE;
 
+use super::super::advertise::signed;
 use super::super::event::{Action, Event, Fault, State, Why};
 use super::Router;
 
@@ -174,15 +175,22 @@ impl Router {
         let Some(source) = self.primary else {
             return;
         };
+        let signing = self.settings.signing.as_ref();
+        // One number for all peers: the code does not cover the destination.
+        let stamp = signing.and_then(|signing| self.signer.stamp(now, signing));
         let messages = self.prepared.messages(&self.settings, source, priority);
         for (destination, message) in messages {
+            let message = match &stamp {
+                None => message.clone(),
+                Some(stamp) => signed(message, (source, *destination), stamp),
+            };
             self.stats.adverts_sent += 1;
             if priority == PRIORITY_RELEASE {
                 self.stats.priority_zero_sent += 1;
             }
             self.actions.push_back(Action::Send {
                 destination: *destination,
-                message: message.clone(),
+                message,
             });
         }
     }

@@ -3,6 +3,7 @@
 
 mod health;
 mod ladder;
+mod signed;
 mod sim;
 mod table;
 mod time;
@@ -43,6 +44,7 @@ fn settings() -> Settings {
         addresses: vec![ip(VIP)],
         checksum: ChecksumForm::Rfc5798,
         auth: Auth::None,
+        signing: None,
         unicast_peers: Vec::new(),
     }
 }
