@@ -178,6 +178,8 @@ fn another_address_list_is_told_and_obeyed() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
     /// Test 1 of the design: mutations of a good advert in every state. What is not accepted
     /// touches nothing.
     #[test]

@@ -3,6 +3,7 @@
 
 mod health;
 mod ladder;
+mod model;
 mod signed;
 mod sim;
 mod table;
