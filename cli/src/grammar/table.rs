@@ -204,7 +204,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "vrrp (release|hold|resume) NAME",
-        "hands a virtual router over, keeps it out, or takes that back",
+        "hands a virtual router or sync group over, keeps it out, or takes that back",
         vrrp,
     ),
     row(

@@ -91,6 +91,12 @@ fn master(row: &VrrpInstance) -> String {
 
 /// What is wrong, and what the operator has ordered.
 fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
+    if let Some(group) = &row.sync_group {
+        match row.sync_group_state {
+            Some(state) => writeln!(out, "  sync group {group}: all {state:?}")?,
+            None => writeln!(out, "  sync group {group}: members differ")?,
+        }
+    }
     for fault in &row.faults {
         writeln!(out, "  fault: {fault}")?;
     }

@@ -17,6 +17,7 @@
 //! be read must be found before the reload.
 
 mod auth;
+mod group;
 mod model;
 mod plan;
 mod raw;
@@ -27,7 +28,7 @@ use std::path::Path;
 use ctl::config::{Diagnostics, Dialect, Sink, Table, read_text};
 use toml::de::DeTable;
 
-pub use model::{Config, Instance, Place};
+pub use model::{Config, Instance, Place, SyncGroup};
 pub use plan::{Change, Impact, Plan};
 
 /// What keepalived and FRR call our keys, and what ours looks like.

@@ -16,6 +16,17 @@ use crate::router::Settings;
 pub struct Config {
     /// The virtual routers, in the order of the file.
     pub instances: Vec<Instance>,
+    /// The sync groups, in the order of the file.
+    pub groups: Vec<SyncGroup>,
+}
+
+/// Instances that are master together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncGroup {
+    /// Its name; no instance has it.
+    pub name: String,
+    /// Its members, each in no other group.
+    pub instances: Vec<String>,
 }
 
 /// Where an instance lives.

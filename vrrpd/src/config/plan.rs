@@ -74,7 +74,32 @@ impl Plan {
                 });
             }
         }
+        regrouped(old, new, &mut changes);
         Self { changes }
+    }
+}
+
+/// Groups that begin, end or have other members. What follows is an election where members have
+/// different masters, or where one of them is at fault.
+fn regrouped(old: &Config, new: &Config, changes: &mut Vec<Change>) {
+    let find = |config: &Config, name: &str| {
+        let mut groups = config.groups.iter();
+        let found = groups.find(|one| one.name == name);
+        found.map(|one| one.instances.join(", "))
+    };
+    let gone = old.groups.iter();
+    let gone = gone.filter(|one| find(new, &one.name).is_none());
+    for one in new.groups.iter().chain(gone) {
+        let what = match (find(old, &one.name), find(new, &one.name)) {
+            (Some(before), Some(after)) if before == after => continue,
+            (_, None) => "no longer move together".to_owned(),
+            (_, Some(members)) => format!("sync group: {members} move together"),
+        };
+        changes.push(Change {
+            instance: one.name.clone(),
+            what,
+            impact: Impact::Hitless,
+        });
     }
 }
 

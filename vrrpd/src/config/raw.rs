@@ -13,11 +13,13 @@ use ipnet::IpNet;
 use proto_codec::vrrp::{ChecksumForm, Version};
 use toml::de::DeValue;
 
+use super::group::{self, RawGroup};
 use crate::router::Mode;
 
 /// A whole file.
 pub(super) struct Raw {
     pub instances: Vec<RawInstance>,
+    pub groups: Vec<RawGroup>,
 }
 
 /// `[[instance]]`.
@@ -64,14 +66,9 @@ pub(super) fn read(top: Table<'_>) -> Raw {
         .into_iter()
         .map(read_instance)
         .collect();
-    for group in top.tables("sync-group") {
-        not_built(&group, group.span(), "sync groups do nothing");
-        group.get::<String>("name");
-        group.get::<Many<String>>("instances");
-        group.finish();
-    }
+    let groups = group::read(&top);
     top.finish();
-    Raw { instances }
+    Raw { instances, groups }
 }
 
 fn read_instance(table: Table<'_>) -> RawInstance {

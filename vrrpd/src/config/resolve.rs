@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, Version};
 
 use super::auth;
+use super::group;
 use super::model::{Config, Instance, Place};
 use super::raw::{Raw, RawInstance};
 use crate::router::Settings;
@@ -34,9 +35,9 @@ pub(super) fn resolve(raw: &Raw, directory: &Path, sink: &Sink) -> Config {
         .filter_map(|one| Some((instance(one, directory, sink)?, one)))
         .collect();
     beside_each_other(&resolved, sink);
-    Config {
-        instances: resolved.into_iter().map(|(one, _)| one).collect(),
-    }
+    let instances: Vec<Instance> = resolved.into_iter().map(|(one, _)| one).collect();
+    let groups = group::resolve(&raw.groups, &instances, sink);
+    Config { instances, groups }
 }
 
 fn value<T: Copy>(at: Option<&At<T>>, default: T) -> T {

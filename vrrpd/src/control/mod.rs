@@ -63,8 +63,11 @@ async fn dispatch(shared: &Shared, request: Request, replies: &Replies) -> Answe
         Request::ShowVrrpHistory => send(replies, shared.peek(|node, _| history(node))).await,
         Request::Vrrp { name, order } => {
             match shared.step(|node, now| obey(node, now, &name, order)) {
-                Some(text) => send(replies, vec![notice(name, text)]).await,
-                None => Ok(Err(Fault::not_found(format!("no instance `{name}`")))),
+                Some((subject, text)) => send(replies, vec![notice(subject, &text)]).await,
+                None => {
+                    let text = format!("no instance and no sync group `{name}`");
+                    Ok(Err(Fault::not_found(text)))
+                }
             }
         }
         Request::Reload { check_only } => reload(shared, replies, check_only).await,
@@ -106,9 +109,16 @@ fn notice(subject: String, text: &str) -> View {
     })
 }
 
-/// `vrrp (release|hold|resume) NAME`; `None`: there is no such instance.
-fn obey(node: &mut Node, now: Instant, name: &str, order: VrrpOrder) -> Option<&'static str> {
-    node.with_router(name, |router| match order {
+/// `vrrp (release|hold|resume) NAME`, for an instance or a whole sync group: who was meant, and
+/// what follows. `None`: there is no such name.
+fn obey(node: &mut Node, now: Instant, name: &str, order: VrrpOrder) -> Option<(String, String)> {
+    let (group, ids) = node.meant_by(name);
+    let subject = match group {
+        None => name.to_owned(),
+        Some(group) if group == name => format!("sync group {group}"),
+        Some(group) => format!("sync group {group} ({name} moves with it)"),
+    };
+    let text = node.with_routers(now, &ids, |router| match order {
         VrrpOrder::Release if router.release(now) => {
             "released: the best backup takes over and is left alone until resume"
         }
@@ -121,7 +131,8 @@ fn obey(node: &mut Node, now: Instant, name: &str, order: VrrpOrder) -> Option<&
             router.resume(now);
             "takes part again"
         }
-    })
+    });
+    Some((subject, (*text.first()?).to_owned()))
 }
 
 async fn reload(shared: &Shared, replies: &Replies, check_only: bool) -> Answer {

@@ -9,7 +9,7 @@ use proto_codec::control::View;
 use proto_codec::control::view::{VrrpConflict, VrrpCounters, VrrpInstance, VrrpState};
 use proto_codec::vrrp::virtual_mac;
 
-use crate::node::{Node, Slot};
+use crate::node::{Node, Slot, SlotId};
 use crate::router::{Router, State};
 
 /// The rows of those on `interface` with `vrid`, in the order of their names.
@@ -22,7 +22,7 @@ pub(super) fn rows(
     let mut rows: Vec<VrrpInstance> = node
         .slots()
         .filter(|(_, slot)| !slot.leaving)
-        .map(|(_, slot)| row(node, slot, now))
+        .map(|(id, slot)| row(node, (id, slot), now))
         .filter(|row| interface.is_none_or(|name| row.interface == name))
         .filter(|row| vrid.is_none_or(|vrid| row.vrid == vrid))
         .collect();
@@ -36,7 +36,7 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn row(node: &Node, slot: &Slot, now: Instant) -> VrrpInstance {
+fn row(node: &Node, (id, slot): (SlotId, &Slot), now: Instant) -> VrrpInstance {
     let router = &slot.router;
     let settings = router.settings();
     let link = slot.link.and_then(|index| node.hosts().link_at(index));
@@ -47,17 +47,14 @@ fn row(node: &Node, slot: &Slot, now: Instant) -> VrrpInstance {
             .map(|own| (own, router.effective_priority())),
         _ => router.master().map(|it| (it.address, it.priority)),
     };
+    let group = node.group_of(id);
     let mac = virtual_mac(settings.vrid, settings.ipv6());
     VrrpInstance {
         name: slot.instance.name.clone(),
         interface: link.map_or_else(String::new, |link| link.name.clone()),
         vrid: settings.vrid,
         version: settings.version.number(),
-        state: match router.state() {
-            State::Initialize => VrrpState::Initialize,
-            State::Backup => VrrpState::Backup,
-            State::Master => VrrpState::Master,
-        },
+        state: state(router.state()),
         priority: settings.priority,
         effective_priority: router.effective_priority(),
         advertise_interval_ms: ms(settings.interval),
@@ -83,6 +80,16 @@ fn row(node: &Node, slot: &Slot, now: Instant) -> VrrpInstance {
         released: router.is_released(),
         conflicts: conflicts(router, now),
         counters: counters(router),
+        sync_group: group.map(|(name, _)| name.to_owned()),
+        sync_group_state: group.and_then(|(_, shared)| shared).map(state),
+    }
+}
+
+fn state(state: State) -> VrrpState {
+    match state {
+        State::Initialize => VrrpState::Initialize,
+        State::Backup => VrrpState::Backup,
+        State::Master => VrrpState::Master,
     }
 }
 

@@ -8,6 +8,7 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
+mod group;
 mod history;
 mod place;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use proto_codec::vrrp::Envelope;
 use crate::config::{Config, Instance, Place, Plan};
 use crate::router::{Action, Event, Fault, Router, State};
 
+use group::Groups;
 pub use history::{Entry, History};
 pub use place::Hosts;
 
@@ -68,6 +70,7 @@ pub struct Node {
     /// Slots with outputs.
     ready: VecDeque<SlotId>,
     hosts: Hosts,
+    groups: Groups,
     history: History,
     /// Adverts for a virtual router that is not here.
     unknown_vrid: u64,
@@ -115,8 +118,11 @@ impl Node {
                 self.add(now, instance.clone());
             }
         }
+        self.groups
+            .replace(now, &config.groups, &self.by_name, &mut self.slots);
         self.config = config;
         self.place_all(now);
+        self.settle_groups(now);
         plan
     }
 
@@ -159,6 +165,7 @@ impl Node {
             self.hosts.learn_route(place, &before, towards);
         }
         self.place_all(now);
+        self.settle_groups(now);
     }
 
     /// Whether an instance waits for a route that shows where it belongs: nobody tells of those.
@@ -188,6 +195,7 @@ impl Node {
         {
             slot.router.refuse(now, text.to_owned());
             self.settle(id);
+            self.settle_groups(now);
         }
     }
 
@@ -300,7 +308,8 @@ impl Node {
     /// When [`Node::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(due, _)| *due)
+        let next = self.deadlines.first().map(|(due, _)| *due);
+        next.into_iter().chain(self.groups.due()).min()
     }
 
     /// Does what is due.
@@ -316,11 +325,20 @@ impl Node {
             }
             self.settle(id);
         }
+        self.settle_groups(now);
+    }
+
+    /// Moves together what is to move together.
+    fn settle_groups(&mut self, now: Instant) {
+        for id in self.groups.settle(now, &mut self.slots) {
+            self.file(id);
+        }
     }
 
     /// The next thing to do or to tell, and whose it is; drain after every input.
     pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
-        while let Some(id) = self.ready.front().copied() {
+        while let Some(front) = self.ready.front().copied() {
+            let id = self.groups.takes_first(front, &self.slots).unwrap_or(front);
             if let Some(slot) = self.slots.get_mut(&id) {
                 if let Some(action) = slot.router.poll_action() {
                     return Some((id, Output::Do(action)));
@@ -348,8 +366,15 @@ impl Node {
         }
     }
 
-    /// After an input: its deadline and its outputs are known again.
+    /// After an input: its deadline and its outputs are known again, and its group looks at it.
     fn settle(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get(&id) {
+            self.groups.touch(id, &slot.router);
+        }
+        self.file(id);
+    }
+
+    fn file(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
@@ -366,6 +391,46 @@ impl Node {
         if self.ready.back() != Some(&id) {
             self.ready.push_back(id);
         }
+    }
+
+    /// Whom an operator's order for `name` is for: one instance, or a whole group, when that is the
+    /// name of one or of a member. With the name of the group; empty: there is no such name.
+    #[must_use]
+    pub fn meant_by(&self, name: &str) -> (Option<&str>, Vec<SlotId>) {
+        let id = self.by_name.get(name).copied();
+        match self.groups.around(name, id) {
+            Some((group, members)) => (Some(group), members.to_vec()),
+            None => (None, id.into_iter().collect()),
+        }
+    }
+
+    /// The state that the group of this instance is in, with its name: `None` in the state while
+    /// members differ.
+    #[must_use]
+    pub fn group_of(&self, id: SlotId) -> Option<(&str, Option<State>)> {
+        let (group, members) = self.groups.around("", Some(id))?;
+        let members = members.iter().filter_map(|id| self.slots.get(id));
+        let mut states = members.map(|slot| slot.router.state());
+        let first = states.next();
+        Some((group, first.filter(|first| states.all(|it| it == *first))))
+    }
+
+    /// Gives routers of the operator's choice an input, all before anything follows from it.
+    pub fn with_routers<R>(
+        &mut self,
+        now: Instant,
+        ids: &[SlotId],
+        mut input: impl FnMut(&mut Router) -> R,
+    ) -> Vec<R> {
+        let mut answers = Vec::new();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(id) {
+                answers.push(input(&mut slot.router));
+            }
+            self.settle(*id);
+        }
+        self.settle_groups(now);
+        answers
     }
 
     /// Gives a router of the operator's choice an input.

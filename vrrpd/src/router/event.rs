@@ -52,6 +52,15 @@ pub enum Fault {
     Refused(String),
     /// The operator holds it (`vrrp hold`).
     Held,
+    /// Another member of its sync group is at fault.
+    Group {
+        /// The group.
+        group: String,
+        /// The other member.
+        member: String,
+        /// What is wrong with that one.
+        text: String,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -68,6 +77,11 @@ impl fmt::Display for Fault {
             ),
             Self::Refused(text) => write!(f, "the kernel refuses {text}"),
             Self::Held => f.write_str("held by the operator"),
+            Self::Group {
+                group,
+                member,
+                text,
+            } => write!(f, "with {member} of group {group}: {text}"),
         }
     }
 }
@@ -102,6 +116,15 @@ pub enum Why {
     LastResort,
     /// This process did not run for so long that backups have taken over.
     Late(Duration),
+    /// Another member of its sync group is backup.
+    Group {
+        /// The group.
+        group: String,
+        /// The other member.
+        member: String,
+        /// Why that one is.
+        text: String,
+    },
     /// The operator asked.
     Operator,
     /// The daemon stops, or the instance is removed.
@@ -124,6 +147,11 @@ impl fmt::Display for Why {
             Self::Unhealthy(check) => f.write_str(check),
             Self::LastResort => f.write_str("last resort: no healthy router answers"),
             Self::Late(gap) => write!(f, "this process stood still for {} ms", gap.as_millis()),
+            Self::Group {
+                group,
+                member,
+                text,
+            } => write!(f, "with {member} of group {group}: {text}"),
             Self::Operator => f.write_str("operator"),
             Self::Shutdown => f.write_str("shutdown"),
         }

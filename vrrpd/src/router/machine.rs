@@ -8,6 +8,7 @@ pub(super) mod health;
 mod hear;
 #[cfg(test)]
 mod tests;
+mod together;
 mod transit;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,8 @@ use super::signing::Signer;
 use super::stats::Stats;
 use super::timers::{Timers, take_due};
 use health::{Health, PRIORITY_LAST_RESORT};
+pub use together::Patience;
+use together::Together;
 
 /// The master as this router last heard it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub struct Router {
     last_announced: Option<Instant>,
     /// A late down timer was excused once.
     excused: bool,
+    together: Together,
     timers: Timers,
     prepared: Prepared,
     signer: Signer,
@@ -102,6 +106,7 @@ impl Router {
             last_sent: None,
             last_announced: None,
             excused: false,
+            together: Together::default(),
             timers: Timers::default(),
             prepared: Prepared::default(),
             signer: Signer::default(),
@@ -141,6 +146,10 @@ impl Router {
     /// The kernel does not take the addresses: a master without them is none. One that has not
     /// told anybody yet goes silently, so that the router that works does not notice.
     pub fn refuse(&mut self, now: Instant, text: String) {
+        self.fault_untold(now, Fault::Refused(text));
+    }
+
+    fn fault_untold(&mut self, now: Instant, fault: Fault) {
         let untold = self.actions.iter();
         let untold = untold
             .filter(|one| matches!(one, Action::Send { .. }))
@@ -151,7 +160,6 @@ impl Router {
             let untold = u64::try_from(untold).unwrap_or(u64::MAX);
             self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(untold);
         }
-        let fault = Fault::Refused(text);
         if self.faults.insert(fault.clone()) {
             self.leave_with(now, Why::Fault(fault), untold > 0);
         }
@@ -187,7 +195,7 @@ impl Router {
             return false;
         }
         self.released = true;
-        self.hand_over(now);
+        self.hand_over(now, self.patience().told);
         self.become_backup(now, Why::Operator);
         true
     }

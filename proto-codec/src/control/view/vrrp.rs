@@ -87,6 +87,12 @@ pub struct VrrpInstance {
     /// Counters.
     #[serde(default)]
     pub counters: VrrpCounters,
+    /// The sync group it moves with.
+    #[serde(default)]
+    pub sync_group: Option<String>,
+    /// The state of all members of that group; `null` while they differ.
+    #[serde(default)]
+    pub sync_group_state: Option<VrrpState>,
 }
 
 /// Something wrong with the segment.

@@ -49,6 +49,14 @@ impl Router {
     /// What the checks say now; what told so goes out as an event before what it causes.
     pub fn set_health(&mut self, now: Instant, health: Health, told: Vec<Event>) {
         self.events.extend(told);
+        // Members of a sync group are as healthy as the group.
+        match self.is_grouped() {
+            true => self.keep_health(health),
+            false => self.apply_health(now, health),
+        }
+    }
+
+    pub(super) fn apply_health(&mut self, now: Instant, health: Health) {
         // A process that stood still may find this before it finds that it is late.
         self.yield_when_late(now);
         let (before, was_sick) = (self.effective_priority(), self.is_sick());
@@ -72,7 +80,7 @@ impl Router {
 
     /// Hands over to a healthy backup, or is back when there was none.
     fn step_down(&mut self, now: Instant, text: String) {
-        self.hand_over(now);
+        self.hand_over(now, self.patience().told);
         self.become_backup(now, Why::Unhealthy(text));
         let skew = self
             .settings

@@ -142,6 +142,7 @@ impl Router {
         if !worse {
             self.worse_since = None;
         }
+        self.together.content();
         self.pending = None;
         self.excused = false;
         self.learn(advert);

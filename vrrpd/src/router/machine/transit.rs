@@ -31,10 +31,16 @@ impl Router {
             return;
         }
         self.master_interval = self.settings.interval;
-        if self.settings.is_owner() {
+        let owner = self.settings.is_owner();
+        if owner && !self.waits_for_group() {
             self.become_master(now, Why::Owner);
-        } else {
-            self.become_backup(now, Why::Startup);
+            return;
+        }
+        self.become_backup(now, Why::Startup);
+        self.together.fresh = true;
+        if owner {
+            self.pending = Some(Why::Owner);
+            self.together.wants = true;
         }
     }
 
@@ -51,6 +57,7 @@ impl Router {
     pub(super) fn leave_with(&mut self, now: Instant, why: Why, silently: bool) {
         let was_master = self.state == State::Master;
         self.timers.stop();
+        self.together.content();
         self.pending = None;
         self.worse_since = None;
         self.master = None;
@@ -61,7 +68,11 @@ impl Router {
             // Whoever takes over does it after the down interval.
             self.let_go();
         } else if was_master {
-            self.hand_over(now);
+            let patience = match self.together.because {
+                Some(Why::Fault(Fault::Group { .. })) => self.patience().silent,
+                _ => self.patience().told,
+            };
+            self.hand_over(now, patience);
         }
     }
 
@@ -75,6 +86,12 @@ impl Router {
             self.events.push_back(Event::Excused(late));
             return;
         }
+        if !self.waits_for_group() {
+            self.take_over(now);
+        }
+    }
+
+    pub(super) fn take_over(&mut self, now: Instant) {
         let pending = self.pending.take();
         let why = match self.is_sick() {
             true => Why::LastResort,
@@ -117,6 +134,7 @@ impl Router {
 
     pub(super) fn become_backup(&mut self, now: Instant, why: Why) {
         self.timers.stop();
+        self.together.content();
         self.pending = None;
         self.worse_since = None;
         self.excused = false;
@@ -127,6 +145,7 @@ impl Router {
 
     pub(super) fn become_master(&mut self, now: Instant, why: Why) {
         self.timers.stop();
+        self.together.content();
         self.timers.let_go = None;
         self.pending = None;
         self.worse_since = None;
@@ -146,11 +165,13 @@ impl Router {
         self.timers.advert = Some(now + self.settings.interval);
     }
 
-    /// Priority 0 (RFC 9568 §6.4.3), and the addresses stay until somebody has them.
-    pub(super) fn hand_over(&mut self, now: Instant) {
+    /// Priority 0 (RFC 9568 §6.4.3), and the addresses stay until somebody has them, or until no
+    /// backup can still be waiting: alone the longest skew, in a group the `patience` it has.
+    pub(super) fn hand_over(&mut self, now: Instant, patience: Duration) {
         self.send_adverts(now, PRIORITY_RELEASE);
         self.awaiting_successor = true;
-        self.timers.let_go = Some(now + self.settings.skew_max() + SUCCESSOR_SLACK);
+        let longest = self.settings.skew_max().max(patience);
+        self.timers.let_go = Some(now + longest + SUCCESSOR_SLACK);
     }
 
     /// A successor was heard: it answers within [`LINGER`].
@@ -205,6 +226,7 @@ impl Router {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
         self.stats.transitions += 1;
+        self.together.because = Some(why.clone());
         self.events.push_back(Event::Transition { from, to, why });
     }
 }
