@@ -7,8 +7,11 @@
 //!
 //! [`peer`] knows how each implementation is started, stopped and crashed.
 
+pub mod duel;
 mod frr;
 pub mod peer;
+pub mod verdict;
+pub mod watch;
 
 use std::process::{Child, Stdio};
 
