@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ctl::config::{At, Many, Sink, Table, did_you_mean};
+use ctl::config::{At, Field, Many, Sink, Table, did_you_mean};
 
 use toml::de::DeValue;
 
@@ -26,18 +26,18 @@ pub(super) fn read(top: &Table<'_>) -> Vec<RawGroup> {
         .map(|table| {
             let group = RawGroup {
                 name: table.require("name", "write name = \"edge\""),
-                instances: table.require(
-                    "instances",
-                    "write instances = [\"inside\", \"outside\"]",
-                ),
-                empty: table.field("instances").is_some_and(
-                    |field| matches!(field.value.get_ref(), DeValue::Array(list) if list.is_empty()),
-                ),
+                instances: table
+                    .require("instances", "write instances = [\"inside\", \"outside\"]"),
+                empty: table.field("instances").is_some_and(is_empty),
             };
             table.finish();
             group
         })
         .collect()
+}
+
+fn is_empty(field: Field<'_>) -> bool {
+    matches!(field.value.get_ref(), DeValue::Array(list) if list.is_empty())
 }
 
 /// Judges the groups beside each other and beside the instances.

@@ -20,8 +20,6 @@
 //! same for all routers.
 
 #[cfg(test)]
-mod sim;
-#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,12 +1,14 @@
 //! Groups: what takes the members along, on one host and between two.
 
+mod sim;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::super::SlotId;
-use super::sim::{Plan, World};
 use crate::router::{Action, Fault, Health, State};
+use sim::{Plan, World};
 
 /// A world in which host 0 is master of both segments.
 fn settled() -> World {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proto_codec::vrrp::Envelope;
 use rib::netlink::hosts::{HostAddress, HostLink};
 
-use super::super::{Hosts, Node, Output};
+use super::super::super::{Hosts, Node, Output};
 use crate::config::parse;
 use crate::router::{Action, State};
 
