@@ -194,16 +194,19 @@ impl HostAddresses {
                 self.seq = self.seq.wrapping_add(1);
                 self.encode(*index, *network, valid_s);
             }
+            // The kernel answers every refusal, in order; the end of the batch answers for the
+            // rest, so that a thousand refreshes do not cost a thousand answers.
+            self.out.want_ack();
             self.socket.send(self.out.bytes())?;
-            let mut answered = 0;
-            while answered < batch.len() {
+            let mut answered = false;
+            while !answered {
                 for message in messages(self.socket.receive()?) {
                     let place = message.seq.wrapping_sub(first);
                     let place = usize::try_from(place).unwrap_or(usize::MAX);
                     if message.kind != NLMSG_ERROR || place >= batch.len() {
                         continue;
                     }
-                    answered += 1;
+                    answered |= message.seq == self.seq;
                     let (errno, text) = answer(&message);
                     if errno != 0 {
                         refused.push((batch_at * BATCH_MAX + place, OpError { errno, text }));
@@ -240,7 +243,6 @@ impl HostAddresses {
             self.out.attr(IFA_PROTO, &[self.protocol]);
         }
         self.out.end();
-        self.out.want_ack();
     }
 
     /// The link that packets to `address` leave through; `None` without a route, or when the

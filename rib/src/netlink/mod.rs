@@ -7,7 +7,7 @@
 //! wire format and the event loop.
 //!
 //! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime,
-//! on sockets of the caller's own thread.
+//! on sockets of whatever thread the caller chooses.
 //!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].

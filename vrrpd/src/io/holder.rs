@@ -1,17 +1,19 @@
 //! Virtual addresses on links: put, refreshed, taken off.
 //!
 //! Each is given a lifetime of [`LIFETIME_S`] in the kernel and refreshed every [`REFRESH_EVERY`]:
-//! a process that is killed or hangs leaves none behind, without any helper. What the kernel
-//! refuses is said once and comes back to the caller: at once when an instance takes its addresses,
-//! and when one that was there could not be refreshed for its whole lifetime.
+//! a process that is killed or hangs leaves none behind, without any helper. The orders go to a
+//! thread of their own ([`super::keeper`]), so nothing here waits; what the kernel refuses comes
+//! back with the answers. It is said once and concerns the caller at once when an instance takes
+//! its addresses, and when one that was there could not be refreshed for its whole lifetime.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use rib::netlink::hosts::{HostAddress, HostAddresses};
+use rib::netlink::hosts::HostAddress;
 
+use super::host::Host;
+use super::keeper::Order;
 use crate::node::SlotId;
 
 /// `IFA_PROTO` of virtual addresses: a restart knows its own by it.
@@ -27,11 +29,17 @@ pub const REFRESH_EVERY: Duration = Duration::from_millis(500);
 const REFUSALS_MAX: u32 = 4;
 
 /// An address on a link.
-type Put = (u32, IpNet);
+pub type Put = (u32, IpNet);
 
 /// Who holds what. An address goes when the last one that holds it lets go.
 #[derive(Debug)]
 struct Held<I>(BTreeMap<I, Vec<Put>>);
+
+impl<I> Default for Held<I> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
 impl<I: Ord + Copy> Held<I> {
     /// `who` holds `list` and nothing else; what is nobody's any more comes back.
@@ -55,35 +63,36 @@ impl<I: Ord + Copy> Held<I> {
     }
 }
 
+/// Why addresses are being put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Take(SlotId),
+    Refresh,
+}
+
+/// What an answer of the address thread means for a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Its addresses are there, or not: why.
+    Taken(SlotId, Option<String>),
+    /// They were to be taken so long ago that nothing was done: does it still want them?
+    TooLate(SlotId),
+    /// One could not be refreshed for its whole lifetime.
+    Lost(SlotId, String),
+}
+
 /// The addresses that are held.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Holder {
-    writer: HostAddresses,
     held: Held<SlotId>,
     next_refresh: Option<Instant>,
+    next_ticket: u64,
+    under_way: BTreeMap<u64, (Purpose, Vec<Put>)>,
     /// What is refused: how often in a row, and why.
     refused: BTreeMap<Put, (u32, String)>,
 }
 
 impl Holder {
-    /// Opens the netlink socket.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn open() -> io::Result<Self> {
-        Ok(Self {
-            writer: HostAddresses::open(ADDRESS_PROTOCOL)?,
-            held: Held(BTreeMap::new()),
-            next_refresh: None,
-            refused: BTreeMap::new(),
-        })
-    }
-
-    /// The socket, for the watch to mute and for questions.
-    pub fn writer(&mut self) -> &mut HostAddresses {
-        &mut self.writer
-    }
-
     /// Whether somebody holds this address.
     #[must_use]
     pub fn holds(&self, link: u32, network: IpNet) -> bool {
@@ -91,38 +100,47 @@ impl Holder {
     }
 
     /// Takes off what an earlier process left behind.
-    pub fn clean(&mut self, addresses: &[HostAddress]) {
+    pub fn clean(&mut self, host: &mut dyn Host, addresses: &[HostAddress]) {
         let list: Vec<Put> = addresses
             .iter()
             .filter(|one| one.protocol == ADDRESS_PROTOCOL)
             .map(|one| (one.index, one.network))
+            .filter(|one| !self.held.contains(one))
             .collect();
         for (link, network) in &list {
             tracing::info!(link, %network, "an earlier process left this address: taken off");
         }
-        self.remove(&list);
+        host.clean(&list);
     }
 
     /// Puts the addresses of a slot on its link; what it held before and does not any more goes.
-    /// Comes back with what is refused, and why.
+    /// `true`: wait for [`Settled::Taken`] before anybody is told.
     pub fn take(
         &mut self,
+        host: &mut dyn Host,
         now: Instant,
-        slot: SlotId,
-        (link, networks): (u32, Vec<IpNet>),
-    ) -> Option<String> {
+        (slot, link, networks): (SlotId, u32, Vec<IpNet>),
+    ) -> bool {
         let list: Vec<Put> = networks.into_iter().map(|one| (link, one)).collect();
         let gone = self.held.set(slot, list.clone());
-        self.remove(&gone);
-        self.put(&list);
+        self.remove(host, gone);
+        if list.is_empty() {
+            return false;
+        }
         self.next_refresh.get_or_insert(now + REFRESH_EVERY);
-        self.refusal_of(&list, 1)
+        self.put(host, now, (Purpose::Take(slot), list))
+    }
+
+    /// The same once more, after [`Settled::TooLate`].
+    pub fn take_still(&mut self, host: &mut dyn Host, now: Instant, slot: SlotId) -> bool {
+        let list = self.held.0.get(&slot).cloned().unwrap_or_default();
+        !list.is_empty() && self.put(host, now, (Purpose::Take(slot), list))
     }
 
     /// Takes the addresses of a slot off.
-    pub fn let_go(&mut self, slot: SlotId) {
+    pub fn let_go(&mut self, host: &mut dyn Host, slot: SlotId) {
         let gone = self.held.set(slot, Vec::new());
-        self.remove(&gone);
+        self.remove(host, gone);
         if self.held.0.is_empty() {
             self.next_refresh = None;
         }
@@ -134,16 +152,48 @@ impl Holder {
         self.next_refresh
     }
 
-    /// Refreshes what is held, when it is due. Comes back with those who have lost an address.
-    pub fn refresh(&mut self, now: Instant) -> Vec<(SlotId, String)> {
+    /// Refreshes what is held, when it is due. While the thread is still at the last time nothing
+    /// is added: orders must not pile up behind a kernel that is slow.
+    pub fn refresh(&mut self, host: &mut dyn Host, now: Instant) {
         if self.next_refresh.is_none_or(|due| due > now) {
-            return Vec::new();
+            return;
         }
-        self.put(&self.held.all());
         self.next_refresh = Some(now + REFRESH_EVERY);
-        let held = self.held.0.iter();
-        held.filter_map(|(slot, list)| Some((*slot, self.refusal_of(list, REFUSALS_MAX)?)))
-            .collect()
+        let mut purposes = self.under_way.values().map(|(purpose, _)| *purpose);
+        if !purposes.any(|one| one == Purpose::Refresh) {
+            let all = self.held.all();
+            self.put(host, now, (Purpose::Refresh, all));
+        }
+    }
+
+    /// Takes the answer to an order; `refused` is `None` when it came too late to be carried out.
+    pub fn answered(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        refused: Option<Vec<(Put, String)>>,
+    ) -> Vec<Settled> {
+        let Some((purpose, list)) = self.under_way.remove(&ticket) else {
+            return Vec::new();
+        };
+        let Some(refused) = refused else {
+            self.next_refresh = self.next_refresh.map(|due| due.min(now));
+            return match purpose {
+                Purpose::Take(slot) => vec![Settled::TooLate(slot)],
+                Purpose::Refresh => Vec::new(),
+            };
+        };
+        self.note(&list, refused.into_iter().collect());
+        match purpose {
+            Purpose::Take(slot) => vec![Settled::Taken(slot, self.refusal_of(&list, 1))],
+            Purpose::Refresh => {
+                let held = self.held.0.iter();
+                let lost = |(slot, list): (&SlotId, &Vec<Put>)| {
+                    Some(Settled::Lost(*slot, self.refusal_of(list, REFUSALS_MAX)?))
+                };
+                held.filter_map(lost).collect()
+            }
+        }
     }
 
     /// The first of `list` that was refused so often in a row.
@@ -154,23 +204,30 @@ impl Holder {
         })
     }
 
-    fn put(&mut self, list: &[Put]) {
-        let answers: BTreeMap<Put, String> = match self.writer.put(list, LIFETIME_S) {
-            Ok(refused) => refused
-                .into_iter()
-                .filter_map(|(at, error)| {
-                    let reason = io::Error::from_raw_os_error(error.errno);
-                    let more = error
-                        .text
-                        .map_or_else(String::new, |text| format!(": {text}"));
-                    Some((*list.get(at)?, format!("{reason}{more}")))
-                })
-                .collect(),
-            Err(error) => {
-                let text = format!("netlink fails: {error}");
-                list.iter().map(|one| (*one, text.clone())).collect()
-            }
+    /// `false`: the thread has ended, which is told once; what is held expires.
+    fn put(
+        &mut self,
+        host: &mut dyn Host,
+        given: Instant,
+        (purpose, list): (Purpose, Vec<Put>),
+    ) -> bool {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let order = Order::Put {
+            ticket,
+            given,
+            list: list.clone(),
         };
+        let given = host.order(order);
+        if given {
+            self.under_way.insert(ticket, (purpose, list));
+        } else {
+            tracing::error!("the address thread has ended: virtual addresses expire");
+        }
+        given
+    }
+
+    fn note(&mut self, list: &[Put], answers: BTreeMap<Put, String>) {
         for one in list {
             let Some(reason) = answers.get(one) else {
                 self.refused.remove(one);
@@ -185,19 +242,12 @@ impl Holder {
         }
     }
 
-    fn remove(&mut self, list: &[Put]) {
-        for key in list {
+    fn remove(&mut self, host: &mut dyn Host, list: Vec<Put>) {
+        for key in &list {
             self.refused.remove(key);
         }
-        match self.writer.remove(list) {
-            Ok(refused) => {
-                for (at, error) in refused {
-                    let reason = io::Error::from_raw_os_error(error.errno);
-                    let network = list.get(at).map(|(_, network)| network.to_string());
-                    tracing::error!(network, %reason, "virtual address stays until it expires");
-                }
-            }
-            Err(error) => tracing::error!(%error, "virtual addresses stay until they expire"),
+        if !list.is_empty() {
+            host.order(Order::Remove(list));
         }
     }
 }

@@ -6,13 +6,17 @@
 //!
 //! - [`driver`] is that loop,
 //! - [`segment`] is the raw socket of one link and family,
-//! - [`holder`] puts virtual addresses on links and refreshes their lifetime,
+//! - [`host`] is the seam between the driver and Linux,
+//! - [`holder`] decides which virtual addresses are on links and refreshes their lifetime,
+//! - [`keeper`] is the thread that writes them,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
 //! - [`sockopt`] is the only place for `unsafe`.
 
 pub mod alarm;
 pub mod driver;
 pub mod holder;
+pub mod host;
+pub mod keeper;
 pub mod segment;
 pub mod shared;
 pub mod sockopt;

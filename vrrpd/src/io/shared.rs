@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -18,7 +19,7 @@ use crate::node::Node;
 pub struct Shared {
     node: RefCell<Node>,
     /// Wakes the driver.
-    pub wake: Rc<Notify>,
+    pub wake: Arc<Notify>,
     /// The configuration file.
     pub config_path: PathBuf,
     /// When the process started.
@@ -34,7 +35,7 @@ impl Shared {
     pub fn new(node: Node, config_path: PathBuf) -> Rc<Self> {
         Rc::new(Self {
             node: RefCell::new(node),
-            wake: Rc::new(Notify::new()),
+            wake: Arc::new(Notify::new()),
             config_path,
             started: Instant::now(),
             config_epoch_ms: Cell::new(epoch_ms()),
