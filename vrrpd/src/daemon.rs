@@ -18,7 +18,7 @@ use proto_codec::control::Hello;
 use crate::args::{Args, LogFormat};
 use crate::config::{self, Impact, Loaded, Plan};
 use crate::control;
-use crate::io::driver::Driver;
+use crate::io::driver::{Driver, Waits};
 use crate::io::shared::Shared;
 use crate::node::Node;
 
@@ -77,8 +77,10 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let instances = loaded.config.instances.len();
     let shared = Shared::new(Node::default(), args.config.clone());
     shared.step(|node, now| node.apply(now, loaded.config));
-    let mut driver = Driver::new(Rc::clone(&shared), signals, reload_and_log)
-        .map_err(|error| format!("netlink: {error}"))?;
+    let mut waits =
+        Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
+    let mut driver =
+        Driver::open(Rc::clone(&shared)).map_err(|error| format!("netlink: {error}"))?;
     tokio::task::spawn_local(control::serve(Rc::clone(&shared), server));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -86,7 +88,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
         "wayfare-vrrpd started"
     );
     notify::ready();
-    driver.run().await;
+    driver.run(&mut waits).await;
     tracing::info!("wayfare-vrrpd stopped");
     Ok(())
 }

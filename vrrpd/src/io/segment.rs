@@ -158,12 +158,7 @@ impl Segment {
         }
     }
 
-    fn take_v6(
-        &self,
-        message: &RecvMsg<'_, '_, SockaddrStorage>,
-        packet: &[u8],
-        take: Take<'_>,
-    ) {
+    fn take_v6(&self, message: &RecvMsg<'_, '_, SockaddrStorage>, packet: &[u8], take: Take<'_>) {
         let (mut destination, mut hop_limit) = (None, 0);
         for one in message.cmsgs().into_iter().flatten() {
             match one {
@@ -234,11 +229,9 @@ impl Segment {
             to.push(Some(SockaddrIn6::from(to_one)));
         }
         let packets = batch.iter().take(to.len());
-        let slices: Vec<[IoSlice<'_>; 1]> = packets
-            .map(|one| [IoSlice::new(&one.message)])
-            .collect();
-        let mut room =
-            MultiHeaders::preallocate(slices.len(), Some(nix::cmsg_space!(in6_pktinfo)));
+        let slices: Vec<[IoSlice<'_>; 1]> =
+            packets.map(|one| [IoSlice::new(&one.message)]).collect();
+        let mut room = MultiHeaders::preallocate(slices.len(), Some(nix::cmsg_space!(in6_pktinfo)));
         let control = [ControlMessage::Ipv6PacketInfo(&info)];
         let flags = MsgFlags::MSG_DONTWAIT;
         sendmmsg(self.fd(), &mut room, &slices, &to, control, flags).map(Iterator::count)
@@ -291,7 +284,9 @@ impl Wire for Segment {
 
 /// The kernel fills in length, identification and checksum.
 fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr) -> [u8; 20] {
-    let mut header = [0x45, CLASS, 0, 0, 0, 0, 0, 0, HOP_LIMIT, PROTOCOL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut header = [
+        0x45, CLASS, 0, 0, 0, 0, 0, 0, HOP_LIMIT, PROTOCOL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     header[12..16].copy_from_slice(&source.octets());
     header[16..].copy_from_slice(&destination.octets());
     header

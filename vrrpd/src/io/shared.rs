@@ -5,6 +5,7 @@
 //! and for what the driver itself does. Their closures cannot wait, so a borrow never spans one.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +15,12 @@ use tokio::sync::Notify;
 
 use crate::node::Node;
 
+/// Where `now` comes from: the monotonic clock, or a test's.
+pub type Clock = Box<dyn Fn() -> Instant>;
+
 /// The node and what surrounds it.
-#[derive(Debug)]
 pub struct Shared {
+    clock: Clock,
     node: RefCell<Node>,
     /// Wakes the driver.
     pub wake: Arc<Notify>,
@@ -33,26 +37,39 @@ impl Shared {
     /// Wraps a node for the tasks of this thread.
     #[must_use]
     pub fn new(node: Node, config_path: PathBuf) -> Rc<Self> {
+        Self::with_clock(node, config_path, Box::new(Instant::now))
+    }
+
+    /// The same in another time.
+    #[must_use]
+    pub fn with_clock(node: Node, config_path: PathBuf, clock: Clock) -> Rc<Self> {
         Rc::new(Self {
             node: RefCell::new(node),
             wake: Arc::new(Notify::new()),
             config_path,
-            started: Instant::now(),
+            started: clock(),
+            clock,
             config_epoch_ms: Cell::new(epoch_ms()),
             replaced: Cell::new(true),
         })
     }
 
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        (self.clock)()
+    }
+
     /// Gives the node an input; the driver carries out what follows.
     pub fn step<R>(&self, input: impl FnOnce(&mut Node, Instant) -> R) -> R {
-        let answer = input(&mut self.node.borrow_mut(), Instant::now());
+        let answer = input(&mut self.node.borrow_mut(), self.now());
         self.wake.notify_one();
         answer
     }
 
     /// Looks at the node, or takes something out, without waking the driver.
     pub fn peek<R>(&self, look: impl FnOnce(&mut Node, Instant) -> R) -> R {
-        look(&mut self.node.borrow_mut(), Instant::now())
+        look(&mut self.node.borrow_mut(), self.now())
     }
 
     /// Tells the node what time of day it is.
@@ -77,6 +94,12 @@ impl Shared {
     #[must_use]
     pub fn config_epoch_ms(&self) -> u64 {
         self.config_epoch_ms.get()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 

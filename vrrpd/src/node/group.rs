@@ -174,6 +174,25 @@ impl Groups {
         let mut members = group.members.iter();
         members.find(|one| next(one) == Some(&Take)).copied()
     }
+
+    /// Whether what `id` does next has to wait: until its own addresses are there, and with more
+    /// than taking until those of every member are.
+    pub fn holds_up(&self, id: SlotId, slots: &BTreeMap<SlotId, Slot>) -> bool {
+        let waits = |id: &SlotId| slots.get(id).is_some_and(|slot| slot.waits);
+        let next = slots.get(&id).and_then(|slot| slot.router.next_action());
+        let tells = !matches!(next, None | Some(crate::router::Action::Take));
+        let group = self.of.get(&id).and_then(|at| self.list.get(*at));
+        match group.filter(|_| tells) {
+            Some(group) => group.members.iter().any(waits),
+            None => waits(&id),
+        }
+    }
+
+    /// All that move with `id`, itself among them.
+    pub fn with(&self, id: SlotId) -> Vec<SlotId> {
+        let group = self.of.get(&id).and_then(|at| self.list.get(*at));
+        group.map_or_else(|| vec![id], |group| group.members.clone())
+    }
 }
 
 fn routers<'s>(

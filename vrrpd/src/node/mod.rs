@@ -48,6 +48,8 @@ pub struct Slot {
     /// It was removed or replaced and only hands over.
     pub leaving: bool,
     deadline: Option<Instant>,
+    /// Its addresses are being taken: what it does next has to wait for that.
+    waits: bool,
 }
 
 /// Something for the world around to do, or to know.
@@ -141,6 +143,7 @@ impl Node {
             link: None,
             leaving: false,
             deadline: None,
+            waits: false,
         };
         self.slots.insert(id, slot);
         self.settle(id);
@@ -340,7 +343,9 @@ impl Node {
     pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
         while let Some(front) = self.ready.front().copied() {
             let id = self.groups.takes_first(front, &self.slots).unwrap_or(front);
-            if let Some(slot) = self.slots.get_mut(&id) {
+            if !self.groups.holds_up(id, &self.slots)
+                && let Some(slot) = self.slots.get_mut(&id)
+            {
                 if let Some(action) = slot.router.poll_action() {
                     return Some((id, Output::Do(action)));
                 }
@@ -354,6 +359,24 @@ impl Node {
             self.ready.pop_front();
         }
         None
+    }
+
+    /// Its addresses are being taken: nothing of it comes out until [`Node::go_on`].
+    pub fn wait(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.waits = true;
+        }
+    }
+
+    /// They are there, or refused: the rest may follow.
+    pub fn go_on(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.waits = false;
+            slot.router.catch_up();
+        }
+        for member in self.groups.with(id) {
+            self.settle(member);
+        }
     }
 
     fn forget(&mut self, id: SlotId) {
@@ -404,6 +427,16 @@ impl Node {
             }
             self.settle(id);
         }
+    }
+
+    /// The longest skew any backup of ours can have.
+    #[must_use]
+    pub fn longest_skew(&self) -> Duration {
+        let skews = self
+            .slots
+            .values()
+            .map(|slot| slot.router.settings().skew_max());
+        skews.max().unwrap_or_default()
     }
 
     /// After [`Node::shut_down`]: all have handed over.

@@ -226,7 +226,9 @@ pub(super) fn settle(
         | Fault::NotOurs(_) => Some(one) == fault.as_ref(),
         // What was refused on a link that went is tried at once when it is back.
         Fault::Refused(_) => fault.is_none(),
-        Fault::Socket(_) | Fault::Held | Fault::Group { .. } => true,
+        // That of another link's sockets says nothing about this one's.
+        Fault::Socket(_) => !moved,
+        Fault::Held | Fault::Group { .. } => true,
     });
 }
 

@@ -300,6 +300,21 @@ impl Router {
         }
     }
 
+    /// What it does was held up: of adverts and announcements that piled up, one of each counts.
+    pub fn catch_up(&mut self) {
+        let mut kept: VecDeque<Action> = VecDeque::new();
+        for action in self.actions.drain(..) {
+            let again = matches!(action, Action::Send { .. } | Action::Announce);
+            if again && kept.contains(&action) {
+                let sent = u64::from(action != Action::Announce);
+                self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(sent);
+                continue;
+            }
+            kept.push_back(action);
+        }
+        self.actions = kept;
+    }
+
     /// The next thing to do; drain after every input.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()

@@ -1,27 +1,55 @@
 //! What routers ask for, carried out: addresses, announcements, adverts.
 //!
 //! The order of the acts of one router is the router's and is kept: addresses are taken before
-//! they are announced, and announced before the advert that ends the mastership of another.
+//! they are announced, and announced before the advert that ends the mastership of another. The
+//! address thread takes them; until it has, this router's acts wait, and nobody else's. Adverts
+//! leave together at the end, with one system call for many.
+//!
 //! What the kernel refuses goes back into the node as a fault, and is tried again later.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use proto_codec::vrrp::announce::announcement;
 
 use super::{Driver, RETRY_REFUSED_AFTER, why};
-use crate::io::sockopt::FrameSocket;
+use crate::io::segment::Outgoing;
 use crate::node::{Output, SlotId};
 use crate::router::Action;
 
 impl Driver {
     pub(super) fn carry_out(&mut self) {
-        while let Some((id, output)) = self.shared.peek(|node, _| node.poll_output()) {
-            match output {
-                Output::Do(action) => self.act(id, action),
-                Output::Tell(event) => self.tell(id, &event),
+        loop {
+            while let Some((id, output)) = self.shared.peek(|node, _| node.poll_output()) {
+                match output {
+                    Output::Do(action) => self.act(id, action),
+                    Output::Tell(event) => self.tell(id, &event),
+                }
+            }
+            if !self.flush() {
+                return;
             }
         }
+    }
+
+    /// Sends what waits; `true`: some of it did not leave, and the node has more to tell.
+    fn flush(&mut self) -> bool {
+        let mut failed = false;
+        for line in self
+            .segments
+            .values_mut()
+            .filter(|line| !line.out.is_empty())
+        {
+            for (at, error) in line.wire.send(&line.out) {
+                let Some(one) = line.out.get(at) else {
+                    continue;
+                };
+                let (id, text) = (one.id, error.to_string());
+                self.shared.peek(|node, now| node.not_sent(now, id, &text));
+                failed = true;
+            }
+            line.out.clear();
+        }
+        failed
     }
 
     fn act(&mut self, id: SlotId, action: Action) {
@@ -38,17 +66,21 @@ impl Driver {
         });
         let Some((link, ipv6, primary, mac)) = place else {
             if action == Action::LetGo {
-                self.holder.let_go(id);
+                self.holder.let_go(&mut *self.host, id);
             }
             return;
         };
         match action {
-            Action::LetGo => self.holder.let_go(id),
+            Action::LetGo => {
+                // What it has said goes out before.
+                self.flush();
+                self.holder.let_go(&mut *self.host, id);
+            }
             Action::Take => {
                 let networks = self.shared.peek(|node, _| node.networks_to_put(id));
-                let refused = self.holder.take(Instant::now(), id, (link, networks));
-                if let Some(text) = refused {
-                    self.refused(id, &text);
+                let now = self.shared.now();
+                if self.holder.take(&mut *self.host, now, (id, link, networks)) {
+                    self.shared.peek(|node, _| node.wait(id));
                 }
             }
             Action::Announce => {
@@ -64,14 +96,16 @@ impl Driver {
                 destination,
                 message,
             } => {
-                let (Some(segment), Some(source)) = (self.segments.get(&(link, ipv6)), primary)
+                let (Some(line), Some(source)) = (self.segments.get_mut(&(link, ipv6)), primary)
                 else {
                     return;
                 };
-                if let Err(error) = segment.send(source, destination, &message) {
-                    let text = error.to_string();
-                    self.shared.peek(|node, now| node.not_sent(now, id, &text));
-                }
+                line.out.push(Outgoing {
+                    id,
+                    source,
+                    destination,
+                    message,
+                });
             }
         }
     }
@@ -79,29 +113,17 @@ impl Driver {
     pub(super) fn refused(&mut self, id: SlotId, text: &str) {
         self.shared.peek(|node, now| node.refuse(now, id, text));
         self.retry_refused
-            .get_or_insert(Instant::now() + RETRY_REFUSED_AFTER);
+            .get_or_insert(self.shared.now() + RETRY_REFUSED_AFTER);
     }
 
     fn announce(&mut self, link: u32, mac: [u8; 6], addresses: &[IpAddr]) {
-        if self.frames.is_none() {
-            match FrameSocket::open() {
-                Ok(frames) => self.frames = Some(frames),
-                Err(error) => {
-                    let text = why(&error);
-                    tracing::error!("addresses cannot be announced: {text}");
-                    return;
-                }
-            }
-        }
-        let Some(frames) = &self.frames else {
-            return;
-        };
         let mut frame = Vec::new();
         for address in addresses {
             frame.clear();
             announcement(*address, mac, &mut frame);
-            if let Err(error) = frames.send(link, &frame) {
-                tracing::debug!(link, %address, %error, "an announcement was not sent");
+            if let Err(error) = self.host.send_frame(link, &frame) {
+                let text = why(&error);
+                tracing::debug!(link, %address, "an announcement was not sent: {text}");
             }
         }
     }

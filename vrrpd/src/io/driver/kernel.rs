@@ -1,47 +1,101 @@
 //! What the kernel says about links and addresses, and the sockets that follow from it.
 //!
-//! A picture of everything is taken at the start, after a reload, and when notifications were
-//! lost; between those the watch's changes are added one by one. Every picture places the
-//! instances anew and opens or closes the raw socket of each link and family.
+//! A picture of everything is taken at the start, and again when notifications were lost; between
+//! those the watch's changes are added one by one. The second kind is taken by the address thread,
+//! because the kernel lets nobody look while somebody writes; what changed meanwhile makes one
+//! more necessary. Every change places the instances anew and opens or closes the raw socket of
+//! each link and family.
 //!
 //! An address of ours that somebody took off is put back, if the router is still master.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Instant;
 
-use rib::netlink::hosts::{HostChange, snapshot};
+use rib::netlink::hosts::{HostAddress, HostChange, HostLink};
 
-use super::{Driver, RETRY_AFTER, why};
-use crate::io::holder::ADDRESS_PROTOCOL;
-use crate::io::segment::Segment;
+use super::{Driver, Line, RETRY_AFTER, why};
+use crate::io::holder::{ADDRESS_PROTOCOL, Settled};
+use crate::io::keeper::{Answer, Order};
 use crate::node::Hosts;
 
 impl Driver {
-    /// Takes a new picture of links and addresses, places every instance and opens its sockets.
-    pub(super) fn look_again(&mut self) {
+    /// Places every instance again on the links and addresses that are known.
+    pub(super) fn place_again(&mut self) {
         self.retry = None;
-        match snapshot() {
-            Ok((links, mut addresses)) => {
-                // Before Linux 5.18 nothing in the kernel says that they are ours.
-                addresses.retain(|one| !self.holder.holds(one.index, one.network));
-                self.set_hosts(Hosts::new(links, addresses, ADDRESS_PROTOCOL));
-            }
-            Err(error) => {
-                tracing::error!(%error, "links and addresses cannot be read");
-                self.retry = Some(Instant::now() + RETRY_AFTER);
+        let hosts = self.shared.peek(|node, _| node.hosts().clone());
+        self.set_hosts(hosts);
+    }
+
+    /// Has a new picture taken.
+    fn look(&mut self) {
+        if self.looking.is_none() && self.host.order(Order::Look) {
+            self.looking = Some(false);
+        }
+    }
+
+    /// Takes a picture.
+    pub(super) fn seen(&mut self, links: Vec<HostLink>, mut addresses: Vec<HostAddress>) {
+        // Before Linux 5.18 nothing in the kernel says that they are ours.
+        addresses.retain(|one| !self.holder.holds(one.index, one.network));
+        self.set_hosts(Hosts::new(links, addresses, ADDRESS_PROTOCOL));
+    }
+
+    /// Takes what the address thread has done.
+    pub(super) fn read_answers(&mut self) {
+        while let Some(answer) = self.host.answer() {
+            match answer {
+                Answer::Put { ticket, refused } => {
+                    let now = self.shared.now();
+                    for settled in self.holder.answered(now, ticket, refused) {
+                        self.settled(settled);
+                    }
+                }
+                Answer::Seen(outcome) => {
+                    let stale = self.looking.take().unwrap_or_default();
+                    match outcome {
+                        Ok((links, addresses)) => self.seen(links, addresses),
+                        Err(error) => {
+                            tracing::error!(%error, "links and addresses cannot be read");
+                        }
+                    }
+                    if stale {
+                        self.look();
+                    }
+                }
             }
         }
     }
 
+    fn settled(&mut self, settled: Settled) {
+        match settled {
+            Settled::Taken(id, refusal) => {
+                if let Some(text) = refusal {
+                    self.refused(id, &text);
+                }
+                self.shared.peek(|node, _| node.go_on(id));
+            }
+            Settled::TooLate(id) => {
+                let wanted = self.shared.peek(|node, _| {
+                    let slot = node.slot(id);
+                    slot.is_some_and(|slot| slot.router.is_holding())
+                });
+                let now = self.shared.now();
+                if !wanted || !self.holder.take_still(&mut *self.host, now, id) {
+                    self.shared.peek(|node, _| node.go_on(id));
+                }
+            }
+            Settled::Lost(id, text) => self.refused(id, &text),
+        }
+    }
+
     fn set_hosts(&mut self, hosts: Hosts) {
-        let writer = self.holder.writer();
-        let mut towards = |address: IpAddr| writer.link_towards(address).ok().flatten();
+        let host = &mut self.host;
+        let mut towards = |address: IpAddr| host.link_towards(address);
         self.shared
             .peek(|node, now| node.set_hosts(now, hosts, &mut towards));
         self.sync_segments();
         if self.shared.peek(|node, _| node.awaits_route()) {
-            self.retry = Some(Instant::now() + RETRY_AFTER);
+            self.retry = Some(self.shared.now() + RETRY_AFTER);
         }
     }
 
@@ -63,9 +117,10 @@ impl Driver {
             let Some(link) = link else {
                 continue;
             };
-            match Segment::open(&link, key.1, &self.shared.wake) {
-                Ok(segment) => {
-                    self.segments.insert(key, segment);
+            match self.host.open(&link, key.1) {
+                Ok(wire) => {
+                    let out = Vec::new();
+                    self.segments.insert(key, Line { wire, out });
                     self.shared
                         .peek(|node, now| node.set_socket_fault(now, key, None));
                 }
@@ -73,24 +128,27 @@ impl Driver {
                     let text = why(&error);
                     self.shared
                         .peek(|node, now| node.set_socket_fault(now, key, Some(&text)));
-                    self.retry = Some(Instant::now() + RETRY_AFTER);
+                    self.retry = Some(self.shared.now() + RETRY_AFTER);
                 }
             }
         }
     }
 
     pub(super) fn read_kernel(&mut self) {
-        let changes = match self.watch.get_mut().read() {
+        let changes = match self.host.changes() {
             Ok(changes) if changes.is_empty() => return,
             Ok(changes) => changes,
             Err(error) => {
                 tracing::error!(%error, "the watch of links and addresses failed");
-                self.retry = Some(Instant::now() + RETRY_AFTER);
+                self.look();
                 return;
             }
         };
+        if self.looking.is_some() {
+            self.looking = Some(true);
+        }
         if changes.contains(&HostChange::Lost) {
-            return self.look_again();
+            self.look();
         }
         let mut hosts = self.shared.peek(|node, _| node.hosts().clone());
         let mut different = false;

@@ -3,7 +3,7 @@
 //! A flood is read in portions of [`PACKETS_PER_TURN`], and timers are judged after each, so that
 //! packets nobody wants cannot hold up an advert. What the kernel says about links and addresses
 //! is taken between two turns. A stop ends when every router has handed over, after
-//! [`STOP_TIME_MAX`], or at the second request.
+//! [`STOP_TIME`], or at the second request.
 //!
 //! - [`kernel`] hears of links and addresses and opens sockets,
 //! - [`act`] carries out what routers ask for,
@@ -16,17 +16,18 @@ mod tell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ctl::notify;
 use ctl::signals::{Signal, Signals};
-use rib::netlink::hosts::{HostWatch, snapshot};
+use tokio::sync::Notify;
 
 use super::alarm::Alarm;
 use super::holder::Holder;
-use super::segment::Segment;
+use super::host::{Host, Linux, Wire};
+use super::segment::Outgoing;
 use super::shared::Shared;
-use super::sockopt::{FrameSocket, Readable};
 use crate::node::SlotId;
 
 /// Packets read from one socket before timers are judged.
@@ -37,136 +38,200 @@ const SLEEP_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Addresses that were refused are tried again after this: each try is a short mastership.
 const RETRY_REFUSED_AFTER: Duration = Duration::from_secs(10);
-/// Longest wait for successors; the longest skew of version 3 is 41 s, and no operator waits that.
-const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// Shortest and longest wait for successors: the largest skew of the instances decides. That of
+/// version 3 can be 41 s, and no operator waits that; the unit's `TimeoutStopSec=` is 20 s.
+const STOP_TIME: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
+
+/// A socket, and what goes out through it at the end of the turn.
+#[derive(Debug)]
+struct Line {
+    wire: Box<dyn Wire>,
+    out: Vec<Outgoing>,
+}
 
 /// Everything the loop holds.
 #[derive(Debug)]
 pub struct Driver {
     shared: Rc<Shared>,
+    host: Box<dyn Host>,
     holder: Holder,
-    watch: Readable<HostWatch>,
-    segments: BTreeMap<(u32, bool), Segment>,
-    frames: Option<FrameSocket>,
-    alarm: Alarm,
-    signals: Signals,
-    reload: fn(&Rc<Shared>),
+    segments: BTreeMap<(u32, bool), Line>,
+    /// A picture of the host is being taken; `true`: it is out of date already.
+    looking: Option<bool>,
     retry: Option<Instant>,
     /// Refused addresses are tried again.
     retry_refused: Option<Instant>,
     stop_by: Option<Instant>,
     /// A socket holds more than one turn reads.
     backlog: bool,
+    /// When the service manager wants to hear of us next.
+    next_watchdog: Option<Instant>,
 }
 
-impl Driver {
-    /// Opens what can only be opened once and looks at the host.
+/// What the loop waits for besides the node's deadlines.
+#[derive(Debug)]
+pub struct Waits {
+    alarm: Alarm,
+    signals: Signals,
+    reload: fn(&Rc<Shared>),
+    wake: Arc<Notify>,
+}
+
+impl Waits {
+    /// Timers and signals; `reload` is called for SIGHUP.
     ///
     /// # Errors
-    /// Netlink or timers are not to be had: nothing can be done without.
-    pub fn new(shared: Rc<Shared>, signals: Signals, reload: fn(&Rc<Shared>)) -> io::Result<Self> {
-        let mut holder = Holder::open()?;
-        let watch = Readable::new(HostWatch::open(holder.writer())?)?;
-        let (_, addresses) = snapshot()?;
-        holder.clean(&addresses);
-        let mut driver = Self {
-            shared,
-            holder,
-            watch,
-            segments: BTreeMap::new(),
-            frames: None,
+    /// No timer is to be had.
+    pub fn new(shared: &Shared, signals: Signals, reload: fn(&Rc<Shared>)) -> io::Result<Self> {
+        Ok(Self {
             alarm: Alarm::new()?,
             signals,
             reload,
+            wake: Arc::clone(&shared.wake),
+        })
+    }
+}
+
+impl Driver {
+    /// The driver of this host.
+    ///
+    /// # Errors
+    /// Netlink is not to be had: nothing can be done without.
+    pub fn open(shared: Rc<Shared>) -> io::Result<Self> {
+        let host = Linux::open(&shared.wake)?;
+        Self::new(shared, Box::new(host))
+    }
+
+    /// Looks at the host.
+    ///
+    /// # Errors
+    /// Links and addresses cannot be read.
+    pub fn new(shared: Rc<Shared>, host: Box<dyn Host>) -> io::Result<Self> {
+        let mut driver = Self {
+            shared,
+            host,
+            holder: Holder::default(),
+            segments: BTreeMap::new(),
+            looking: None,
             retry: None,
             retry_refused: None,
             stop_by: None,
             backlog: false,
+            next_watchdog: None,
         };
         driver.shared.tell_time();
-        driver.look_again();
+        let (links, addresses) = driver.host.picture()?;
+        driver.holder.clean(&mut *driver.host, &addresses);
+        driver.seen(links, addresses);
         Ok(driver)
     }
 
     /// Runs until the daemon is asked to stop and everybody has handed over.
-    pub async fn run(&mut self) {
-        loop {
-            self.shared.tell_time();
-            if self.shared.take_replaced() || self.retry.is_some_and(|at| at <= Instant::now()) {
-                self.look_again();
-            }
-            self.read_kernel();
-            self.read_adverts();
-            if self
-                .retry_refused
-                .take_if(|at| *at <= Instant::now())
-                .is_some()
-            {
-                self.shared.peek(|node, now| node.retry_refused(now));
-            }
-            self.shared.peek(|node, now| node.handle_timeout(now));
-            self.carry_out();
-            for (id, text) in self.holder.refresh(Instant::now()) {
-                self.refused(id, &text);
-                self.carry_out();
-            }
-            let idle = self.shared.peek(|node, _| node.is_idle());
-            let late = self.stop_by.is_some_and(|by| by <= Instant::now());
-            if idle || late {
-                self.let_everything_go();
-                return;
-            }
-            self.sleep().await;
+    pub async fn run(&mut self, waits: &mut Waits) {
+        while self.turn() {
+            self.sleep(waits).await;
         }
     }
 
-    async fn sleep(&mut self) {
-        notify::watchdog();
-        let now = Instant::now();
-        let watchdog = notify::watchdog_interval().map_or(SLEEP_MAX, |every| every.min(SLEEP_MAX));
-        let until = self
-            .shared
+    /// One turn: reads, judges what is due, carries out. `false`: it was the last.
+    pub fn turn(&mut self) -> bool {
+        self.shared.tell_time();
+        let now = self.shared.now();
+        let again = self.retry.is_some_and(|at| at <= now);
+        if self.shared.take_replaced() || again {
+            self.place_again();
+        }
+        self.read_kernel();
+        self.read_adverts();
+        if self.retry_refused.take_if(|at| *at <= now).is_some() {
+            self.shared.peek(|node, now| node.retry_refused(now));
+        }
+        // Before anything is sent, and before answers let anything go out: who stood still yields.
+        self.shared.peek(|node, now| node.handle_timeout(now));
+        self.read_answers();
+        self.carry_out();
+        self.holder.refresh(&mut *self.host, self.shared.now());
+        let idle = self.shared.peek(|node, _| node.is_idle());
+        let late = self.stop_by.is_some_and(|by| by <= self.shared.now());
+        if idle || late {
+            self.let_everything_go();
+            return false;
+        }
+        true
+    }
+
+    /// When the next turn is due, whatever comes in.
+    #[must_use]
+    pub fn next_turn(&self) -> Option<Instant> {
+        self.shared
             .peek(|node, _| node.poll_timeout())
             .into_iter()
             .chain(self.holder.next_refresh())
             .chain(self.retry)
             .chain(self.retry_refused)
             .chain(self.stop_by)
-            .fold(now + watchdog, Ord::min);
-        if self.backlog || until <= now {
-            // The runtime must see its sockets and signals between two turns.
-            tokio::task::yield_now().await;
-            return;
-        }
-        tokio::select! {
-            () = self.shared.wake.notified() => {}
-            () = self.alarm.wait_until(until) => {}
-            _ = self.watch.wait() => {}
-            signal = self.signals.next() => self.obey(signal),
+            .min()
+    }
+
+    async fn sleep(&mut self, waits: &mut Waits) {
+        let now = self.shared.now();
+        self.feed_watchdog(now);
+        let until = self.next_turn().into_iter().chain(self.next_watchdog);
+        let until = until.fold(now + SLEEP_MAX, Ord::min);
+        let signal = if self.backlog || until <= now {
+            // The runtime must see its sockets between two turns, and a flood must not keep the
+            // operator's signals waiting.
+            tokio::select! {
+                biased;
+                signal = waits.signals.next() => signal,
+                () = tokio::task::yield_now() => return,
+            }
+        } else {
+            tokio::select! {
+                () = waits.wake.notified() => return,
+                () = waits.alarm.wait_until(until) => return,
+                signal = waits.signals.next() => signal,
+            }
+        };
+        match signal {
+            Signal::Reload => (waits.reload)(&self.shared),
+            Signal::Dump => self.dump(),
+            Signal::Stop => self.stop(),
         }
     }
 
-    fn obey(&mut self, signal: Signal) {
-        match signal {
-            Signal::Reload => (self.reload)(&self.shared),
-            Signal::Dump => self.dump(),
-            Signal::Stop if self.stop_by.is_some() => self.stop_by = Some(Instant::now()),
-            Signal::Stop => {
-                tracing::info!("stopping: handing over");
-                notify::stopping();
-                self.stop_by = Some(Instant::now() + STOP_TIME_MAX);
-                self.shared.peek(|node, now| node.shut_down(now));
-            }
+    /// Feeds the service manager's watchdog when it is hungry, not with every packet.
+    fn feed_watchdog(&mut self, now: Instant) {
+        if self.next_watchdog.is_none_or(|due| due <= now) {
+            notify::watchdog();
+            self.next_watchdog = Some(now + notify::watchdog_interval().unwrap_or(SLEEP_MAX));
         }
+    }
+
+    /// Begins to hand over; asked for once more it ends at once.
+    pub fn stop(&mut self) {
+        let now = self.shared.now();
+        if self.stop_by.is_some() {
+            self.stop_by = Some(now);
+            return;
+        }
+        tracing::info!("stopping: handing over");
+        notify::stopping();
+        let skew = self.shared.peek(|node, _| node.longest_skew());
+        let patience = (skew + RETRY_AFTER).clamp(STOP_TIME.0, STOP_TIME.1);
+        self.stop_by = Some(now + patience);
+        self.shared.peek(|node, now| node.shut_down(now));
     }
 
     fn read_adverts(&mut self) {
         self.backlog = false;
-        for segment in self.segments.values() {
-            self.backlog |= segment.read(PACKETS_PER_TURN, |link, envelope, message| {
-                self.shared
-                    .peek(|node, now| node.handle_packet(now, link, envelope, message));
-            });
+        for line in self.segments.values() {
+            self.backlog |= line
+                .wire
+                .read(PACKETS_PER_TURN, &mut |link, envelope, message| {
+                    self.shared
+                        .peek(|node, now| node.handle_packet(now, link, envelope, message));
+                });
         }
     }
 
@@ -176,7 +241,7 @@ impl Driver {
             .shared
             .peek(|node, _| node.slots().map(|(id, _)| id).collect());
         for id in ids {
-            self.holder.let_go(id);
+            self.holder.let_go(&mut *self.host, id);
         }
     }
 

@@ -127,6 +127,9 @@ impl Router {
         if self.state != State::Master || silent < patience {
             return false;
         }
+        // What waited for its addresses to be taken is not true any more either.
+        let kept = |one: &Action| matches!(one, Action::Take | Action::LetGo);
+        self.actions.retain(kept);
         self.become_backup(now, Why::Late(silent));
         self.let_go();
         true
