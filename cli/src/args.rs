@@ -87,28 +87,30 @@ pub fn split_line(line: &str) -> Vec<String> {
 }
 
 /// Options of commands that take a value.
-const VALUED: [&str; 2] = ["--format", "--config"];
+const VALUED: [&str; 4] = ["--format", "--config", "--id", "--output"];
 
 /// Moves `--format X` and other options behind the words they belong to, where the grammar has
 /// them. A trailing `json` stays the last word.
 pub fn options_last(words: Vec<String>) -> Vec<String> {
-    let (mut front, mut back) = (Vec::new(), Vec::new());
+    let (mut front, mut options) = (Vec::new(), Vec::new());
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let assigned = word
             .split_once('=')
             .filter(|(name, _)| VALUED.contains(name));
         if VALUED.contains(&word.as_str()) {
-            back.push(word);
-            back.extend(words.next());
+            options.push([word].into_iter().chain(words.next()).collect());
         } else if let Some((name, value)) = assigned {
-            back.extend([name.to_owned(), value.to_owned()]);
+            options.push(vec![name.to_owned(), value.to_owned()]);
         } else if word.starts_with("--") {
-            back.push(word);
+            options.push(vec![word]);
         } else {
             front.push(word);
         }
     }
+    // Patterns have them in the order of the alphabet, people in any.
+    options.sort_by(|one: &Vec<String>, other| one.first().cmp(&other.first()));
+    let back: Vec<String> = options.into_iter().flatten().collect();
     let json = !back.is_empty() && front.last().is_some_and(|word| word == "json");
     let last = if json { front.pop() } else { None };
     front.extend(back);

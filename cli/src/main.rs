@@ -6,6 +6,7 @@
 
 mod args;
 mod cleanup;
+mod convert;
 mod decode;
 mod filter;
 mod grammar;

@@ -1,7 +1,7 @@
 //! Runs one command: from words to output and exit code.
 //!
 //! Exit codes are the contract's: 0 done, 1 the command failed, 2 not understood, 69 the daemon
-//! cannot be reached, 78 bad configuration. A reader that goes away (`| head`) is not a failure.
+//! cannot be reached, 78 bad configuration; and 65, lines of a configuration were not converted. A reader that goes away (`| head`) is not a failure.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use proto_codec::control::{FaultKind, Request};
 
 use crate::args::options_last;
 use crate::cleanup;
+use crate::convert;
 use crate::decode;
 use crate::filter::{Filtered, split};
 use crate::grammar::{Command, Outcome, help, parse};
@@ -147,6 +148,7 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
         }
         Command::Check(file) => daemon(checker_of(&file), &["--check", "--config", &file])?,
         Command::Cleanup { config } => cleanup::run(config.as_deref(), settings.bgpd(), out)?,
+        Command::Convert(wanted) => convert::run(&wanted, out)?,
         Command::Decode { kind, file, format } => {
             let format = if outcome.json || settings.json {
                 decode::Format::Json

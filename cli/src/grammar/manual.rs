@@ -33,8 +33,8 @@ run a command given as one argument; may be repeated
 "#;
 
 const TAIL: &str = r#".SH EXIT STATUS
-0 done; 1 the command failed; 2 the command is not understood; 69 the daemon cannot be reached;
-78 the configuration is bad.
+0 done; 1 the command failed; 2 the command is not understood; 65 lines of a configuration were not
+converted; 69 the daemon cannot be reached; 78 the configuration is bad.
 .SH SEE ALSO
 .BR wayfare-bgpd (8)
 "#;
@@ -64,7 +64,7 @@ fn marked_up(pattern: &str) -> String {
         if word.is_empty() {
             return;
         }
-        let font = if word.chars().all(|c| c.is_ascii_uppercase()) {
+        let font = if word.chars().all(|c| c.is_ascii_uppercase() || c == '.') {
             'I'
         } else {
             'B'

@@ -60,6 +60,12 @@ impl Line {
             .map(|value| value.1.as_str())
     }
 
+    /// The values of all such slots.
+    pub fn values(&self, slot: Slot) -> impl Iterator<Item = &str> {
+        let all = self.values.iter().filter(move |value| value.0 == slot);
+        all.map(|value| value.1.as_str())
+    }
+
     /// The value of the last such slot.
     pub fn last(&self, slot: Slot) -> Option<&str> {
         self.values

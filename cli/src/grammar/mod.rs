@@ -13,5 +13,5 @@ pub mod pattern;
 pub mod slot;
 pub mod table;
 
-pub use matcher::{Outcome, parse};
+pub use matcher::{Line, Outcome, parse};
 pub use table::{Command, DecodeKind};

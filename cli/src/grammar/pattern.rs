@@ -2,11 +2,14 @@
 //!
 //! A pattern is written as a manual would: `show [ip] bgp [ipv4|ipv6 [unicast]] summary`.
 //! Lower-case words stand for themselves, upper-case words are slots for values, `[…]` may be left
-//! out, `(…)` groups, `|` separates alternatives. A table row is expanded once at start into every
+//! out, `(…)` groups, `|` separates alternatives, `FILE...` may be repeated. A table row is expanded once at start into every
 //! sequence it stands for; the longest row yields 120 short ones. Matching a line is then a filter
 //! over sequences, with nothing recursive left where errors are explained to people.
 
 use super::slot::Slot;
+
+/// How often a value with `...` may stand.
+const REPEATED_MAX: usize = 8;
 
 /// One position of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,12 @@ fn sequence(words: &mut Vec<&'static str>) -> Vec<Vec<Token>> {
                 }
                 inner
             }
-            other => vec![vec![token(other)]],
+            other => match other.strip_suffix("...") {
+                Some(repeated) => (1..=REPEATED_MAX)
+                    .map(|count| vec![token(repeated); count])
+                    .collect(),
+                None => vec![vec![token(other)]],
+            },
         };
         all = all
             .iter()
@@ -115,5 +123,8 @@ mod tests {
             ["a e", "a b e", "a c e", "a c d e"]
         );
         assert_eq!(lines("x (y|z) PREFIX"), ["x y PREFIX", "x z PREFIX"]);
+        let repeated = lines("x FILE...");
+        assert_eq!(repeated[..2], ["x FILE", "x FILE FILE"]);
+        assert_eq!(repeated.len(), REPEATED_MAX);
     }
 }

@@ -18,6 +18,8 @@ pub enum Slot {
     Name,
     /// A file, or `-`.
     File,
+    /// A directory.
+    Dir,
     /// The name of an interface.
     Interface,
     /// A virtual router id.
@@ -28,7 +30,7 @@ pub enum Slot {
     Text,
 }
 
-const ALL: [(Slot, &str, &str); 8] = [
+const ALL: [(Slot, &str, &str); 9] = [
     (Slot::Address, "ADDRESS", "IPv4 or IPv6 address"),
     (
         Slot::Prefix,
@@ -37,6 +39,11 @@ const ALL: [(Slot, &str, &str); 8] = [
     ),
     (Slot::Name, "NAME", "a name from the configuration"),
     (Slot::File, "FILE", "a file; - reads standard input"),
+    (
+        Slot::Dir,
+        "DIR",
+        "a directory; it is made where it is missing",
+    ),
     (Slot::Interface, "INTERFACE", "the name of an interface"),
     (Slot::Vrid, "VRID", "virtual router id, 1 to 255"),
     (Slot::Star, "*", "all of them"),
@@ -68,6 +75,7 @@ impl Slot {
             Self::Name => !text.is_empty() && !text.starts_with('-') && !looks_like_address(text),
             Self::Interface => !text.is_empty() && !text.starts_with('-'),
             Self::Vrid => text.parse::<u8>().is_ok_and(|vrid| vrid > 0),
+            Self::Dir => !text.is_empty() && !text.starts_with("--"),
             Self::File => text == "-" || !text.starts_with("--"),
             Self::Text => true,
         }

@@ -12,6 +12,7 @@ use proto_codec::control::{
 
 use super::matcher::Line;
 use super::slot::Slot;
+use crate::convert::{self, Conversion};
 use crate::decode::Format;
 
 /// What a line asks for.
@@ -35,6 +36,8 @@ pub enum Command {
         /// How to print it.
         format: Format,
     },
+    /// Convert another daemon's configuration.
+    Convert(Conversion),
     /// Print every command.
     List,
     /// Leave the shell.
@@ -238,6 +241,16 @@ pub const ROWS: &[Row] = &[
             ))
         },
     ),
+    plain(
+        "convert keepalived FILE... [--explain] [--id NAME] [--output DIR]",
+        "writes a vrrpd.toml, and a verdict on each line to standard error",
+        |line| convert::build(line).map(Command::Convert),
+    ),
+    plain(
+        "convert (metallb|frr|bird|kube-router|calico) FILE...",
+        "not in this version",
+        |line| convert::build(line).map(Command::Convert),
+    ),
     row(
         "decode mrt FILE [--format (text|json|bgpdump)]",
         "prints the records of an MRT archive, also gzip and bzip2",
@@ -257,12 +270,19 @@ pub const ROWS: &[Row] = &[
 pub const WORDS: &[(&str, &str)] = &[
     ("--check", "only say what would change"),
     ("--config", "the daemon's configuration"),
+    ("--explain", "how long each failover takes, as comments"),
     ("--format", "how to print it"),
+    ("--id", "the @NAME lines to take, keepalived's -i"),
+    ("--output", "write vrrpd.toml and the files it names there"),
     ("advertised-routes", "what it was sent"),
     ("bestpath", "the best path only"),
     ("bgp", "BGP"),
     ("bgpdump", "the lines of bgpdump -m"),
     ("clear", "resets sessions"),
+    (
+        "convert",
+        "writes another daemon's configuration in our words",
+    ),
     ("decode", "reads what the daemons speak"),
     ("explain", "says why"),
     ("hex", "hexadecimal text of BGP messages"),

@@ -16,7 +16,7 @@ pub fn is_wanted(command: &Line) -> bool {
         Line::Ask(requests) => !requests
             .iter()
             .any(|request| request.changes() || matches!(request, Request::Monitor { .. })),
-        Line::Decode { .. } | Line::List => true,
+        Line::Decode { .. } | Line::Convert(_) | Line::List => true,
         Line::Check(_) | Line::Cleanup { .. } | Line::Exit => false,
     }
 }
