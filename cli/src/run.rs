@@ -1,7 +1,8 @@
 //! Runs one command: from words to output and exit code.
 //!
 //! Exit codes are the contract's: 0 done, 1 the command failed, 2 not understood, 69 the daemon
-//! cannot be reached, 78 bad configuration; and 65, lines of a configuration were not converted. A reader that goes away (`| head`) is not a failure.
+//! cannot be reached, 78 bad configuration; and 65, lines of a configuration were not converted. A
+//! reader that goes away (`| head`) is not a failure.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

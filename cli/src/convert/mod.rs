@@ -35,6 +35,18 @@ pub struct Conversion {
     explain: bool,
 }
 
+/// Help of the words of `convert`.
+pub const WORDS: &[(&str, &str)] = &[
+    ("--explain", "how long each failover takes, as comments"),
+    ("--id", "the @NAME lines to take, keepalived's -i"),
+    ("--output", "write vrrpd.toml and the files it names there"),
+    (
+        "convert",
+        "writes another daemon's configuration in our words",
+    ),
+    ("keepalived", "a keepalived.conf"),
+];
+
 /// Formats of the grammar that nobody converts yet.
 const LATER: [&str; 5] = ["metallb", "frr", "bird", "kube-router", "calico"];
 

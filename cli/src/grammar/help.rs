@@ -7,6 +7,7 @@ use super::matcher::{Progress, read};
 use super::pattern::Token;
 use super::slot::Slot;
 use super::table::WORDS;
+use crate::convert;
 
 /// Something that may come next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub fn render(entries: &[Entry]) -> String {
 
 /// A word of the word table is explained there, the last word of a row by the row.
 fn word_help(word: &'static str, progress: &Progress) -> &'static str {
-    if let Some(row) = WORDS.iter().find(|row| row.0 == word) {
+    if let Some(row) = WORDS.iter().chain(convert::WORDS).find(|row| row.0 == word) {
         return row.1;
     }
     let at = progress.depth;

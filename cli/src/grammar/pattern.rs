@@ -2,9 +2,10 @@
 //!
 //! A pattern is written as a manual would: `show [ip] bgp [ipv4|ipv6 [unicast]] summary`.
 //! Lower-case words stand for themselves, upper-case words are slots for values, `[…]` may be left
-//! out, `(…)` groups, `|` separates alternatives, `FILE...` may be repeated. A table row is expanded once at start into every
-//! sequence it stands for; the longest row yields 120 short ones. Matching a line is then a filter
-//! over sequences, with nothing recursive left where errors are explained to people.
+//! out, `(…)` groups, `|` separates alternatives, `FILE...` may be repeated. A table row is
+//! expanded once at start into every sequence it stands for; the longest row yields 120 short ones.
+//! Matching a line is then a filter over sequences, with nothing recursive left where errors are
+//! explained to people.
 
 use super::slot::Slot;
 

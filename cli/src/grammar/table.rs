@@ -246,11 +246,6 @@ pub const ROWS: &[Row] = &[
         "writes a vrrpd.toml, and a verdict on each line to standard error",
         |line| convert::build(line).map(Command::Convert),
     ),
-    plain(
-        "convert (metallb|frr|bird|kube-router|calico) FILE...",
-        "not in this version",
-        |line| convert::build(line).map(Command::Convert),
-    ),
     row(
         "decode mrt FILE [--format (text|json|bgpdump)]",
         "prints the records of an MRT archive, also gzip and bzip2",
@@ -270,19 +265,12 @@ pub const ROWS: &[Row] = &[
 pub const WORDS: &[(&str, &str)] = &[
     ("--check", "only say what would change"),
     ("--config", "the daemon's configuration"),
-    ("--explain", "how long each failover takes, as comments"),
     ("--format", "how to print it"),
-    ("--id", "the @NAME lines to take, keepalived's -i"),
-    ("--output", "write vrrpd.toml and the files it names there"),
     ("advertised-routes", "what it was sent"),
     ("bestpath", "the best path only"),
     ("bgp", "BGP"),
     ("bgpdump", "the lines of bgpdump -m"),
     ("clear", "resets sessions"),
-    (
-        "convert",
-        "writes another daemon's configuration in our words",
-    ),
     ("decode", "reads what the daemons speak"),
     ("explain", "says why"),
     ("hex", "hexadecimal text of BGP messages"),

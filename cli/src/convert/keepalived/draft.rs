@@ -75,6 +75,10 @@ pub struct Instance {
     pub plain_checksum: bool,
     /// `auth-file`.
     pub auth_file: Option<String>,
+    /// `auth-mode`, where it is not the default.
+    pub auth_mode: Option<&'static str>,
+    /// `auth-window`, where it is given.
+    pub auth_window: Option<Duration>,
     /// `routes`.
     pub routes: Vec<String>,
     /// `track`.
@@ -105,6 +109,8 @@ impl Instance {
             virtual_mac: false,
             plain_checksum: false,
             auth_file: None,
+            auth_mode: None,
+            auth_window: None,
             routes: Vec::new(),
             track: Vec::new(),
             notify: None,

@@ -2,9 +2,9 @@
 //!
 //! Most checks of the field are three commands: is a process there (`killall -0`, `pidof`,
 //! `pgrep`), does a port answer (`</dev/tcp/host/port`, `nc -z`), does the API server say it is
-//! ready (`curl -k https://…:6443/healthz`, or the `check_apiserver.sh` of kubeadm's guide). A check
-//! of our own starts no process, cannot hang, and is not confused by a shell that is not bash.
-//! Whatever has more to it (pipes, several commands, patterns) stays a script.
+//! ready (`curl -k https://…:6443/healthz`, or the `check_apiserver.sh` of kubeadm's guide). A
+//! check of our own starts no process, cannot hang, and is not confused by a shell that is not
+//! bash. Whatever has more to it (pipes, several commands, patterns) stays a script.
 
 use super::draft::Target;
 use super::lexer::command_words;

@@ -2,9 +2,9 @@
 //!
 //! The list is that of the mistakes people report, taken from real files: a password on a segment
 //! that everybody hears, weights that never change who is master, checks slower than anybody would
-//! wait, the router id of the manual. Each is said once per instance, in the report and as a comment
-//! in the file. Whether a weight changes the order is only known with the files of the other routers:
-//! give them all, and it is computed.
+//! wait, the router id of the manual. Each is said once per instance, in the report and as a
+//! comment in the file. Whether a weight changes the order is only known with the files of the
+//! other routers: give them all, and it is computed.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn advice(one: &Instance) -> Vec<Advice> {
         );
         say("advertise-interval", what, "shorten it, on all routers");
     }
-    if one.auth_file.is_some() && one.unicast_peers.is_empty() {
+    if one.auth_file.is_some() && one.version == 2 && one.unicast_peers.is_empty() {
         let what = "the password is multicast in clear text: it keeps mistakes out, not people";
         say(
             "auth-file",
@@ -97,12 +97,19 @@ fn advice(one: &Instance) -> Vec<Advice> {
         let cure = "leave it out where the interface has an address of that subnet";
         say("addresses", what, cure);
     }
+    found.extend(slow_or_weak(one));
+    found
+}
+
+fn slow_or_weak(one: &Instance) -> Vec<Advice> {
+    let mut found: Vec<Advice> = Vec::new();
+    let mut say = |what: String, cure| found.push(("track", what, cure));
     let weighed = one.track.iter().any(|check| check.weight.is_some());
     if !one.preempt && weighed {
         let what = "weights and preempt = false: a healthy backup does not take over from a \
                     master that lost priority";
         let cure = "leave the weight out (a fault), or let it preempt";
-        say("track", what.to_owned(), cure);
+        say(what.to_owned(), cure);
     }
     for check in &one.track {
         let (key, value) = check.target.key();
@@ -111,18 +118,14 @@ fn advice(one: &Instance) -> Vec<Advice> {
                 "{key} \"{value}\": a weight of {weight} changes the order only \
                  between priorities that are nearer"
             );
-            say(
-                "track",
-                what,
-                "compare with the priorities of the other routers",
-            );
+            say(what, "compare with the priorities of the other routers");
         }
         if check.detection() > SLOW {
             let what = format!(
                 "{key} \"{value}\": a failure counts after {}",
                 text(check.detection())
             );
-            say("track", what, "shorten `interval` or `fall`");
+            say(what, "shorten `interval` or `fall`");
         }
     }
     found

@@ -98,6 +98,8 @@ fn instance(text: &mut String, one: &Instance) {
     let plain = one.plain_checksum && one.version == 3 && !one.ipv6();
     put("checksum", plain.then(|| quoted("rfc9568")));
     put("auth-file", one.auth_file.as_deref().map(quoted));
+    put("auth-mode", one.auth_mode.map(quoted));
+    put("auth-window", one.auth_window.map(duration));
     let routes = one.routes.iter().map(|route| quoted(route));
     put("routes", (!one.routes.is_empty()).then(|| list(routes)));
     put("track", (!one.track.is_empty()).then(|| checks(&one.track)));

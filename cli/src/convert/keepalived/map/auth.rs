@@ -42,6 +42,11 @@ pub fn read(block: &Node, context: &mut Context<'_>) -> Authentication {
 }
 
 impl Authentication {
+    /// Whether AH was asked for.
+    pub fn is_ah(&self) -> bool {
+        self.kind.as_ref().is_some_and(|line| line.word(1) == "AH")
+    }
+
     /// The password's octets as sent, once version and strictness are known; `None`: none is.
     pub fn settle(
         &self,
@@ -103,13 +108,4 @@ impl Authentication {
 fn cut(word: &str) -> String {
     let end = word.floor_char_boundary(PASS_LEN);
     word.get(..end).unwrap_or_default().to_owned()
-}
-
-/// Refuses `auth_hmac`.
-pub fn hmac(block: &Node, context: &mut Context<'_>) {
-    context.report.refused(
-        block.whole(),
-        "not in this version: adverts of version 3 carry no authentication",
-        "wait for the release that has it before this router is moved",
-    );
 }

@@ -44,6 +44,8 @@ pub struct Facts {
     pub peers: Vec<(IpAddr, Node)>,
     /// `authentication`.
     pub auth: Authentication,
+    /// `auth_hmac`.
+    pub hmac: Option<Node>,
     /// The checks.
     pub tracked: Vec<Tracked>,
     /// `notify` and its brothers.
@@ -213,7 +215,7 @@ fn blocks(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Cont
         }
         "virtual_routes" => one.routes.extend(routes::read(line, context)),
         "authentication" => facts.auth = auth::read(line, context),
-        "auth_hmac" => auth::hmac(line, context),
+        "auth_hmac" => facts.hmac = Some(line.clone()),
         "unicast_peer" => peers(line, facts, context),
         "mcast_src_ip" | "unicast_src_ip" => facts.source = Some(line.clone()),
         "track_interface" | "track_script" | "track_process" | "track_file" => {

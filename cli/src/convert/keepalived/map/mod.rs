@@ -10,6 +10,7 @@ mod auth;
 mod checks;
 mod global;
 mod group;
+mod hmac;
 mod instance;
 mod notify;
 mod routes;

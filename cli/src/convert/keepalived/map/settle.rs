@@ -1,9 +1,9 @@
 //! What the lines of an instance mean together.
 //!
-//! The order of decisions is keepalived's (`vrrp_complete_instance`): version, priority, strictness,
-//! password, preemption, accept mode, interval. What it silently corrects is corrected here too, and
-//! said, so that the wire stays the same. At the end an instance that ours could not run is refused
-//! whole.
+//! The order of decisions is keepalived's (`vrrp_complete_instance`): version, priority,
+//! strictness, password, preemption, accept mode, interval. What it silently corrects is corrected
+//! here too, and said, so that the wire stays the same. At the end an instance that ours could not
+//! run is refused whole.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use ctl::config::duration_text;
 
 use super::address::Written;
 use super::instance::Facts;
-use super::{Context, track};
+use super::{Context, hmac, track};
 use crate::convert::keepalived::blocks::Node;
 use crate::convert::keepalived::draft::{Group, Instance, Vip};
 use crate::convert::keepalived::numbers::advert_interval;
@@ -40,11 +40,20 @@ pub fn settle(node: &Node, mut one: Instance, mut facts: Facts, context: &mut Co
     preemption(&facts, &mut one, (strict, master), context);
     accept(&facts, &mut one, strict, context);
     let none = match (strict, one.version) {
+        _ if facts.hmac.is_some() => Some("auth_hmac is there: keepalived sends no password"),
         (true, _) => Some("vrrp_strict: keepalived sends none either"),
         (false, 3) => Some("version 3 has no passwords: keepalived sends none either"),
         _ => None,
     };
     one.auth_file = facts.auth.settle(&one.name, none, context);
+    if facts.auth.is_ah() && none.is_none() {
+        let text = "AH was written and is not sent: routers with AH and this one do not hear each \
+                    other, so take it out there first";
+        one.note("", text);
+    }
+    if let Some(block) = &facts.hmac {
+        hmac::settle(block, &mut one, context);
+    }
     source(&facts, &mut one, context);
     if !facts.peers.is_empty() && strict {
         let cause = "keepalived with vrrp_strict does not run an instance with peers";
@@ -285,6 +294,8 @@ fn twin(one: &Instance, addresses: Vec<Vip>) -> Instance {
         addresses,
         unicast_peers: Vec::new(),
         auth_file: None,
+        auth_mode: None,
+        auth_window: None,
         notify: None,
         notes: std::collections::BTreeMap::new(),
         ..one.clone()
