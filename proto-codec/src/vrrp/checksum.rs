@@ -78,5 +78,6 @@ pub(super) fn icmpv6(message: &[u8], (from, to): (Ipv6Addr, Ipv6Addr), protocol:
 
 /// Whether two checksums mean the same: 0 and 0xffff are both zero in one's complement.
 pub(super) fn same(one: u16, other: u16) -> bool {
-    one == other || (one | other == u16::MAX && one & other == 0)
+    let zero = |sum| sum == 0 || sum == u16::MAX;
+    one == other || (zero(one) && zero(other))
 }

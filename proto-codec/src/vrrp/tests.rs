@@ -222,3 +222,24 @@ fn a_new_master_is_announced_in_both_families() {
     );
     assert!(checksum::same(pseudo, 0), "a right sum cancels itself");
 }
+
+/// Only 0 and 0xffff mean the same sum. Found by fuzzing: the complement of the right checksum was
+/// taken for it.
+#[test]
+fn the_complement_of_the_checksum_is_wrong() {
+    let addresses = [ip("10.0.0.50")];
+    for checksum in [ChecksumForm::Rfc5798, ChecksumForm::Rfc9568] {
+        let mut message = encode(
+            &Draft {
+                checksum,
+                ..draft(&addresses)
+            },
+            &v4(),
+        );
+        message[6] ^= 0xff;
+        message[7] ^= 0xff;
+        let refused = Advert::decode(&message, &v4());
+        assert!(matches!(refused, Err(Flaw::Checksum { .. })), "{refused:?}");
+    }
+    assert!(checksum::same(0, 0xffff) && checksum::same(0xffff, 0));
+}
