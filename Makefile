@@ -5,7 +5,8 @@
 # namespaces. HEADLESS=1 plays the demo as a pass/fail check.
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz bench bench-quick bench-build peers setup bench-check bench-micro
+.PHONY: help demo test lint fuzz bench bench-quick bench-build bench-vrrp bench-vrrp-quick \
+	peers setup bench-check bench-micro
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -21,6 +22,9 @@ help:
 	@echo "make bench           the benchmark: this and five other daemons, full sizes, medians of 5"
 	@echo "make bench-quick     the same at a tenth of the size, one run of each, 3 minutes"
 	@echo "                     BENCH='--shape s1,s3 --daemon wayfare,bird2 --runs 3' narrows it"
+	@echo "make bench-vrrp      virtual addresses: this, keepalived and FRR, medians of 5"
+	@echo "make bench-vrrp-quick the same at 100 ms adverts, one run of each, 3 minutes"
+	@echo "                     BENCH='--case crash,stop --daemon wayfare --runs 3' narrows it"
 	@echo "make peers           build the peers' root directory"
 
 setup:
@@ -51,7 +55,7 @@ bench-check:
 
 bench-build:
 	@.ci/setup --no-nextest
-	@.ci/with cargo build --release --quiet --bins -p bgpd -p cli -p interop
+	@.ci/with cargo build --release --quiet --bins -p bgpd -p vrrpd -p cli -p interop
 
 bench: bench-build
 	@target/release/bgp-load $(BENCH)
@@ -61,6 +65,14 @@ QUICK = --scale 10 --runs 1 --limit 12 --json target/bench-quick.json \
 
 bench-quick: bench-build
 	@target/release/bgp-load $(QUICK) $(BENCH)
+
+bench-vrrp: bench-build
+	@target/release/vrrp-load $(BENCH)
+
+VRRP_QUICK = --runs 1 --interval 100 --json target/bench-vrrp-quick.json
+
+bench-vrrp-quick: bench-build
+	@target/release/vrrp-load $(VRRP_QUICK) $(BENCH)
 
 peers:
 	@interop/images/mkpeers.sh

@@ -11,13 +11,14 @@
 //! written once and run against each implementation, and what it looks at is the *other* side's
 //! RIB, the kernel's table and the packets ([`capture`]), never only our own word.
 //!
-//! [`vrrp`] is the same for virtual routers.
+//! [`vrrp`] is the same for virtual routers, and [`failover`] measures them.
 //!
 //! [`player`] plays a BGP neighbor octet by octet: malformed messages, full tables, updates at
 //! full speed, and a strict reader of what comes back.
 
 pub mod capture;
 pub mod demo;
+pub mod failover;
 pub mod lab;
 pub mod load;
 pub mod node;

@@ -66,6 +66,20 @@ impl Record {
         fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// The same for a record whose blocks in the notes begin with `prefix`.
+    #[must_use]
+    pub fn with_blocks(mut self, prefix: &str) -> Self {
+        self.0.insert("blocks".into(), json!(prefix));
+        self
+    }
+
+    /// Adds a shape that was made elsewhere: its `verdicts` (`met`, `text`) and its `markdown`.
+    pub fn put(&mut self, key: &str, shape: Value) {
+        if let Some(Value::Object(shapes)) = self.0.get_mut("shapes") {
+            shapes.insert(key.to_owned(), shape);
+        }
+    }
+
     /// Adds a shape, or replaces what is known of it.
     pub fn add(&mut self, outcome: &Outcome) {
         let verdicts = report::verdicts(outcome);
@@ -79,9 +93,7 @@ impl Record {
             "verdicts": verdicts.collect::<Vec<_>>(),
             "markdown": report::markdown(outcome),
         });
-        if let Some(Value::Object(shapes)) = self.0.get_mut("shapes") {
-            shapes.insert(outcome.key.clone(), shape);
-        }
+        self.put(&outcome.key, shape);
     }
 
     /// What stands for `key` in the notes; none for a shape that was not run.
@@ -103,6 +115,17 @@ impl Record {
                 shape.get("markdown")?.as_str().map(str::to_owned)
             }
         }
+    }
+
+    /// Whether every bar was judged and is met.
+    #[must_use]
+    pub fn all_met(&self) -> bool {
+        let shapes = self.0.get("shapes").and_then(Value::as_object);
+        let verdicts = shapes.into_iter().flat_map(|shapes| shapes.values());
+        let mut verdicts = verdicts
+            .filter_map(|shape| shape.get("verdicts").and_then(Value::as_array))
+            .flatten();
+        verdicts.all(|verdict| verdict.get("met").and_then(Value::as_bool) == Some(true))
     }
 
     /// All verdicts: how many bars are met, then those that are not.
@@ -137,7 +160,12 @@ impl Record {
     /// Those of the file system, or a block that does not end.
     pub fn fill(&self, path: &Path) -> Result<(), String> {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let filled = fill(&text, |key| self.block(key))?;
+        let prefix = self.0.get("blocks").and_then(Value::as_str);
+        let mine = |key: &str| match prefix {
+            Some(prefix) => self.block(key.strip_prefix(prefix)?),
+            None => self.block(key),
+        };
+        let filled = fill(&text, mine)?;
         fs::write(path, filled).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
