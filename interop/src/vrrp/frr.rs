@@ -35,7 +35,8 @@ pub(super) fn start(node: &Node, edition: Edition, priority: u8, group: &Group) 
     let mut script = format!(
         "ip link show {link} >/dev/null 2>&1 || {{\n\
          sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2\n\
-         ip link add {link} link eth0 addrgenmode random type macvlan mode bridge\n\
+         ip link add {link} link eth0 type macvlan mode bridge\n\
+         ip link set {link} addrgenmode random\n\
          ip link set {link} address 00:00:5e:00:0{family}:{VRID:02x} protodown on\n"
     );
     for address in &group.addresses {
@@ -48,11 +49,12 @@ pub(super) fn start(node: &Node, edition: Edition, priority: u8, group: &Group) 
     let before = edition.words(node).join(" ");
     node.sh(&format!(
         "exec >>/run/node/frr-start.log 2>&1\n\
-         {before} sh -ec 'mkdir -p /run/frr /var/run/frr; chown frr:frr /run/frr /var/run/frr'\n\
+         for dir in run var/run; do\n\
+         mkdir -p {root}/$dir/frr && chown frr:frr {root}/$dir/frr\n\
+         done\n\
          for daemon in mgmtd zebra; do\n\
-         [ -x $(echo {root}/usr/lib/frr/$daemon) ] || continue\n\
-         pgrep -x $daemon >/dev/null || {before} /usr/lib/frr/$daemon -d -A 127.0.0.1 \
-         -f /dev/null\n\
+         [ -x {root}/usr/lib/frr/$daemon ] || continue\n\
+         pgrep -x $daemon >/dev/null || {before} /usr/lib/frr/$daemon -d -A 127.0.0.1\n\
          done\n\
          {before} /usr/lib/frr/vrrpd -d -A 127.0.0.1 -f /run/node/frr-vrrpd.conf \
          --log file:/run/node/frr-vrrpd.log\n",
