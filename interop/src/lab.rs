@@ -243,12 +243,17 @@ impl Lab {
 
     /// Starts a node and connects it to `br0` as `eth0`.
     pub fn node(&mut self, name: &str) -> Node {
+        self.node_on("br0", name)
+    }
+
+    /// The same with another switch, for segments beside each other. Addresses differ all the same.
+    pub fn node_on(&mut self, lan: &str, name: &str) -> Node {
         let index = u8::try_from(self.nodes.len() + 1).expect("a lab has fewer than 200 nodes");
         let node = Node::start(&self.rootfs, &self.work, name, index);
         self.nodes.push(node.clone());
         self.attach(
             &node,
-            "br0",
+            lan,
             "eth0",
             &[
                 format!("{}/24", Lab::address(index)),

@@ -13,6 +13,7 @@ pub mod peer;
 pub mod verdict;
 pub mod watch;
 
+use std::fmt;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
@@ -143,6 +144,20 @@ impl Group {
         }
         text += "  }\n}\n";
         node.write("/run/node/keepalived.conf", text);
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {}", self.version)?;
+        let traits = [
+            (self.ipv6(), "IPv6"),
+            (self.password.is_some(), "password"),
+            (self.checksum == "rfc9568", "plain checksum"),
+            (!self.unicast.is_empty(), "unicast"),
+        ];
+        let mut those = traits.iter().filter(|(has, _)| *has);
+        those.try_for_each(|(_, name)| write!(f, " {name}"))
     }
 }
 

@@ -20,6 +20,8 @@ use super::watch::{Fact, Seen};
 pub struct Act {
     /// When it began, since 1970.
     pub from: Duration,
+    /// When it was done; adverts of the master count from here.
+    pub done: Duration,
     /// Who is master afterwards: a place among the nodes watched, of which there are two.
     pub master: usize,
     /// The other one has lost its power: what its kernel does matters to nobody.
@@ -39,7 +41,7 @@ pub struct Verdict {
     pub strays: usize,
     /// How often the kernel of the master, and that of the other, took or lost the addresses.
     pub moves: (usize, usize),
-    /// Adverts of the master since it converged.
+    /// Adverts of the master since it converged and all was done.
     pub adverts_since: usize,
     /// The first advert of the master in this act.
     pub first_advert: Option<Duration>,
@@ -103,7 +105,8 @@ pub fn judge(act: &Act, seen: &[Seen], now: Duration) -> Verdict {
             .map(|one| one.at);
         let converged = last_change.chain(strays).fold(first, Duration::max);
         verdict.converged = Some(converged);
-        verdict.adverts_since = claims(act.master).filter(|one| one.at > converged).count();
+        let quiet = converged.max(act.done);
+        verdict.adverts_since = claims(act.master).filter(|one| one.at > quiet).count();
     }
     verdict
 }
@@ -206,6 +209,7 @@ mod tests {
     fn act(from: u64) -> Act {
         Act {
             from: ms(from),
+            done: ms(from),
             master: 0,
             other_is_dead: false,
             patience: ms(300),
