@@ -21,6 +21,7 @@ use crate::control;
 use crate::io::driver::{Driver, Waits};
 use crate::io::shared::Shared;
 use crate::node::Node;
+use crate::track;
 
 /// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -81,6 +82,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
         Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
     let mut driver =
         Driver::open(Rc::clone(&shared)).map_err(|error| format!("netlink: {error}"))?;
+    track::start(&shared, &args.socket);
     tokio::task::spawn_local(control::serve(Rc::clone(&shared), server));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

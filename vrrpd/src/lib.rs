@@ -5,7 +5,8 @@
 //! - [`daemon`] starts and stops all of it,
 //! - [`io`] gives the node sockets, timers and the kernel,
 //! - [`node`] is all virtual routers of this host as one step machine,
-//! - [`router`] is one virtual router as a step machine, without sockets or clocks.
+//! - [`router`] is one virtual router as a step machine, without sockets or clocks,
+//! - [`track`] runs the checks of instances on a thread of their own.
 
 pub mod args;
 
@@ -20,3 +21,5 @@ pub mod io;
 pub mod node;
 
 pub mod router;
+
+pub mod track;

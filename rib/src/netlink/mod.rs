@@ -7,7 +7,7 @@
 //! wire format and the event loop.
 //!
 //! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime,
-//! on sockets of whatever thread the caller chooses.
+//! on sockets of whatever thread the caller chooses; [`routes`] says whether a prefix is routed.
 //!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].
@@ -19,6 +19,7 @@ mod dump;
 mod encode;
 mod handle;
 pub mod hosts;
+pub mod routes;
 mod socket;
 mod wire;
 mod worker;

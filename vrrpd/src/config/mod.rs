@@ -17,11 +17,13 @@
 //! be read must be found before the reload.
 
 mod auth;
+pub mod check;
 mod group;
 mod model;
 mod plan;
 mod raw;
 mod resolve;
+mod track;
 
 use std::path::Path;
 

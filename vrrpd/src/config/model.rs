@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::check::Tracked;
 use crate::router::Settings;
 
 /// The whole file.
@@ -59,6 +60,8 @@ pub struct Instance {
     /// The virtual addresses with the length of their subnet, as they go on the interface; in the
     /// order of `settings.addresses`.
     pub networks: Vec<IpNet>,
+    /// What is tracked.
+    pub track: Vec<Tracked>,
 }
 
 impl Instance {

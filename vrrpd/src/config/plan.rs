@@ -160,6 +160,15 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         a.checksum.word().to_owned(),
         b.checksum.word().to_owned(),
     );
+    let track = |one: &Instance| {
+        let checks = one.track.iter();
+        list(&checks.map(|it| it.check.to_string()).collect::<Vec<_>>())
+    };
+    let names = (track(old), track(new));
+    compare("track", names.0.clone(), names.1.clone());
+    if names.0 == names.1 && old.track != new.track {
+        found.push(format!("track {} with other settings", names.1));
+    }
     // Passwords and keys themselves are nobody's business.
     if a.auth != b.auth {
         found.push("auth-file has another password".to_owned());

@@ -14,6 +14,7 @@ use proto_codec::vrrp::{ChecksumForm, Version};
 use toml::de::DeValue;
 
 use super::group::{self, RawGroup};
+use super::track::{self, RawTrack};
 use crate::router::Mode;
 
 /// A whole file.
@@ -44,6 +45,7 @@ pub(super) struct RawInstance {
     pub auth_file: Option<At<PathBuf>>,
     pub auth_mode: Option<At<ModeWord>>,
     pub auth_window: Option<At<Duration>>,
+    pub track: RawTrack,
 }
 
 /// `version`.
@@ -97,9 +99,9 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         auth_file: table.get("auth-file"),
         auth_mode: table.get("auth-mode"),
         auth_window: table.get("auth-window"),
+        track: track::read(&table),
     };
     for (key, what) in [
-        ("track", "nothing is tracked but the interface itself"),
         ("routes", "no route is bound to the instance"),
         ("notify", "nobody is notified"),
     ] {

@@ -17,6 +17,7 @@ use super::auth;
 use super::group;
 use super::model::{Config, Instance, Place};
 use super::raw::{Raw, RawInstance};
+use super::track;
 use crate::router::Settings;
 
 /// Priority of a backup that is told nothing else (RFC 9568 §5.2.4).
@@ -86,12 +87,14 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         Some(at) => Place::Interface(at.value.clone()),
         None => Place::RouteTo(towards(raw, &networks, sink).unwrap_or(first)),
     };
+    let track = track::resolve(&raw.track, &settings, directory, sink);
     let name = raw.name.as_ref()?.value.clone();
     (!networks.is_empty()).then_some(Instance {
         name,
         place,
         settings,
         networks,
+        track,
     })
 }
 

@@ -8,7 +8,9 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
+pub mod checks;
 mod group;
+mod health;
 mod history;
 mod orders;
 mod place;
@@ -25,6 +27,7 @@ use proto_codec::vrrp::Envelope;
 use crate::config::{Config, Instance, Place, Plan};
 use crate::router::{Action, Event, Fault, Router, State};
 
+use checks::Checks;
 use group::Groups;
 pub use history::{Entry, History};
 pub use place::Hosts;
@@ -74,6 +77,7 @@ pub struct Node {
     ready: VecDeque<SlotId>,
     hosts: Hosts,
     groups: Groups,
+    checks: Checks,
     history: History,
     /// Adverts for a virtual router that is not here.
     unknown_vrid: u64,
@@ -125,6 +129,7 @@ impl Node {
             .replace(now, &config.groups, &self.by_name, &mut self.slots);
         self.config = config;
         self.place_all(now);
+        self.set_checks(now);
         self.settle_groups(now);
         plan
     }
@@ -169,6 +174,7 @@ impl Node {
             self.hosts.learn_route(place, &before, towards);
         }
         self.place_all(now);
+        self.look_at_links(now);
         self.settle_groups(now);
     }
 
@@ -313,11 +319,15 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = self.deadlines.first().map(|(due, _)| *due);
-        next.into_iter().chain(self.groups.due()).min()
+        next.into_iter()
+            .chain(self.groups.due())
+            .chain(self.checks.poll_timeout())
+            .min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_check_timeout(now);
         while let Some((due, id)) = self.deadlines.first().copied()
             && due <= now
         {
