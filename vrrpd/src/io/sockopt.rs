@@ -9,7 +9,7 @@
 //! promise that the descriptor stays open; owning it is that promise.
 //!
 //! This file is the crate's only room for `unsafe`: one call of `sendto` with a `sockaddr_ll`, one
-//! registration, one `pidfd_open`.
+//! registration, one `pidfd_open`, one `prctl` of a child.
 
 #![allow(
     unsafe_code,
@@ -35,6 +35,23 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
         // SAFETY: as above.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The program that `command` runs has none of this process's ambient capabilities: becoming
+/// another user does not take them away, unless the user before was root.
+pub fn without_capabilities(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: runs in the child between fork and exec, allocates nothing, and prctl with these
+    // arguments takes integers only.
+    unsafe {
+        command.pre_exec(|| {
+            let all = libc::PR_CAP_AMBIENT_CLEAR_ALL;
+            match libc::prctl(libc::PR_CAP_AMBIENT, all, 0, 0, 0) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
     }
 }
 

@@ -120,14 +120,13 @@ async fn serve(
             keep
         });
         for check in wanted {
-            if !running.contains_key(&check) {
+            running.entry(check).or_insert_with_key(|check| {
                 let mail = Mail {
                     check: check.clone(),
                     answers: answers.clone(),
                 };
-                let task = tokio::task::spawn_local(run(mail, bgpd.clone()));
-                running.insert(check, task);
-            }
+                tokio::task::spawn_local(run(mail, bgpd.clone()))
+            });
         }
     }
 }

@@ -5,7 +5,7 @@
 //! but for the end, whose last line is shown: a script that writes for ever fills nothing. Exit
 //! code 0 is good.
 //!
-//! Another user needs CAP_SETUID and CAP_SETGID, and CAP_KILL to end what is late; see the unit.
+//! The daemon's capabilities are not handed on. Another user needs CAP_SETUID and CAP_SETGID, and CAP_KILL to end what is late; see the unit.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -17,6 +17,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 
 use crate::config::check::ScriptProbe;
+use crate::io::sockopt::without_capabilities;
 use crate::node::checks::Outcome;
 
 /// Octets of output that are kept: the last.
@@ -86,6 +87,7 @@ async fn run(script: &ScriptProbe) -> Result<(ExitStatus, Vec<u8>), String> {
     {
         command.uid(user.uid).gid(user.gid);
     }
+    without_capabilities(command.as_std_mut());
     let mut child = command.spawn().map_err(failed)?;
     // It holds the ends that are written to; the pipe would never end.
     drop(command);
