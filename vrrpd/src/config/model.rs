@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -28,6 +29,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Its members, each in no other group.
     pub instances: Vec<String>,
+    /// Who is told of the states that all members share.
+    pub notify: Option<PathBuf>,
 }
 
 /// Where an instance lives.
@@ -62,6 +65,8 @@ pub struct Instance {
     pub networks: Vec<IpNet>,
     /// What is tracked.
     pub track: Vec<Tracked>,
+    /// Who is told of every state.
+    pub notify: Option<PathBuf>,
 }
 
 impl Instance {

@@ -150,6 +150,11 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         )
     };
     compare("addresses", nets(old), nets(new));
+    let program = |one: &Instance| {
+        let path = one.notify.as_ref();
+        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
+    };
+    compare("notify", program(old), program(new));
     let peers = |one: &Instance| {
         let peers = one.settings.unicast_peers.iter();
         list(&peers.map(ToString::to_string).collect::<Vec<_>>())

@@ -16,6 +16,7 @@ use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, Version};
 use super::auth;
 use super::group;
 use super::model::{Config, Instance, Place};
+use super::notify;
 use super::raw::{Raw, RawInstance};
 use super::track;
 use crate::router::Settings;
@@ -37,7 +38,7 @@ pub(super) fn resolve(raw: &Raw, directory: &Path, sink: &Sink) -> Config {
         .collect();
     beside_each_other(&resolved, sink);
     let instances: Vec<Instance> = resolved.into_iter().map(|(one, _)| one).collect();
-    let groups = group::resolve(&raw.groups, &instances, sink);
+    let groups = group::resolve(&raw.groups, &instances, directory, sink);
     Config { instances, groups }
 }
 
@@ -95,6 +96,7 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         settings,
         networks,
         track,
+        notify: notify::resolve(raw.notify.as_ref(), directory, sink),
     })
 }
 

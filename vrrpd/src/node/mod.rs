@@ -455,6 +455,12 @@ impl Node {
         self.stopping && self.slots.values().all(|slot| slot.router.is_idle())
     }
 
+    /// After [`Node::shut_down`].
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// A slot.
     #[must_use]
     pub fn slot(&self, id: SlotId) -> Option<&Slot> {
