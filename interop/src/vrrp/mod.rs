@@ -88,13 +88,14 @@ impl Group {
         let quoted = |text: &String| format!("\"{text}\"");
         let mut text = format!(
             "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = {VRID}\nversion = {}\n\
-             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n\
-             checksum = \"{}\"\n",
+             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n",
             self.version,
             self.interval_ms,
             list(self.addresses.iter().map(quoted).collect()),
-            self.checksum
         );
+        if self.version == 3 && !self.ipv6() {
+            text += &format!("checksum = \"{}\"\n", self.checksum);
+        }
         if let Some(password) = &self.password {
             node.write("/run/node/vrrp.key", password);
             text += "auth-file = \"vrrp.key\"\n";
