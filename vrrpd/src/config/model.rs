@@ -6,11 +6,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::check::Tracked;
 use crate::router::Settings;
 
 /// The whole file.
@@ -29,8 +27,6 @@ pub struct SyncGroup {
     pub name: String,
     /// Its members, each in no other group.
     pub instances: Vec<String>,
-    /// Who is told of the states that all members share.
-    pub notify: Option<PathBuf>,
 }
 
 /// Where an instance lives.
@@ -63,10 +59,9 @@ pub struct Instance {
     /// The virtual addresses with the length of their subnet, as they go on the interface; in the
     /// order of `settings.addresses`.
     pub networks: Vec<IpNet>,
-    /// What is tracked.
-    pub track: Vec<Tracked>,
-    /// Who is told of every state.
-    pub notify: Option<PathBuf>,
+    /// Whether a master that does not own the addresses takes what is sent to them (Accept_Mode,
+    /// RFC 9568 §6.1).
+    pub accept: bool,
 }
 
 impl Instance {
@@ -82,6 +77,7 @@ impl Instance {
                 settings.version,
                 settings.ipv6(),
                 settings.is_owner(),
+                settings.virtual_mac,
             )
         };
         identity(self) == identity(other)

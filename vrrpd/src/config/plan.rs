@@ -114,10 +114,14 @@ fn by_name(config: &Config) -> BTreeMap<&str, &Instance> {
 fn describe_identity(old: &Instance, new: &Instance) -> String {
     let text = |one: &Instance| {
         format!(
-            "version {} vrid {} on {}",
+            "version {} vrid {} on {}{}",
             one.settings.version.number(),
             one.settings.vrid,
-            one.place
+            one.place,
+            match one.settings.virtual_mac {
+                true => " with its virtual MAC",
+                false => "",
+            }
         )
     };
     format!("becomes another router: {} -> {}", text(old), text(new))
@@ -140,6 +144,7 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         compare(key, duration_text(a), duration_text(b));
     }
     compare("preempt", a.preempt.to_string(), b.preempt.to_string());
+    compare("accept", old.accept.to_string(), new.accept.to_string());
     let list = |items: &[String]| format!("[{}]", items.join(", "));
     let nets = |one: &Instance| {
         list(
@@ -150,11 +155,6 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         )
     };
     compare("addresses", nets(old), nets(new));
-    let program = |one: &Instance| {
-        let path = one.notify.as_ref();
-        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
-    };
-    compare("notify", program(old), program(new));
     let peers = |one: &Instance| {
         let peers = one.settings.unicast_peers.iter();
         list(&peers.map(ToString::to_string).collect::<Vec<_>>())
@@ -165,15 +165,6 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         a.checksum.word().to_owned(),
         b.checksum.word().to_owned(),
     );
-    let track = |one: &Instance| {
-        let checks = one.track.iter();
-        list(&checks.map(|it| it.check.to_string()).collect::<Vec<_>>())
-    };
-    let names = (track(old), track(new));
-    compare("track", names.0.clone(), names.1.clone());
-    if names.0 == names.1 && old.track != new.track {
-        found.push(format!("track {} with other settings", names.1));
-    }
     // Passwords and keys themselves are nobody's business.
     if a.auth != b.auth {
         found.push("auth-file has another password".to_owned());

@@ -8,9 +8,8 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
-pub mod checks;
+mod carrier;
 mod group;
-mod health;
 mod history;
 mod orders;
 mod place;
@@ -21,14 +20,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use proto_codec::vrrp::Envelope;
 
 use crate::config::{Config, Instance, Place, Plan};
 use crate::router::{Action, Event, Fault, Router, State};
 
-use checks::Checks;
 use group::Groups;
+
+pub use carrier::{Carriers, WantedCarrier};
 pub use history::{Entry, History};
 pub use place::Hosts;
 
@@ -77,7 +76,8 @@ pub struct Node {
     ready: VecDeque<SlotId>,
     hosts: Hosts,
     groups: Groups,
-    checks: Checks,
+    /// The links of virtual MACs.
+    carriers: Carriers,
     history: History,
     /// Adverts for a virtual router that is not here.
     unknown_vrid: u64,
@@ -129,7 +129,6 @@ impl Node {
             .replace(now, &config.groups, &self.by_name, &mut self.slots);
         self.config = config;
         self.place_all(now);
-        self.set_checks(now);
         self.settle_groups(now);
         plan
     }
@@ -174,7 +173,6 @@ impl Node {
             self.hosts.learn_route(place, &before, towards);
         }
         self.place_all(now);
-        self.look_at_links(now);
         self.settle_groups(now);
     }
 
@@ -184,18 +182,6 @@ impl Node {
         let by_route = |slot: &Slot| matches!(slot.instance.place, Place::RouteTo(_));
         let mut slots = self.slots.values();
         slots.any(|slot| slot.link.is_none() && !slot.leaving && by_route(slot))
-    }
-
-    /// What a slot puts on its link. An owner's addresses that are there already stay as they are.
-    #[must_use]
-    pub fn networks_to_put(&self, id: SlotId) -> Vec<IpNet> {
-        let Some((slot, link)) = self.slots.get(&id).and_then(|it| Some((it, it.link?))) else {
-            return Vec::new();
-        };
-        let networks = slot.instance.networks.iter().copied();
-        networks
-            .filter(|one| !self.hosts.has_foreign(link, one.addr()))
-            .collect()
     }
 
     /// The kernel does not take an address of this slot.
@@ -248,7 +234,8 @@ impl Node {
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
                 tell_time(slot, self.clock);
-                place::settle(now, slot, &self.hosts, &virtual_addresses);
+                let around = (&self.hosts, &self.carriers);
+                place::settle(now, slot, around, &virtual_addresses);
                 if let Some(link) = slot.link {
                     let settings = &slot.instance.settings;
                     let key = (link, settings.ipv6(), settings.vrid);
@@ -319,15 +306,11 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = self.deadlines.first().map(|(due, _)| *due);
-        next.into_iter()
-            .chain(self.groups.due())
-            .chain(self.checks.poll_timeout())
-            .min()
+        next.into_iter().chain(self.groups.due()).min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.handle_check_timeout(now);
         while let Some((due, id)) = self.deadlines.first().copied()
             && due <= now
         {
@@ -453,12 +436,6 @@ impl Node {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.stopping && self.slots.values().all(|slot| slot.router.is_idle())
-    }
-
-    /// After [`Node::shut_down`].
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
     }
 
     /// A slot.

@@ -60,6 +60,3 @@ pub fn render(draft: &Draft, name: &str, explained: bool) -> String {
     }
     toml::render(draft, &head)
 }
-
-#[cfg(test)]
-mod tests;

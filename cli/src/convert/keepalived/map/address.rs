@@ -20,8 +20,6 @@ pub struct Written {
     pub node: Node,
     /// It was in the excluded block.
     pub excluded: bool,
-    /// Options that say nothing new.
-    pub without: String,
 }
 
 /// The address at the start of a line, with its length.
@@ -44,11 +42,10 @@ pub fn read(block: &Node, interface: Option<&str>, context: &mut Context<'_>) ->
         let Some(vip) = usable(line, context) else {
             continue;
         };
-        let Some(without) = options(line, interface, context) else {
+        if !options(line, interface, context) {
             continue;
-        };
+        }
         found.push(Written {
-            without,
             vip,
             node: line.clone(),
             excluded,
@@ -81,9 +78,8 @@ fn usable(line: &Node, context: &mut Context<'_>) -> Option<Vip> {
     Some(vip)
 }
 
-/// Judges what stands behind the address: the options that are left out; `None`: the address cannot
-/// be taken.
-fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> Option<String> {
+/// Judges what stands behind the address; `false`: the address cannot be taken.
+fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> bool {
     let mut dropped = Vec::new();
     let mut words = line.words.iter().skip(1).map(String::as_str);
     while let Some(word) = words.next() {
@@ -98,14 +94,14 @@ fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> O
                         "write an instance on {dev} on all routers, and a [[sync-group]] of both"
                     );
                     context.report.refused(line.whole(), cause, cure);
-                    return None;
+                    return false;
                 }
             }
             "peer" => {
                 let cause = "no point-to-point addresses";
                 let cure = "write the address alone";
                 context.report.refused(line.whole(), cause, cure);
-                return None;
+                return false;
             }
             "label" | "scope" | "brd" | "broadcast" | "preferred_lft" => {
                 words.next();
@@ -116,9 +112,19 @@ fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> O
             _ => {
                 let cause = format!("keepalived knows no `{word}` for an address");
                 context.report.refused(line.whole(), cause, "remove it");
-                return None;
+                return false;
             }
         }
     }
-    Some(dropped.join(", "))
+    match dropped.is_empty() {
+        true => context.report.taken(line.whole(), ""),
+        false => context.report.changed(
+            line.whole(),
+            format!(
+                "without {}: the daemon sets flags and scope itself",
+                dropped.join(", ")
+            ),
+        ),
+    }
+    true
 }

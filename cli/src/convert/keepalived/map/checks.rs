@@ -91,8 +91,7 @@ pub fn read(nodes: &[Node], globals: &Globals, report: &mut Report) -> Library {
         };
         let mut one = Defined {
             check: Check::new(target),
-            // What is read from a file is multiplied by one, if nothing else is written.
-            weight: i32::from(kind == Kind::File),
+            weight: 0,
             reverse: false,
             differs: None,
             node: node.clone(),
