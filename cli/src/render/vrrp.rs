@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use proto_codec::control::view::{VrrpEvent, VrrpInstance};
+use proto_codec::control::view::{VrrpCheck, VrrpEvent, VrrpInstance};
 use proto_codec::control::{Head, Tail, View};
 
 use super::format::{age, timestamp};
@@ -100,6 +100,16 @@ fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
     for fault in &row.faults {
         writeln!(out, "  fault: {fault}")?;
     }
+    for one in row.checks.iter().filter(|one| one.state == "bad") {
+        writeln!(
+            out,
+            "  check {} is bad ({}): {}{}",
+            one.check,
+            one.weight,
+            one.last_result,
+            held(one)
+        )?;
+    }
     if row.released {
         writeln!(out, "  released: leaves the master alone until resume")?;
     }
@@ -114,6 +124,16 @@ fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// A check that keeps failing and recovering counts as good only after a while.
+fn held(one: &VrrpCheck) -> String {
+    one.held_ms.map_or_else(String::new, |left| {
+        format!(
+            "; counts as good in {} s if it stays so",
+            left.div_ceil(1000)
+        )
+    })
 }
 
 fn details(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
@@ -162,6 +182,20 @@ fn details(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
         counters.priority_zero_received,
         counters.announcements
     )?;
+    for one in &row.checks {
+        writeln!(
+            out,
+            "  check {} ({}): {} for {}, {} good and {} bad answers, bad {} times; last: {}",
+            one.check,
+            one.weight,
+            one.state,
+            age(one.since_ms),
+            one.passed,
+            one.failed,
+            one.falls,
+            dash(&one.last_result)
+        )?;
+    }
     for (reason, count) in &counters.discarded {
         writeln!(out, "  discarded for {reason}: {count}")?;
     }

@@ -8,7 +8,7 @@
 //!
 //! [`hosts`], [`links`] and [`nft`] are for the VRRP daemon, which has no routes to reconcile:
 //! addresses with a lifetime, links with a virtual MAC and what is not accepted, on sockets of
-//! whatever thread the caller chooses.
+//! whatever thread the caller chooses; [`routes`] says whether a prefix is routed.
 //!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].
@@ -22,6 +22,7 @@ mod handle;
 pub mod hosts;
 pub mod links;
 pub mod nft;
+pub mod routes;
 mod socket;
 mod wire;
 mod worker;

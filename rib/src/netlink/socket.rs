@@ -73,6 +73,12 @@ impl Netlink {
         Self::listening(ANSWER_BUFFER, &HOST_GROUPS, mute)
     }
 
+    /// The same for links and the routes of one family, whoever changed them.
+    pub(super) fn for_routes(ipv6: bool) -> io::Result<Self> {
+        let routes = if ipv6 { 11 } else { 7 };
+        Self::listening(ANSWER_BUFFER, &[1, routes], u32::MAX)
+    }
+
     fn listening(buffer: usize, groups: &[u32], mute: u32) -> io::Result<Self> {
         let netlink = Self::open(NETLINK_ROUTE, buffer)?;
         SockRef::from(&netlink).attach_filter(&mute_port(mute))?;

@@ -6,9 +6,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use super::check::Tracked;
 use crate::router::Settings;
 
 /// The whole file.
@@ -27,6 +29,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Its members, each in no other group.
     pub instances: Vec<String>,
+    /// Who is told of the states that all members share.
+    pub notify: Option<PathBuf>,
 }
 
 /// Where an instance lives.
@@ -59,6 +63,10 @@ pub struct Instance {
     /// The virtual addresses with the length of their subnet, as they go on the interface; in the
     /// order of `settings.addresses`.
     pub networks: Vec<IpNet>,
+    /// What is tracked.
+    pub track: Vec<Tracked>,
+    /// Who is told of every state.
+    pub notify: Option<PathBuf>,
     /// Whether a master that does not own the addresses takes what is sent to them (Accept_Mode,
     /// RFC 9568 §6.1).
     pub accept: bool,

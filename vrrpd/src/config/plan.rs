@@ -155,6 +155,11 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         )
     };
     compare("addresses", nets(old), nets(new));
+    let program = |one: &Instance| {
+        let path = one.notify.as_ref();
+        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
+    };
+    compare("notify", program(old), program(new));
     let peers = |one: &Instance| {
         let peers = one.settings.unicast_peers.iter();
         list(&peers.map(ToString::to_string).collect::<Vec<_>>())
@@ -165,6 +170,15 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
         a.checksum.word().to_owned(),
         b.checksum.word().to_owned(),
     );
+    let track = |one: &Instance| {
+        let checks = one.track.iter();
+        list(&checks.map(|it| it.check.to_string()).collect::<Vec<_>>())
+    };
+    let names = (track(old), track(new));
+    compare("track", names.0.clone(), names.1.clone());
+    if names.0 == names.1 && old.track != new.track {
+        found.push(format!("track {} with other settings", names.1));
+    }
     // Passwords and keys themselves are nobody's business.
     if a.auth != b.auth {
         found.push("auth-file has another password".to_owned());

@@ -16,7 +16,9 @@ use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, PRIORITY_OWNER, Versi
 use super::auth;
 use super::group;
 use super::model::{Config, Instance, Place};
+use super::notify;
 use super::raw::{Raw, RawInstance};
+use super::track;
 use crate::router::Settings;
 
 /// Priority of a backup that is told nothing else (RFC 9568 §5.2.4).
@@ -36,7 +38,7 @@ pub(super) fn resolve(raw: &Raw, directory: &Path, sink: &Sink) -> Config {
         .collect();
     beside_each_other(&resolved, sink);
     let instances: Vec<Instance> = resolved.into_iter().map(|(one, _)| one).collect();
-    let groups = group::resolve(&raw.groups, &instances, sink);
+    let groups = group::resolve(&raw.groups, &instances, directory, sink);
     Config { instances, groups }
 }
 
@@ -87,12 +89,15 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         Some(at) => Place::Interface(at.value.clone()),
         None => Place::RouteTo(towards(raw, &networks, sink).unwrap_or(first)),
     };
+    let track = track::resolve(&raw.track, &settings, directory, sink);
     let name = raw.name.as_ref()?.value.clone();
     (!networks.is_empty()).then_some(Instance {
         name,
         place,
         settings,
         networks,
+        track,
+        notify: notify::resolve(raw.notify.as_ref(), directory, sink),
         accept: value(raw.accept.as_ref(), true),
     })
 }

@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use proto_codec::control::View;
-use proto_codec::control::view::{VrrpConflict, VrrpCounters, VrrpInstance, VrrpState};
+use proto_codec::control::view::{VrrpCheck, VrrpConflict, VrrpCounters, VrrpInstance, VrrpState};
 use proto_codec::vrrp::virtual_mac;
 
+use crate::node::checks::Verdict;
 use crate::node::{Node, Slot, SlotId};
 use crate::router::{Router, State};
 
@@ -79,6 +80,7 @@ fn row(node: &Node, (id, slot): (SlotId, &Slot), now: Instant) -> VrrpInstance {
         faults: router.faults().map(ToString::to_string).collect(),
         released: router.is_released(),
         conflicts: conflicts(router, now),
+        checks: checks(node, slot, now),
         counters: counters(router),
         sync_group: group.map(|(name, _)| name.to_owned()),
         sync_group_state: group.and_then(|(_, shared)| shared).map(state),
@@ -91,6 +93,35 @@ fn state(state: State) -> VrrpState {
         State::Backup => VrrpState::Backup,
         State::Master => VrrpState::Master,
     }
+}
+
+/// How the checks of an instance stand. Also what an exporter reads.
+pub(crate) fn checks(node: &Node, slot: &Slot, now: Instant) -> Vec<VrrpCheck> {
+    let tracked = slot.instance.track.iter();
+    let standing = tracked.filter_map(|one| Some((one, node.checks().standing(&one.check)?)));
+    standing
+        .map(|(one, standing)| VrrpCheck {
+            check: one.check.to_string(),
+            weight: one.weight.to_string(),
+            state: match standing.verdict {
+                Verdict::Unknown => "unknown",
+                Verdict::Good => "good",
+                Verdict::Bad => "bad",
+            }
+            .to_owned(),
+            since_ms: ms(now.saturating_duration_since(standing.since)),
+            last_result: standing
+                .last
+                .as_ref()
+                .map_or_else(String::new, |last| last.text.clone()),
+            passed: standing.passed,
+            failed: standing.failed,
+            falls: standing.falls,
+            held_ms: standing
+                .held_until
+                .map(|due| ms(due.saturating_duration_since(now))),
+        })
+        .collect()
 }
 
 fn conflicts(router: &Router, now: Instant) -> Vec<VrrpConflict> {

@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 use crate::node::Node;
+use crate::track::Runner;
 
 /// Where `now` comes from: the monotonic clock, or a test's.
 pub type Clock = Box<dyn Fn() -> Instant>;
@@ -31,6 +32,8 @@ pub struct Shared {
     config_epoch_ms: Cell<u64>,
     /// The configuration changed: places and sockets are to be looked at again.
     replaced: Cell<bool>,
+    /// Runs the checks, once it is there.
+    runner: RefCell<Option<Runner>>,
 }
 
 impl Shared {
@@ -51,6 +54,7 @@ impl Shared {
             clock,
             config_epoch_ms: Cell::new(epoch_ms()),
             replaced: Cell::new(true),
+            runner: RefCell::new(None),
         })
     }
 
@@ -82,7 +86,21 @@ impl Shared {
     pub fn config_loaded(&self) {
         self.config_epoch_ms.set(epoch_ms());
         self.replaced.set(true);
+        self.run_checks();
         self.wake.notify_one();
+    }
+
+    /// Who runs checks from now on.
+    pub fn set_runner(&self, runner: Runner) {
+        self.runner.replace(Some(runner));
+        self.run_checks();
+    }
+
+    /// The checks of the configuration in force are run, and no others.
+    fn run_checks(&self) {
+        if let Some(runner) = &mut *self.runner.borrow_mut() {
+            runner.set(self.node.borrow().checks().to_run().cloned().collect());
+        }
     }
 
     /// Whether a configuration was put in force since the last call.

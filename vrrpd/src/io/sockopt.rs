@@ -9,7 +9,7 @@
 //! promise that the descriptor stays open; owning it is that promise.
 //!
 //! This file is the crate's only room for `unsafe`: one call of `sendto` with a `sockaddr_ll`, one
-//! registration.
+//! registration, one `pidfd_open`, one `prctl` of a child.
 
 #![allow(
     unsafe_code,
@@ -18,11 +18,42 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// A descriptor that becomes readable when process `pid` ends.
+///
+/// # Errors
+/// There is no such process, or the kernel is older than 5.3.
+pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two integers; what it returns is a new descriptor that is ours.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match RawFd::try_from(raw) {
+        // SAFETY: as above.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The program that `command` runs has none of this process's ambient capabilities: becoming
+/// another user does not take them away, unless the user before was root.
+pub fn without_capabilities(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: runs in the child between fork and exec, allocates nothing, and prctl with these
+    // arguments takes integers only.
+    unsafe {
+        command.pre_exec(|| {
+            let all = libc::PR_CAP_AMBIENT_CLEAR_ALL;
+            match libc::prctl(libc::PR_CAP_AMBIENT, all, 0, 0, 0) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+    }
+}
 
 /// An owned descriptor, as the runtime wants to see it.
 #[derive(Debug)]

@@ -8,8 +8,10 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
+pub mod checks;
 mod carrier;
 mod group;
+mod health;
 mod history;
 mod orders;
 mod place;
@@ -25,6 +27,7 @@ use proto_codec::vrrp::Envelope;
 use crate::config::{Config, Instance, Place, Plan};
 use crate::router::{Action, Event, Fault, Router, State};
 
+use checks::Checks;
 use group::Groups;
 
 pub use carrier::{Carriers, WantedCarrier};
@@ -76,6 +79,7 @@ pub struct Node {
     ready: VecDeque<SlotId>,
     hosts: Hosts,
     groups: Groups,
+    checks: Checks,
     /// The links of virtual MACs.
     carriers: Carriers,
     history: History,
@@ -129,6 +133,7 @@ impl Node {
             .replace(now, &config.groups, &self.by_name, &mut self.slots);
         self.config = config;
         self.place_all(now);
+        self.set_checks(now);
         self.settle_groups(now);
         plan
     }
@@ -173,6 +178,7 @@ impl Node {
             self.hosts.learn_route(place, &before, towards);
         }
         self.place_all(now);
+        self.look_at_links(now);
         self.settle_groups(now);
     }
 
@@ -306,11 +312,15 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = self.deadlines.first().map(|(due, _)| *due);
-        next.into_iter().chain(self.groups.due()).min()
+        next.into_iter()
+            .chain(self.groups.due())
+            .chain(self.checks.poll_timeout())
+            .min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_check_timeout(now);
         while let Some((due, id)) = self.deadlines.first().copied()
             && due <= now
         {
@@ -436,6 +446,12 @@ impl Node {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.stopping && self.slots.values().all(|slot| slot.router.is_idle())
+    }
+
+    /// After [`Node::shut_down`].
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// A slot.

@@ -148,15 +148,24 @@ impl Hosts {
 
     fn link(&self, place: &Place) -> Option<&HostLink> {
         let index = match place {
-            Place::Interface(name) => {
-                return self.links.values().find(|link| link.name == *name);
-            }
+            Place::Interface(name) => return self.link_named(name),
             Place::RouteTo(address) => self
                 .subnet_of(*address)
                 .or_else(|| self.routes.get(address).copied())
                 .or_else(|| self.link_with(*address))?,
         };
         self.links.get(&index)
+    }
+
+    /// Nobody has told yet: every host has a link.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// The link of this name.
+    #[must_use]
+    pub fn link_named(&self, name: &str) -> Option<&HostLink> {
+        self.links.values().find(|link| link.name == *name)
     }
 
     /// The link with this index.

@@ -86,6 +86,10 @@ impl Run<'_> {
             };
             let written = written.trim_end_matches('\r');
             let plain = template.strip(written);
+            if plain.comment && !written.trim().is_empty() {
+                let span = span(at, written.trim());
+                self.report.dropped(span, "a comment of a template");
+            }
             if plain.marked {
                 let span = span(at, written.trim());
                 self.report.refused(
@@ -264,8 +268,8 @@ impl Run<'_> {
         let one = match name {
             "_ENV" => (self.outside.variable)(parameter).unwrap_or_default(),
             "_INSTANCE" => self.outside.id.unwrap_or_default().to_owned(),
-            "_HASH" => "\\#".to_owned(),
-            "_BANG" => "\\!".to_owned(),
+            "_HASH" => "#".to_owned(),
+            "_BANG" => "!".to_owned(),
             "_PWD" => {
                 let directory = std::env::current_dir().ok()?;
                 directory.display().to_string()

@@ -65,6 +65,10 @@ fn cause(one: &Instance, check: &Check) -> String {
             "  {key} \"{value}\" fails: noticed {noticed}, then it lets go: at most {} more",
             text(one.skew())
         ),
+        Some(_) if !one.preempt => format!(
+            "  {key} \"{value}\" fails: noticed {noticed}, and nothing happens: routers that do not \
+             preempt leave a master that works alone"
+        ),
         Some(weight) => {
             let left = (i32::from(one.priority) + weight).clamp(1, 254);
             format!(

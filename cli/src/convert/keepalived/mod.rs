@@ -60,3 +60,6 @@ pub fn render(draft: &Draft, name: &str, explained: bool) -> String {
     }
     toml::render(draft, &head)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub struct Template {
 pub struct Plain {
     /// It had a mark.
     pub marked: bool,
+    /// It is in a comment of the template.
+    pub comment: bool,
     /// What is left to read; `None`: nothing.
     pub text: Option<String>,
 }
@@ -25,17 +27,17 @@ impl Template {
     pub fn strip(&mut self, line: &str) -> Plain {
         if self.in_comment {
             self.in_comment = !line.contains("#}");
-            return Plain::default();
+            return Plain::commented();
         }
         if line.trim_start().starts_with("{#") {
             self.in_comment = !line.contains("#}");
-            return Plain::default();
+            return Plain::commented();
         }
         let visible = line.split(['#', '!']).next().unwrap_or_default();
         if !visible.contains("{{") && !visible.contains("{%") {
             return Plain {
-                marked: false,
                 text: Some(line.to_owned()),
+                ..Plain::default()
             };
         }
         let rest = without_marks(visible);
@@ -43,7 +45,20 @@ impl Template {
         let word = rest.split_whitespace().next().unwrap_or_default();
         // The name of the block is what the template makes of it: any will do to go on.
         let text = (opens && word != "{").then(|| format!("{word} template {{"));
-        Plain { marked: true, text }
+        Plain {
+            marked: true,
+            comment: false,
+            text,
+        }
+    }
+}
+
+impl Plain {
+    fn commented() -> Self {
+        Self {
+            comment: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -79,9 +94,9 @@ mod tests {
         assert_eq!(template.strip("{% if x %}").text, None);
         assert_eq!(template.strip("  priority {{ p }} # {{").text, None);
         assert!(!template.strip("priority 100 # {{ old }}").marked);
-        assert_eq!(template.strip("{# one"), Plain::default());
-        assert_eq!(template.strip("two {"), Plain::default());
-        assert_eq!(template.strip("-#}"), Plain::default());
+        for line in ["{# one", "two {", "-#}"] {
+            assert_eq!(template.strip(line), Plain::commented());
+        }
         assert_eq!(template.strip("x {").text.as_deref(), Some("x {"));
     }
 }

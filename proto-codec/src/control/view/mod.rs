@@ -26,7 +26,7 @@ pub use summary::{PeerState, PeerSummary, SummaryFamily};
 pub use system::{
     Advertisement, Event, EventKind, Memory, Notice, PlanChange, PlanImpact, Pool, Version,
 };
-pub use vrrp::{VrrpConflict, VrrpCounters, VrrpEvent, VrrpInstance, VrrpState};
+pub use vrrp::{VrrpCheck, VrrpConflict, VrrpCounters, VrrpEvent, VrrpInstance, VrrpState};
 
 /// One row of an answer. Each variant has one renderer arm in the CLI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -84,6 +84,9 @@ pub struct VrrpInstance {
     /// What looks wrong with the segment.
     #[serde(default)]
     pub conflicts: Vec<VrrpConflict>,
+    /// What is tracked, and how it stands.
+    #[serde(default)]
+    pub checks: Vec<VrrpCheck>,
     /// Counters.
     #[serde(default)]
     pub counters: VrrpCounters,
@@ -111,6 +114,31 @@ pub struct VrrpConflict {
     pub last_ms: u64,
     /// How often.
     pub count: u64,
+}
+
+/// A check of a virtual router, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VrrpCheck {
+    /// What is asked: `https://127.0.0.1:6443/readyz`, `interface eth1`, `bgp 10.0.0.1`.
+    pub check: String,
+    /// What a verdict is worth: `fault`, `-50`, `content`.
+    pub weight: String,
+    /// `unknown`, `good` or `bad`.
+    pub state: String,
+    /// Time since that verdict.
+    pub since_ms: u64,
+    /// The last answer in words; empty before the first.
+    pub last_result: String,
+    /// Good answers.
+    pub passed: u64,
+    /// Bad answers.
+    pub failed: u64,
+    /// How often it became bad.
+    pub falls: u64,
+    /// It recovers, and counts as good when it has stayed so for this long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<u64>,
 }
 
 /// Counters of one virtual router.

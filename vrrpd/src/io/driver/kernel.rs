@@ -95,6 +95,7 @@ impl Driver {
         self.shared
             .peek(|node, now| node.set_hosts(now, hosts, &mut towards));
         self.sync_segments();
+        self.inform_due = true;
         self.next_carry = Some(self.shared.now());
         if self.shared.peek(|node, _| node.awaits_route()) {
             self.retry = Some(self.shared.now() + RETRY_AFTER);

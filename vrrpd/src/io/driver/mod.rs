@@ -8,10 +8,11 @@
 //! - [`kernel`] hears of links and addresses and opens sockets,
 //! - [`act`] carries out what routers ask for,
 //! - [`carry`] asks for links with virtual MACs,
-//! - [`tell`] passes on what they tell.
+//! - [`tell`] passes on what they tell, [`inform`] to the programs of `notify`.
 
 mod act;
 mod carry;
+mod inform;
 mod kernel;
 mod tell;
 
@@ -29,6 +30,7 @@ use super::alarm::Alarm;
 use super::holder::Holder;
 use super::host::{Host, Linux, Wire};
 use super::keeper::Order;
+use super::notices::Notices;
 use super::segment::Outgoing;
 use super::shared::Shared;
 use crate::node::SlotId;
@@ -75,6 +77,9 @@ pub struct Driver {
     backlog: bool,
     /// When the service manager wants to hear of us next.
     next_watchdog: Option<Instant>,
+    notices: Option<Notices>,
+    /// Somebody may rest in a state that no event told.
+    inform_due: bool,
 }
 
 /// What the loop waits for besides the node's deadlines.
@@ -130,6 +135,8 @@ impl Driver {
             look_at_carriers: false,
             backlog: false,
             next_watchdog: None,
+            notices: None,
+            inform_due: false,
         };
         driver.shared.tell_time();
         let (links, addresses) = driver.host.picture()?;
@@ -162,6 +169,7 @@ impl Driver {
         self.shared.peek(|node, now| node.handle_timeout(now));
         self.read_answers();
         self.carry_out();
+        self.inform_all();
         self.carry();
         self.holder.refresh(&mut *self.host, self.shared.now());
         let idle = self.shared.peek(|node, _| node.is_idle());
@@ -235,6 +243,7 @@ impl Driver {
         let patience = (skew + RETRY_AFTER).clamp(STOP_TIME.0, STOP_TIME.1);
         self.stop_by = Some(now + patience);
         self.shared.peek(|node, now| node.shut_down(now));
+        self.inform_due = true;
     }
 
     fn read_adverts(&mut self) {

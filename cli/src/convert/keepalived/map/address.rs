@@ -20,6 +20,8 @@ pub struct Written {
     pub node: Node,
     /// It was in the excluded block.
     pub excluded: bool,
+    /// Options that say nothing new.
+    pub without: String,
 }
 
 /// The address at the start of a line, with its length.
@@ -42,10 +44,11 @@ pub fn read(block: &Node, interface: Option<&str>, context: &mut Context<'_>) ->
         let Some(vip) = usable(line, context) else {
             continue;
         };
-        if !options(line, interface, context) {
+        let Some(without) = options(line, interface, context) else {
             continue;
-        }
+        };
         found.push(Written {
+            without,
             vip,
             node: line.clone(),
             excluded,
@@ -78,8 +81,9 @@ fn usable(line: &Node, context: &mut Context<'_>) -> Option<Vip> {
     Some(vip)
 }
 
-/// Judges what stands behind the address; `false`: the address cannot be taken.
-fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> bool {
+/// Judges what stands behind the address: the options that are left out; `None`: the address cannot
+/// be taken.
+fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> Option<String> {
     let mut dropped = Vec::new();
     let mut words = line.words.iter().skip(1).map(String::as_str);
     while let Some(word) = words.next() {
@@ -94,14 +98,14 @@ fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> b
                         "write an instance on {dev} on all routers, and a [[sync-group]] of both"
                     );
                     context.report.refused(line.whole(), cause, cure);
-                    return false;
+                    return None;
                 }
             }
             "peer" => {
                 let cause = "no point-to-point addresses";
                 let cure = "write the address alone";
                 context.report.refused(line.whole(), cause, cure);
-                return false;
+                return None;
             }
             "label" | "scope" | "brd" | "broadcast" | "preferred_lft" => {
                 words.next();
@@ -112,19 +116,9 @@ fn options(line: &Node, interface: Option<&str>, context: &mut Context<'_>) -> b
             _ => {
                 let cause = format!("keepalived knows no `{word}` for an address");
                 context.report.refused(line.whole(), cause, "remove it");
-                return false;
+                return None;
             }
         }
     }
-    match dropped.is_empty() {
-        true => context.report.taken(line.whole(), ""),
-        false => context.report.changed(
-            line.whole(),
-            format!(
-                "without {}: the daemon sets flags and scope itself",
-                dropped.join(", ")
-            ),
-        ),
-    }
-    true
+    Some(dropped.join(", "))
 }

@@ -5,6 +5,7 @@
 //! keeps nobody out who can hear the segment, and no other implementation has it.
 
 use super::Context;
+use super::instance::later;
 use crate::convert::keepalived::blocks::Node;
 
 /// Octets of a password that go on the wire (RFC 2338 §5.3.10).
@@ -21,16 +22,16 @@ pub struct Authentication {
     block: Option<Node>,
 }
 
-/// Reads the block.
-pub fn read(block: &Node, context: &mut Context<'_>) -> Authentication {
-    let mut found = Authentication {
-        block: Some(block.clone()),
-        ..Authentication::default()
-    };
+/// Reads the block into `found`; what is said again counts.
+pub fn read(block: &Node, found: &mut Authentication, context: &mut Context<'_>) {
+    later(found.block.replace(block.clone()), context);
     for line in block.inside() {
         match line.keyword() {
-            "auth_type" => found.kind = Some(line.clone()),
-            "auth_pass" => found.pass = Some(line.clone()),
+            "auth_type" => later(found.kind.replace(line.clone()), context),
+            "auth_pass" => {
+                let before = found.pass.replace(line.clone());
+                later(before.map(|it| it.covered()), context);
+            }
             other => {
                 let cause = format!("keepalived has no keyword `{other}` here");
                 let cure = "write auth_type or auth_pass";
@@ -38,7 +39,6 @@ pub fn read(block: &Node, context: &mut Context<'_>) -> Authentication {
             }
         }
     }
-    found
 }
 
 impl Authentication {

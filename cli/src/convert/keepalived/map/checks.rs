@@ -91,7 +91,8 @@ pub fn read(nodes: &[Node], globals: &Globals, report: &mut Report) -> Library {
         };
         let mut one = Defined {
             check: Check::new(target),
-            weight: 0,
+            // What is read from a file is multiplied by one, if nothing else is written.
+            weight: i32::from(kind == Kind::File),
             reverse: false,
             differs: None,
             node: node.clone(),

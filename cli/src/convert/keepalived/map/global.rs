@@ -77,14 +77,19 @@ fn line(node: &Node, globals: &mut Globals, report: &mut Report) {
         "v3_checksum_as_v2" => match flag(node.word(1)) {
             Some(value) => {
                 globals.plain_checksum = value;
-                report.changed(
-                    span,
-                    "checksum = \"rfc9568\" is sent; both forms are verified",
-                );
+                report.changed(span, checksum(value));
             }
             None => report.refused(span, "neither on nor off", "remove the word"),
         },
         _ => hosts(node, report),
+    }
+}
+
+/// What `v3_checksum_as_v2` means.
+pub fn checksum(plain: bool) -> &'static str {
+    match plain {
+        true => "checksum = \"rfc9568\" in version 3 over IPv4; both forms are verified",
+        false => "the default form is sent; both are verified",
     }
 }
 

@@ -42,6 +42,7 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
         context
             .report
             .refused(node.line(), cause, "name instances in group { ... }");
+        track::nobody(&tracked, context);
         return told_to_nobody(&notify, context);
     }
     context.report.taken(node.line(), "[[sync-group]]");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::address::{self, Written};
 use super::auth::{self, Authentication};
+use super::global::checksum;
 use super::notify::Notify;
 use super::track::{self, Tracked};
 use super::{Context, by_table, routes, settle};
@@ -77,7 +78,9 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
         ipv6: family(node),
         ..Facts::default()
     };
-    let interface = node.inside().iter().find(|it| it.keyword() == "interface");
+    // The last one counts; it is needed before the addresses are read.
+    let mut lines = node.inside().iter().rev();
+    let interface = lines.find(|it| it.keyword() == "interface" && !it.word(1).is_empty());
     instance.interface = interface.map(|it| it.word(1).to_owned());
     for line in node.inside() {
         if by_table(vocabulary::INSTANCE, line, context.report) {
@@ -85,6 +88,32 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
         }
     }
     settle::settle(node, instance, facts, context);
+}
+
+/// A line whose value may be replaced by a later one.
+pub trait Said {
+    /// The line.
+    fn line(&self) -> &Node;
+}
+
+impl Said for Node {
+    fn line(&self) -> &Node {
+        self
+    }
+}
+
+impl<T> Said for (T, Node) {
+    fn line(&self) -> &Node {
+        &self.1
+    }
+}
+
+/// Says of a line that was replaced that it counts no more, as with keepalived.
+pub fn later<T: Said>(before: Option<T>, context: &mut Context<'_>) {
+    if let Some(before) = before {
+        let why = "a later line of the instance says it again, and that counts";
+        context.report.dropped(before.line().whole(), why);
+    }
 }
 
 /// The family of an instance is that of the first address in it, whatever it is for.
@@ -142,7 +171,7 @@ fn identity(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Co
             facts.version = Some(3);
             report.taken(span, "version = 3");
         }
-        ("state", _) => facts.state = Some(line.clone()),
+        ("state", _) => later(facts.state.replace(line.clone()), context),
         ("no_virtual_ipaddress", _) => report.refused(
             span,
             "an instance without an address holds nothing",
@@ -158,20 +187,20 @@ fn timing(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Cont
     let report = &mut *context.report;
     match line.keyword() {
         "advert_int" => match seconds(line.word(1)).filter(|it| !it.is_zero()) {
-            Some(value) => facts.interval = Some((value, line.clone())),
+            Some(value) => later(facts.interval.replace((value, line.clone())), context),
             None => report.refused(span, "no interval: keepalived takes 1", "write seconds"),
         },
         "preempt" => {
-            facts.nopreempt = None;
             report.taken(span, "the default");
+            later(facts.nopreempt.take(), context);
         }
-        "nopreempt" => facts.nopreempt = Some(line.clone()),
+        "nopreempt" => later(facts.nopreempt.replace(line.clone()), context),
         "preempt_delay" => match seconds(line.word(1)) {
-            Some(value) => facts.preempt_delay = Some((value, line.clone())),
+            Some(value) => later(facts.preempt_delay.replace((value, line.clone())), context),
             None => report.refused(span, "no number of seconds", "write one"),
         },
-        "accept" => facts.accept = Some((true, line.clone())),
-        "no_accept" => facts.accept = Some((false, line.clone())),
+        "accept" => later(facts.accept.replace((true, line.clone())), context),
+        "no_accept" => later(facts.accept.replace((false, line.clone())), context),
         "strict_mode" => match flag(line.word(1)) {
             Some(value) => {
                 facts.strict = Some(value);
@@ -182,10 +211,7 @@ fn timing(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Cont
         "v3_checksum_as_v2" => match flag(line.word(1)) {
             Some(value) => {
                 facts.plain_checksum = Some(value);
-                report.changed(
-                    span,
-                    "checksum = \"rfc9568\" is sent; both forms are verified",
-                );
+                report.changed(span, checksum(value));
             }
             None => report.refused(span, "neither on nor off", "remove the word"),
         },
@@ -214,10 +240,10 @@ fn blocks(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Cont
             facts.addresses.extend(found);
         }
         "virtual_routes" => one.routes.extend(routes::read(line, context)),
-        "authentication" => facts.auth = auth::read(line, context),
-        "auth_hmac" => facts.hmac = Some(line.clone()),
+        "authentication" => auth::read(line, &mut facts.auth, context),
+        "auth_hmac" => later(facts.hmac.replace(line.covered()), context),
         "unicast_peer" => peers(line, facts, context),
-        "mcast_src_ip" | "unicast_src_ip" => facts.source = Some(line.clone()),
+        "mcast_src_ip" | "unicast_src_ip" => later(facts.source.replace(line.clone()), context),
         "track_interface" | "track_script" | "track_process" | "track_file" => {
             facts.tracked.extend(track::read(line, context));
         }

@@ -247,6 +247,12 @@ fn addresses(
             );
             context.report.changed(span, text.clone());
             one.note("addresses", text);
+        } else if it.without.is_empty() {
+            context.report.taken(span, "");
+        } else {
+            let without = &it.without;
+            let what = format!("without {without}: the daemon sets flags and scope itself");
+            context.report.changed(span, what);
         }
     }
     link_local_first(one);

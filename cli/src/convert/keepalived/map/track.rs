@@ -118,6 +118,14 @@ fn weight(line: &Node, default: Weight, context: &mut Context<'_>) -> Option<Wei
     Some(weight)
 }
 
+/// Says of checks that there is nobody who tracks them.
+pub fn nobody(tracked: &[Tracked], context: &mut Context<'_>) {
+    for one in tracked {
+        let why = "no instance is left that tracks it";
+        context.report.dropped(one.node.whole(), why);
+    }
+}
+
 /// Puts the checks into `instance`, whose priority is final but for them.
 pub fn apply(tracked: Vec<Tracked>, instance: &mut Instance, context: &mut Context<'_>) {
     let owner = instance.priority == 255;

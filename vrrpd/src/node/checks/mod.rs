@@ -1,0 +1,144 @@
+//! All checks of this host as they stand, and what they come to for an instance.
+//!
+//! Answers come in from whoever runs the checks (`crate::track`), or from the links that the node
+//! knows itself; verdicts go out as a [`Health`] per instance. A check that several instances track
+//! stands here once. A reload keeps how unchanged ones stand.
+
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::config::check::{Check, Probe, Tracked, Weight};
+use crate::router::{Event, Health};
+
+use super::Hosts;
+
+pub use standing::{Outcome, Standing, Verdict};
+
+/// The checks in use.
+#[derive(Debug, Default)]
+pub struct Checks(BTreeMap<Check, Standing>);
+
+impl Checks {
+    /// Those of `wanted` are in use from now on, new ones without a verdict.
+    pub(super) fn set(&mut self, now: Instant, wanted: &BTreeSet<Check>) {
+        self.0.retain(|check, _| wanted.contains(check));
+        for check in wanted {
+            if !self.0.contains_key(check) {
+                self.0.insert(check.clone(), Standing::new(now));
+            }
+        }
+    }
+
+    /// Those that somebody must run: links are known here.
+    pub fn to_run(&self) -> impl Iterator<Item = &Check> {
+        let all = self.0.keys();
+        all.filter(|check| !matches!(check.probe, Probe::Interface(_)))
+    }
+
+    /// How `check` stands.
+    #[must_use]
+    pub fn standing(&self, check: &Check) -> Option<&Standing> {
+        self.0.get(check)
+    }
+
+    /// Takes an answer. `Some`: the verdict or the number in a file is another one; what to tell.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        check: &Check,
+        outcome: Outcome,
+    ) -> Option<Event> {
+        let standing = self.0.get_mut(check)?;
+        let before = standing.last.as_ref().map_or(0, |last| last.value);
+        let value = outcome.value;
+        let changed = standing.answer(now, outcome, check.rise, check.fall);
+        (changed || before != value).then(|| told(check, standing))
+    }
+
+    /// The links of the host as they are: answers to the checks of interfaces.
+    pub(super) fn look_at_links(&mut self, now: Instant, hosts: &Hosts) -> Vec<(Check, Event)> {
+        if hosts.is_unknown() {
+            return Vec::new();
+        }
+        let all: Vec<Check> = self.0.keys().cloned().collect();
+        let links = all.into_iter().filter_map(|check| {
+            let Probe::Interface(name) = &check.probe else {
+                return None;
+            };
+            let outcome = match hosts.link_named(name) {
+                Some(link) if link.usable => Outcome::good("up"),
+                Some(_) => Outcome::bad("down"),
+                None => Outcome::bad("does not exist"),
+            };
+            let same = self.0.get(&check)?.last.as_ref() == Some(&outcome);
+            (!same).then_some((check, outcome))
+        });
+        let links: Vec<(Check, Outcome)> = links.collect();
+        let told = links.into_iter().filter_map(|(check, outcome)| {
+            let event = self.answer(now, &check, outcome)?;
+            Some((check, event))
+        });
+        told.collect()
+    }
+
+    /// When [`Checks::handle_timeout`] is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let all = self.0.values();
+        all.filter_map(|standing| standing.held_until).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<(Check, Event)> {
+        let mut changed = Vec::new();
+        for (check, standing) in &mut self.0 {
+            if standing.handle_timeout(now) {
+                changed.push((check.clone(), told(check, standing)));
+            }
+        }
+        changed
+    }
+
+    /// What the checks of an instance come to.
+    #[must_use]
+    pub fn health(&self, tracked: &[Tracked]) -> Health {
+        let mut health = Health::default();
+        for one in tracked {
+            let standing = self.0.get(&one.check);
+            let verdict = standing.map_or(Verdict::Unknown, |it| it.verdict);
+            health.unsure |= verdict == Verdict::Unknown;
+            match (one.weight, verdict) {
+                (Weight::Fault, Verdict::Bad) => {
+                    let text = standing.map(|it| words(&one.check, it));
+                    health.sick = health.sick.or(text);
+                }
+                (Weight::Points(points), Verdict::Bad) if points < 0 => health.offset += points,
+                (Weight::Points(points), Verdict::Good) if points > 0 => health.offset += points,
+                (Weight::Content, _) => {
+                    let last = standing.and_then(|it| it.last.as_ref());
+                    health.offset += last.map_or(0, |last| last.value);
+                }
+                _ => {}
+            }
+        }
+        health
+    }
+}
+
+fn told(check: &Check, standing: &Standing) -> Event {
+    Event::Checked {
+        text: words(check, standing),
+        good: standing.verdict != Verdict::Bad,
+    }
+}
+
+/// "check https://127.0.0.1:6443/readyz failed 3 times: HTTP 500".
+fn words(check: &Check, standing: &Standing) -> String {
+    let found = standing.last.as_ref().map_or("", |last| last.text.as_str());
+    match (standing.verdict, standing.failed_in_a_row()) {
+        (Verdict::Bad, 0 | 1) => format!("check {check} failed: {found}"),
+        (Verdict::Bad, times) => format!("check {check} failed {times} times: {found}"),
+        _ => format!("check {check} is good: {found}"),
+    }
+}
