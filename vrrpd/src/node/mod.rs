@@ -8,8 +8,8 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
-pub mod checks;
 mod carrier;
+pub mod checks;
 mod group;
 mod health;
 mod history;
