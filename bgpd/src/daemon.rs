@@ -116,6 +116,7 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     let node = Node::new(speaker, kernel, state_file);
     let path = args.config.clone();
     tokio::task::spawn_local(control::serve(Rc::clone(&node), server, path.clone()));
+    tokio::task::spawn_local(control::metrics::serve(Rc::clone(&node)));
     let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
     let sources = Sources {
         kernel: kernel_events,

@@ -13,7 +13,8 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "wayfare", version, max_term_width = 100)]
 pub struct Args {
-    /// Control socket of the daemon [default: that of the daemon the command is for].
+    /// Control socket of the daemon, or the directory of all daemons' sockets [default: that of
+    /// the daemon the command is for].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 

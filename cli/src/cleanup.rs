@@ -1,45 +1,97 @@
-//! `cleanup`: takes every route and next hop of ours out of the kernel.
+//! `cleanup`: takes everything of ours out of the kernel.
 //!
-//! Ours is what carries the protocol number of the configuration (`[kernel] protocol`, 186 when
-//! nothing else is written). A daemon that runs would put everything back at once, so it is asked
-//! for first: who answers on the socket must be stopped.
+//! Ours is what carries our numbers and names: routes and next hops with the protocol number of
+//! bgpd's configuration (`[kernel] protocol`, 186 when nothing else is written); addresses and
+//! routes with vrrpd's number, 187. A daemon that runs would put everything back at once, and a
+//! master would lose what clients speak to, so daemons are asked for first: who answers on a
+//! socket must be stopped.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use ctl::client::Client;
 use rib::fib::KernelConfig;
+use rib::netlink::hosts::{HostAddresses, snapshot};
 
-use crate::run::{EXIT_CONFIG, EXIT_FAILED, Failure};
+use crate::grammar::Kernel;
+use crate::run::{Daemon, EXIT_CONFIG, EXIT_FAILED, Failure, Settings};
 
 /// Where the daemon's configuration is installed.
 const CONFIG_DEFAULT: &str = "/etc/wayfare/bgpd.toml";
 
+/// Protocol number of vrrpd's addresses and routes.
+const VRRP_PROTOCOL: u8 = 187;
+
 /// Cleans up and says what was deleted.
 ///
 /// # Errors
-/// The daemon runs, the configuration cannot be read, or the kernel refuses.
-pub fn run(config: Option<&str>, socket: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    if Client::connect(socket).is_ok() {
-        let text = "% wayfare-bgpd is running and would put everything back; stop it first";
+/// A daemon runs, the configuration cannot be read, or the kernel refuses.
+pub fn run(
+    whose: Kernel,
+    config: Option<&str>,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (bgp, vrrp) = match whose {
+        Kernel::Bgp => (true, false),
+        Kernel::Vrrp => (false, true),
+        Kernel::All => (true, true),
+    };
+    for (concerned, daemon) in [(bgp, Daemon::Bgpd), (vrrp, Daemon::Vrrpd)] {
+        if concerned && Client::connect(&settings.socket_of(daemon)).is_ok() {
+            let name = daemon.name();
+            let text =
+                format!("% wayfare-{name} is running and would put everything back; stop it first");
+            return Err(Failure::new(EXIT_FAILED, text));
+        }
+    }
+    let mut refused = 0;
+    if bgp {
+        refused += routes(&kernel_config(config)?, out)?;
+    }
+    if vrrp {
+        refused += addresses(out)?;
+        let kernel = KernelConfig {
+            protocol: VRRP_PROTOCOL,
+            ..KernelConfig::default()
+        };
+        refused += routes(&kernel, out)?;
+    }
+    if refused > 0 {
+        let text = format!("% the kernel refused to delete {refused}; are you root?");
         return Err(Failure::new(EXIT_FAILED, text));
     }
-    let kernel = kernel_config(config)?;
-    let report = rib::netlink::cleanup(&kernel)
-        .map_err(|error| Failure::new(EXIT_FAILED, format!("% the kernel: {error}")))?;
+    Ok(())
+}
+
+/// Routes and next hops of one protocol number; how many were refused.
+fn routes(kernel: &KernelConfig, out: &mut dyn Write) -> Result<usize, Failure> {
+    let report = rib::netlink::cleanup(kernel).map_err(|error| of_kernel(&error))?;
     writeln!(
         out,
         "{} routes, {} next hop groups and {} next hops of protocol {} removed",
         report.routes, report.groups, report.next_hops, kernel.protocol
     )?;
-    if report.refused > 0 {
-        let text = format!(
-            "% the kernel refused to delete {}; are you root?",
-            report.refused
-        );
-        return Err(Failure::new(EXIT_FAILED, text));
-    }
-    Ok(())
+    Ok(report.refused)
+}
+
+/// Virtual addresses; how many were refused.
+fn addresses(out: &mut dyn Write) -> Result<usize, Failure> {
+    let (_, addresses) = snapshot().map_err(|error| of_kernel(&error))?;
+    let ours = addresses.iter().filter(|one| one.protocol == VRRP_PROTOCOL);
+    let list: Vec<_> = ours.map(|one| (one.index, one.network)).collect();
+    let refused = HostAddresses::open(VRRP_PROTOCOL)
+        .and_then(|mut writer| writer.remove(&list))
+        .map_err(|error| of_kernel(&error))?;
+    let removed = list.len() - refused.len();
+    writeln!(
+        out,
+        "{removed} addresses of protocol {VRRP_PROTOCOL} removed"
+    )?;
+    Ok(refused.len())
+}
+
+fn of_kernel(error: &io::Error) -> Failure {
+    Failure::new(EXIT_FAILED, format!("% the kernel: {error}"))
 }
 
 /// The kernel settings of the configuration. Only two numbers matter here, so a file that has other

@@ -5,6 +5,7 @@
 //! `complete-words WORD...` prints what may come next.
 
 mod args;
+mod ask;
 mod cleanup;
 mod convert;
 mod decode;

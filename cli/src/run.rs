@@ -5,19 +5,19 @@
 //! reader that goes away (`| head`) is not a failure.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command as Process;
 
-use ctl::client::{Client, ClientError, Item};
-use proto_codec::control::{FaultKind, Request};
+use ctl::client::ClientError;
+use proto_codec::control::FaultKind;
 
 use crate::args::options_last;
+use crate::ask::ask;
 use crate::cleanup;
 use crate::convert;
 use crate::decode;
 use crate::filter::{Filtered, split};
 use crate::grammar::{Command, Outcome, help, parse};
-use crate::render::{Renderer, renderer};
 
 /// The command failed.
 pub const EXIT_FAILED: u8 = 1;
@@ -81,26 +81,58 @@ impl From<ClientError> for Failure {
 /// What commands run with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The daemon's socket; `None`: where the daemon of the command has it.
+    /// The daemon's socket, or the directory of all; `None`: where each daemon has it.
     pub socket: Option<PathBuf>,
     /// Print JSON for every command.
     pub json: bool,
 }
 
 impl Settings {
-    /// Where bgpd listens.
-    pub fn bgpd(&self) -> &Path {
-        self.socket
-            .as_deref()
-            .unwrap_or(Path::new(ctl::BGPD_SOCKET))
+    /// The socket of `daemon`, unless `--socket` names one file for whatever is asked. A directory
+    /// is where all daemons have theirs.
+    pub fn socket_of(&self, daemon: Daemon) -> PathBuf {
+        match &self.socket {
+            Some(path) if path.is_dir() => path.join(daemon.socket_name()),
+            Some(path) => path.clone(),
+            None => daemon.socket().into(),
+        }
     }
 
-    /// Where the daemon that answers `requests` listens.
-    fn of(&self, requests: &[Request]) -> &Path {
-        match &self.socket {
-            Some(path) => path,
-            None if requests.iter().any(Request::is_vrrp) => Path::new(ctl::VRRPD_SOCKET),
-            None => self.bgpd(),
+    /// Whether `--socket` names the one daemon to ask, whatever is asked.
+    pub fn names_one(&self) -> bool {
+        self.socket.as_deref().is_some_and(|path| !path.is_dir())
+    }
+}
+
+/// A daemon of the suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daemon {
+    /// `wayfare-bgpd`.
+    Bgpd,
+    /// `wayfare-vrrpd`.
+    Vrrpd,
+}
+
+impl Daemon {
+    /// Its short name, as in labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bgpd => "bgpd",
+            Self::Vrrpd => "vrrpd",
+        }
+    }
+
+    fn socket(self) -> &'static str {
+        match self {
+            Self::Bgpd => ctl::BGPD_SOCKET,
+            Self::Vrrpd => ctl::VRRPD_SOCKET,
+        }
+    }
+
+    fn socket_name(self) -> &'static str {
+        match self {
+            Self::Bgpd => "bgpd.sock",
+            Self::Vrrpd => "vrrpd.sock",
         }
     }
 }
@@ -148,7 +180,9 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
             ask(&requests, outcome.json || settings.json, settings, out)?;
         }
         Command::Check(file) => daemon(checker_of(&file), &["--check", "--config", &file])?,
-        Command::Cleanup { config } => cleanup::run(config.as_deref(), settings.bgpd(), out)?,
+        Command::Cleanup { whose, config } => {
+            cleanup::run(whose, config.as_deref(), settings, out)?;
+        }
         Command::Convert(wanted) => convert::run(&wanted, out)?,
         Command::Decode { kind, file, format } => {
             let format = if outcome.json || settings.json {
@@ -169,86 +203,6 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
         Command::Exit => return Ok(Next::Leave),
     }
     Ok(Next::Continue)
-}
-
-/// Asks the daemon and renders what it says. A thing that one of several answers does not know
-/// (a family that a neighbor does not have) is a failure only when no answer knows it.
-fn ask(
-    requests: &[Request],
-    json: bool,
-    settings: &Settings,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let Some(mut renderer) = renderer(requests, json) else {
-        return Ok(());
-    };
-    let mut client = Client::connect(settings.of(requests))?;
-    let endless = requests
-        .iter()
-        .any(|request| matches!(request, Request::Monitor { .. }));
-    client.set_patient(endless)?;
-    let mut missing = None;
-    let mut answered = false;
-    for request in requests {
-        match answer(&mut client, request, renderer.as_mut(), out) {
-            Ok(()) => answered = true,
-            Err(Problem::Client(ClientError::Fault(fault)))
-                if fault.kind == FaultKind::NotFound =>
-            {
-                missing = Some(fault);
-            }
-            Err(Problem::Client(error)) => return Err(error.into()),
-            Err(Problem::Output(error)) => return Err(error.into()),
-        }
-    }
-    match missing {
-        Some(fault) if !answered => match requests.first().filter(|_| json).and_then(absent) {
-            Some(text) => Ok(writeln!(out, "{text}")?),
-            None => Err(ClientError::Fault(fault).into()),
-        },
-        _ => Ok(renderer.finish(out)?),
-    }
-}
-
-/// What FRR prints as JSON for a thing to show that does not exist. Programs read this, and
-/// an answer that is no JSON would be a failure to them.
-fn absent(request: &Request) -> Option<&'static str> {
-    match request {
-        Request::ShowBgpPrefix { .. } => Some("{}"),
-        Request::ShowBgpNeighbors { .. } => Some("{\"bgpNoSuchNeighbor\":true}"),
-        Request::ShowNeighborRoutes { .. } => {
-            Some("{\"warning\":\"No such neighbor in this view/vrf\"}")
-        }
-        _ => None,
-    }
-}
-
-enum Problem {
-    Client(ClientError),
-    Output(io::Error),
-}
-
-impl From<io::Error> for Problem {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-fn answer(
-    client: &mut Client,
-    request: &Request,
-    renderer: &mut dyn Renderer,
-    out: &mut dyn Write,
-) -> Result<(), Problem> {
-    let mut answer = client.call(request).map_err(Problem::Client)?;
-    while let Some(item) = answer.next().map_err(Problem::Client)? {
-        match item {
-            Item::Head(head) => renderer.head(out, head)?,
-            Item::Row(view) => renderer.row(out, *view)?,
-            Item::Tail(tail) => renderer.tail(out, tail)?,
-        }
-    }
-    Ok(())
 }
 
 /// Whose file it is: only a vrrpd.toml has instances. What cannot be read is bgpd's to complain of.

@@ -92,36 +92,6 @@ fn every_key_is_in_the_reference() {
     assert!(missing.is_empty(), "not in docs/vrrp.md: {missing:?}");
 }
 
-/// A program that runs with the daemon's rights is nobody else's to change.
-#[test]
-fn programs_that_others_may_change_are_refused() {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("notify");
-    std::fs::create_dir_all(&directory).expect("writable");
-    for (name, mode, said) in [
-        ("good", 0o755, None),
-        ("group", 0o775, Some("its group may change")),
-        ("others", 0o757, Some("anybody may change what would run")),
-        ("text", 0o644, Some("is no program")),
-    ] {
-        let path = directory.join(name);
-        std::fs::write(&path, "#!/bin/sh\n").expect("writable");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
-        let text = format!(
-            "[[instance]]\nname = \"a\"\naddresses = [\"10.0.50.20\"]\nnotify = \"{}\"\n",
-            path.display()
-        );
-        let told = match config::parse("vrrpd.toml", &text) {
-            Ok(loaded) => loaded.warnings,
-            Err(faults) => faults,
-        };
-        match said {
-            Some(said) => assert!(told.to_string().contains(said), "{name}: {told}"),
-            None => assert!(told.is_empty(), "{name}: {told}"),
-        }
-    }
-}
-
 fn parsed(text: &str) -> Config {
     match config::parse("vrrpd.toml", text) {
         Ok(loaded) => loaded.config,
@@ -175,11 +145,76 @@ fn a_reload_is_planned_by_difference() {
     );
     assert_eq!(
         said(&two(100, 7), &two(120, 7)),
-        [row("a", "priority 100 -> 120", Impact::Hitless)]
+        [row("a", "priority 100 -> 120", Impact::MayElect)]
     );
     let other = said(&two(100, 7), &two(100, 8));
     assert_eq!(other[0].2, Impact::Restart);
     assert!(other[0].1.contains("vrid 7"), "{other:?}");
+}
+
+/// Which rows of an instance may end in an election, and which cannot.
+#[test]
+fn what_may_elect_is_told_from_what_cannot() {
+    let impact = |version: u8, old: &str, new: &str| {
+        let text = |more: &str| {
+            format!(
+                "[[instance]]\nname = \"a\"\nversion = {version}\n{}\n",
+                if more.contains("addresses") {
+                    more.to_owned()
+                } else {
+                    format!("addresses = [\"10.0.0.50\"]\n{more}")
+                }
+            )
+        };
+        let plan = Plan::between(&parsed(&text(old)), &parsed(&text(new)));
+        let impacts: Vec<Impact> = plan.changes.iter().map(|one| one.impact).collect();
+        assert_eq!(impacts.len(), 1, "{old} -> {new}: {:?}", plan.changes);
+        impacts[0]
+    };
+    let cannot = [
+        (3, "", "advertise-interval = \"100ms\""),
+        (3, "preempt = true", "preempt = false"),
+        (3, "", "preempt-delay = \"5s\""),
+        (3, "", "start-delay = \"5s\""),
+        (3, "", "addresses = [\"10.0.0.50\", \"10.0.0.51\"]"),
+        (2, "", "addresses = [\"10.0.0.50/24\"]"),
+        (
+            3,
+            "unicast-peers = [\"10.0.0.2\"]",
+            "unicast-peers = [\"10.0.0.2\", \"10.0.0.3\"]",
+        ),
+    ];
+    for (version, old, new) in cannot {
+        assert_eq!(impact(version, old, new), Impact::Hitless, "{old} -> {new}");
+    }
+    let may = [
+        (3, "", "priority = 90"),
+        (3, "preempt = false", "preempt = true"),
+        (2, "", "advertise-interval = \"2s\""),
+        (2, "", "addresses = [\"10.0.0.50\", \"10.0.0.51\"]"),
+        (3, "", "checksum = \"rfc9568\""),
+        (3, "", "unicast-peers = [\"10.0.0.2\"]"),
+        (3, "unicast-peers = [\"10.0.0.2\"]", ""),
+    ];
+    for (version, old, new) in may {
+        assert_eq!(
+            impact(version, old, new),
+            Impact::MayElect,
+            "{old} -> {new}"
+        );
+    }
+}
+
+#[test]
+fn metrics_are_served_where_the_file_says() {
+    let at = |text: &str| parsed(text).metrics.map(|at| at.to_string());
+    assert_eq!(at(""), None);
+    assert_eq!(at("[metrics]\n").as_deref(), Some("127.0.0.1:9342"));
+    let other = "[metrics]\nlisten = \"[::1]:9000\"\n";
+    assert_eq!(at(other).as_deref(), Some("[::1]:9000"));
+    let plan = Plan::between(&parsed(""), &parsed(other));
+    assert_eq!(plan.changes[0].what, "listen none -> [::1]:9000");
+    assert_eq!(plan.changes[0].impact, Impact::Hitless);
 }
 
 proptest! {

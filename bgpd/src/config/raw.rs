@@ -180,7 +180,6 @@ pub(super) struct RawKubernetes {
 
 /// `[metrics]`.
 pub(super) struct RawMetrics {
-    pub header: At<()>,
     pub listen: Option<At<SocketAddr>>,
     pub compat: Option<At<Many<MetricsCompat>>>,
 }
@@ -377,10 +376,6 @@ fn read_kubernetes(table: Table<'_>) -> RawKubernetes {
 
 fn read_metrics(table: Table<'_>) -> RawMetrics {
     let metrics = RawMetrics {
-        header: At {
-            value: (),
-            span: table.span().clone(),
-        },
         listen: table.get("listen"),
         compat: table.get("compat"),
     };

@@ -404,12 +404,11 @@ fn check_built(raw: &Raw, sink: &Sink) {
             "use [[advertise]] and `wayfare pool use`",
         );
     }
-    if let Some(table) = &raw.metrics {
-        let message = "`metrics` is not built in this version: nothing is served over HTTP";
+    if let Some(at) = raw.metrics.as_ref().and_then(|table| table.compat.as_ref()) {
         sink.warning(
-            &table.header.span,
-            message,
-            "ask `wayfare show bgp neighbors json`",
+            &at.span,
+            "`compat` is not built in this version: figures have our names only",
+            "leave it out",
         );
     }
     for neighbor in raw

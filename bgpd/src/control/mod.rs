@@ -20,6 +20,7 @@ use crate::io::node::Node;
 
 mod change;
 mod explain;
+pub mod metrics;
 mod monitor;
 mod paths;
 mod show_peer;
@@ -98,6 +99,7 @@ async fn dispatch(context: &Context, request: Request, replies: &Replies) -> Ans
         } => system::ip_route(context, replies, family, (bgp_only, prefix)).await,
         Request::ShowVersion => system::version(context, replies).await,
         Request::ShowMemory => system::memory(context, replies).await,
+        Request::ShowMetrics => metrics::show(context, replies).await,
         Request::ExplainRoute { prefix, to } => explain::route(context, replies, prefix, to).await,
         Request::ClearBgp { target, soft } => change::clear(context, replies, target, soft).await,
         Request::Drain { undo } => change::drain(context, replies, undo).await,

@@ -14,9 +14,13 @@ use crate::event;
 use crate::io::events::epoch_ms;
 use crate::speaker::Speaker;
 
-/// `monitor (bgp | routes | log)`.
+/// `monitor (bgp | routes | log)`; virtual routers are another daemon's.
 pub(super) async fn watch(context: &Context, replies: &Replies, topic: MonitorTopic) -> Answer {
     match topic {
+        MonitorTopic::Vrrp => {
+            let text = "this is bgpd; virtual routers are vrrpd's";
+            Ok(Err(Fault::new(FaultKind::Unsupported, text)))
+        }
         MonitorTopic::Log => log(replies).await,
         MonitorTopic::Bgp => events(context, replies, EventKind::Session).await,
         MonitorTopic::Routes if context.node.peek(|speaker, _| follows_no_routes(speaker)) => {

@@ -57,7 +57,7 @@ pub(super) async fn memory(context: &Context, replies: &Replies) -> Answer {
         rows.push(part("update groups", shared.groups, 0));
         rows
     });
-    if let Some(bytes) = resident_set() {
+    if let Some(bytes) = ctl::metrics::resident_set() {
         rows.push(Memory {
             name: "resident set".to_owned(),
             count: 0,
@@ -74,14 +74,6 @@ fn part(name: &str, items: usize, bytes: usize) -> Memory {
         count: count(items),
         bytes: count(bytes),
     }
-}
-
-/// Octets of memory this process really has; the second field of `statm`, in pages.
-fn resident_set() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
-    Some(pages * u64::try_from(page).ok()?)
 }
 
 /// `show bgp advertisements`.

@@ -25,7 +25,7 @@ const READ_LEN: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing listens there (exit 69).
-    #[error("{path}: {source}{}", hint(source))]
+    #[error("{path}: {source}{}", hint(path, source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -43,8 +43,12 @@ pub enum ClientError {
     Fault(#[from] Fault),
 }
 
-fn hint(source: &io::Error) -> &'static str {
+fn hint(path: &Path, source: &io::Error) -> &'static str {
+    let vrrpd = path.file_name().is_some_and(|name| name == "vrrpd.sock");
     match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused if vrrpd => {
+            ". Is the daemon running? (systemctl status wayfare-vrrpd; --socket PATH if elsewhere)"
+        }
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             ". Is the daemon running? (systemctl status wayfare-bgpd; --socket PATH if elsewhere)"
         }
@@ -52,6 +56,20 @@ fn hint(source: &io::Error) -> &'static str {
             ". Run it as root or join the group wayfare-view or wayfare-admin"
         }
         _ => "",
+    }
+}
+
+impl ClientError {
+    /// Whether nobody listens there: the daemon does not run, or was never installed.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        let absent = |kind| {
+            matches!(
+                kind,
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            )
+        };
+        matches!(self, Self::Unreachable { source, .. } if absent(source.kind()))
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`client`]: the CLI's end; blocking, one request at a time, answers as an iterator.
 //! - [`config`]: reading a daemon's file, faults with line and cure.
 //! - [`log`]: structured logging to standard error or the journal, and its tail for `monitor log`.
+//! - [`metrics`]: families of samples, their text form and the exporter.
 //! - [`notify`]: readiness, reload and watchdog messages to systemd.
 //! - [`signals`]: reload and stop requests as an async stream.
 //!
@@ -15,6 +16,7 @@ pub mod access;
 pub mod client;
 pub mod config;
 pub mod log;
+pub mod metrics;
 pub mod notify;
 pub mod server;
 pub mod signals;

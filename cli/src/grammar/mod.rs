@@ -5,6 +5,7 @@
 //! at the wrong word ([`mistake`]) and the manual page ([`manual`]). A command that is not in the
 //! table does not exist anywhere, and one that is in it is documented everywhere.
 
+mod build;
 pub mod help;
 pub mod manual;
 pub mod matcher;
@@ -14,4 +15,4 @@ pub mod slot;
 pub mod table;
 
 pub use matcher::{Line, Outcome, parse};
-pub use table::{Command, DecodeKind};
+pub use table::{Command, DecodeKind, Kernel};

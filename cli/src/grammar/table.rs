@@ -4,12 +4,12 @@
 //! Commands that FRR has keep FRR's words; `ip` before `bgp` is accepted everywhere and means IPv4,
 //! as it does there. Commands of other parts of the suite join when those parts exist.
 
-use ipnet::IpNet;
-use proto_codec::control::{
-    AdjKind, ClearTarget, Family, MonitorTopic, PathFilter, Request, SoftDirection, TableFilter,
-    VrrpOrder,
-};
+use proto_codec::control::Request;
 
+use super::build::{
+    address, cleanup, clear, decode, explain, family, monitor, neighbor_routes, one, show_bgp,
+    show_route, show_vrrp, vrrp,
+};
 use super::matcher::Line;
 use super::slot::Slot;
 use crate::convert::{self, Conversion};
@@ -24,6 +24,8 @@ pub enum Command {
     Check(String),
     /// Take everything of ours out of the kernel.
     Cleanup {
+        /// What of it.
+        whose: Kernel,
         /// The configuration that says which routes are ours; `None`: the installed one.
         config: Option<String>,
     },
@@ -42,6 +44,17 @@ pub enum Command {
     List,
     /// Leave the shell.
     Exit,
+}
+
+/// What of ours in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Routes and next hops of bgpd.
+    Bgp,
+    /// Addresses, links, rules and routes of vrrpd.
+    Vrrp,
+    /// Both.
+    All,
 }
 
 /// What a file to decode holds.
@@ -153,13 +166,18 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "show version",
-        "release, uptime and configuration of the daemon",
+        "release, uptime and configuration of the daemons",
         |_| one(Request::ShowVersion),
     ),
     row(
         "show memory",
-        "what the daemon's memory is used for",
+        "what the daemons' memory is used for",
         |_| one(Request::ShowMemory),
+    ),
+    row(
+        "show metrics",
+        "what [metrics] exports, in the same form",
+        |_| one(Request::ShowMetrics),
     ),
     row(
         "explain route (PREFIX|ADDRESS) [to ADDRESS]",
@@ -211,26 +229,14 @@ pub const ROWS: &[Row] = &[
         vrrp,
     ),
     row(
-        "monitor (bgp|routes|log)",
+        "monitor (bgp|vrrp|routes|log)",
         "prints what happens until interrupted",
-        |line| {
-            let topic = if line.has("bgp") {
-                MonitorTopic::Bgp
-            } else if line.has("routes") {
-                MonitorTopic::Routes
-            } else {
-                MonitorTopic::Log
-            };
-            one(Request::Monitor { topic })
-        },
+        monitor,
     ),
     plain(
-        "cleanup [bgp] [--config FILE]",
+        "cleanup [bgp|vrrp] [--config FILE]",
         "takes everything of ours out of the kernel, daemons stopped",
-        |line| {
-            let config = line.value(Slot::File).map(str::to_owned);
-            Ok(Command::Cleanup { config })
-        },
+        cleanup,
     ),
     plain(
         "check FILE",
@@ -304,193 +310,3 @@ pub const WORDS: &[(&str, &str)] = &[
     ("unicast", "unicast"),
     ("vrrp", "virtual routers"),
 ];
-
-fn one(request: Request) -> Result<Command, String> {
-    Ok(Command::Ask(vec![request]))
-}
-
-/// The family that was named; `show ip bgp` names IPv4.
-fn family(line: &Line) -> Option<Family> {
-    if line.has("ipv6") {
-        Some(Family::Ipv6Unicast)
-    } else if line.has("ipv4") || line.has("ip") {
-        Some(Family::Ipv4Unicast)
-    } else {
-        None
-    }
-}
-
-fn families(line: &Line) -> Vec<Family> {
-    family(line).map_or_else(
-        || vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
-        |one| vec![one],
-    )
-}
-
-fn address(line: &Line) -> Option<std::net::IpAddr> {
-    line.value(Slot::Address)?.parse().ok()
-}
-
-/// A prefix with `true`, or an address as a host prefix with `false`.
-fn target(line: &Line) -> Option<(IpNet, bool)> {
-    if let Some(prefix) = line.value(Slot::Prefix) {
-        return prefix
-            .parse::<IpNet>()
-            .ok()
-            .map(|prefix| (prefix.trunc(), true));
-    }
-    address(line).map(|address| (IpNet::from(address), false))
-}
-
-fn fits(prefix: IpNet, family: Family) -> Result<(), String> {
-    match (prefix, family) {
-        (IpNet::V4(_), Family::Ipv4Unicast) | (IpNet::V6(_), Family::Ipv6Unicast) => Ok(()),
-        (IpNet::V4(_), _) => Err("an IPv6 prefix or address is expected after `ipv6`".to_owned()),
-        (IpNet::V6(_), _) => Err("an IPv4 prefix or address is expected after `ip`".to_owned()),
-    }
-}
-
-fn show_bgp(line: &Line) -> Result<Command, String> {
-    let Some((prefix, exact)) = target(line) else {
-        let table = |family| Request::ShowBgpTable {
-            family,
-            filter: TableFilter::default(),
-        };
-        return Ok(Command::Ask(
-            families(line).into_iter().map(table).collect(),
-        ));
-    };
-    let named = family(line);
-    let own = if prefix.addr().is_ipv4() {
-        Family::Ipv4Unicast
-    } else {
-        Family::Ipv6Unicast
-    };
-    fits(prefix, named.unwrap_or(own))?;
-    if line.has("longer-prefixes") {
-        let filter = TableFilter {
-            within: Some(prefix),
-        };
-        return one(Request::ShowBgpTable {
-            family: own,
-            filter,
-        });
-    }
-    let paths = if line.has("bestpath") {
-        PathFilter::Best
-    } else if line.has("multipath") {
-        PathFilter::Multipath
-    } else {
-        PathFilter::All
-    };
-    one(Request::ShowBgpPrefix {
-        prefix,
-        exact,
-        paths,
-    })
-}
-
-fn neighbor_routes(line: &Line) -> Result<Command, String> {
-    let address = address(line).ok_or("an address is expected")?;
-    let kind = if line.has("received-routes") {
-        AdjKind::Received
-    } else if line.has("advertised-routes") {
-        AdjKind::Advertised
-    } else {
-        AdjKind::Accepted
-    };
-    let request = |family| Request::ShowNeighborRoutes {
-        address,
-        kind,
-        family,
-    };
-    Ok(Command::Ask(
-        families(line).into_iter().map(request).collect(),
-    ))
-}
-
-fn show_route(line: &Line) -> Result<Command, String> {
-    let family = if line.has("ipv6") {
-        Family::Ipv6Unicast
-    } else {
-        Family::Ipv4Unicast
-    };
-    let prefix = target(line).map(|found| found.0);
-    if let Some(prefix) = prefix {
-        fits(prefix, family)?;
-    }
-    one(Request::ShowIpRoute {
-        family,
-        bgp_only: line.has("bgp"),
-        prefix,
-    })
-}
-
-fn show_vrrp(line: &Line) -> Result<Command, String> {
-    let interface = line.value(Slot::Interface).map(str::to_owned);
-    let vrid = line.value(Slot::Vrid).and_then(|text| text.parse().ok());
-    one(Request::ShowVrrp { interface, vrid })
-}
-
-fn vrrp(line: &Line) -> Result<Command, String> {
-    let name = line.value(Slot::Name).ok_or("a name is expected")?;
-    let order = if line.has("release") {
-        VrrpOrder::Release
-    } else if line.has("hold") {
-        VrrpOrder::Hold
-    } else {
-        VrrpOrder::Resume
-    };
-    one(Request::Vrrp {
-        name: name.to_owned(),
-        order,
-    })
-}
-
-fn explain(line: &Line) -> Result<Command, String> {
-    let (prefix, _) = target(line).ok_or("a prefix or an address is expected")?;
-    let to = line
-        .has("to")
-        .then(|| line.last(Slot::Address)?.parse().ok())
-        .flatten();
-    one(Request::ExplainRoute { prefix, to })
-}
-
-fn clear(line: &Line) -> Result<Command, String> {
-    let target = if line.value(Slot::Star).is_some() {
-        ClearTarget::All
-    } else if let Some(name) = line.value(Slot::Name) {
-        ClearTarget::PeerGroup(name.to_owned())
-    } else {
-        ClearTarget::Neighbor(address(line).ok_or("an address is expected")?)
-    };
-    let soft = line.has("soft").then(|| {
-        if line.has("in") {
-            SoftDirection::In
-        } else if line.has("out") {
-            SoftDirection::Out
-        } else {
-            SoftDirection::Both
-        }
-    });
-    one(Request::ClearBgp { target, soft })
-}
-
-fn decode(line: &Line) -> Result<Command, String> {
-    let kind = if line.has("mrt") {
-        DecodeKind::Mrt
-    } else if line.has("pcap") {
-        DecodeKind::Pcap
-    } else {
-        DecodeKind::Hex
-    };
-    let format = if line.has("bgpdump") {
-        Format::Bgpdump
-    } else if line.has("json") {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    let file = line.value(Slot::File).unwrap_or_default().to_owned();
-    Ok(Command::Decode { kind, file, format })
-}

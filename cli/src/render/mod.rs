@@ -10,6 +10,7 @@ pub mod detail;
 mod fixtures;
 pub mod format;
 pub mod json;
+pub mod metrics;
 pub mod neighbor;
 pub mod neighbor_json;
 pub mod plain;
@@ -72,6 +73,7 @@ fn text_renderer(request: &Request, several: bool) -> Box<dyn Renderer> {
         Request::ClearBgp { .. } => Box::new(plain::Text::new("no neighbor matches")),
         Request::ShowVrrp { interface, .. } => Box::new(vrrp::Text::new(interface.is_some())),
         Request::ShowVrrpHistory => Box::new(vrrp::HistoryText::default()),
+        Request::ShowMetrics => Box::new(metrics::Text),
         Request::ShowVersion
         | Request::ShowMemory
         | Request::Drain { .. }
@@ -99,6 +101,7 @@ fn json_renderer(request: &Request) -> Box<dyn Renderer> {
         | Request::Reload { .. }
         | Request::ClearBgp { .. }
         | Request::ShowMemory
+        | Request::ShowMetrics
         | Request::Drain { .. }
         | Request::PoolUse { .. }
         | Request::PoolRelease { .. }

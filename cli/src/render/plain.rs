@@ -49,6 +49,11 @@ impl Renderer for Text {
                 event(out, row)?;
                 out.flush()
             }
+            View::VrrpEvent(row) => {
+                let time = timestamp(row.epoch_ms);
+                writeln!(out, "{time} {}: {}", row.name, row.text)?;
+                out.flush()
+            }
             other => unexpected(other),
         }
     }
@@ -144,11 +149,12 @@ fn notice(out: &mut dyn Write, row: &Notice) -> io::Result<()> {
 
 fn impact(impact: PlanImpact) -> &'static str {
     match impact {
-        PlanImpact::Hitless => "no session is touched",
+        PlanImpact::Hitless => "nothing is disturbed",
         PlanImpact::SoftIn => "routes are imported again",
         PlanImpact::SoftOut => "routes are exported again",
         PlanImpact::NextSession => "at the next session",
         PlanImpact::SessionReset => "THE SESSION RESETS",
+        PlanImpact::MayElect => "THE MASTER MAY CHANGE",
         PlanImpact::HandsOver => "IT HANDS OVER",
         PlanImpact::Restart => "at the next start of the daemon",
     }
@@ -238,6 +244,9 @@ impl Renderer for Json {
             View::Event(row) => json!(row),
             View::VrrpInstance(row) => json!(row),
             View::VrrpEvent(row) => json!(row),
+            View::MetricFamily(row) => json!(row),
+            // `show vrrp json` is a list of virtual routers that are here; metrics have these.
+            View::VrrpStranger(_) => return Ok(()),
             other => return unexpected(other),
         };
         match self.wrap {

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use proto_codec::control::view::{VrrpCheck, VrrpEvent, VrrpInstance};
+use proto_codec::control::view::{VrrpCheck, VrrpEvent, VrrpInstance, VrrpStranger};
 use proto_codec::control::{Head, Tail, View};
 
 use super::format::{age, timestamp};
@@ -15,6 +15,7 @@ use super::{Renderer, unexpected};
 #[derive(Debug)]
 pub struct Text {
     rows: Vec<VrrpInstance>,
+    strangers: Vec<VrrpStranger>,
     /// Counters and timers too: one virtual router was asked for.
     full: bool,
 }
@@ -24,6 +25,7 @@ impl Text {
     pub fn new(full: bool) -> Self {
         Self {
             rows: Vec::new(),
+            strangers: Vec::new(),
             full,
         }
     }
@@ -37,6 +39,7 @@ impl Renderer for Text {
     fn row(&mut self, _: &mut dyn Write, view: View) -> io::Result<()> {
         match view {
             View::VrrpInstance(row) => self.rows.push(*row),
+            View::VrrpStranger(row) => self.strangers.push(row),
             other => return unexpected(&other),
         }
         Ok(())
@@ -75,6 +78,26 @@ impl Renderer for Text {
             if self.full {
                 details(out, row)?;
             }
+        }
+        self.strangers(out)
+    }
+}
+
+impl Text {
+    /// What a typing error in `vrid` looks like from the other side.
+    fn strangers(&self, out: &mut dyn Write) -> io::Result<()> {
+        for one in &self.strangers {
+            let family = if one.ipv6 { "IPv6" } else { "IPv4" };
+            writeln!(
+                out,
+                "heard, and not configured here: vrid {} ({family}) on {} from {} ({} adverts, the \
+                 last {} ago)",
+                one.vrid,
+                one.interface,
+                one.peer,
+                one.count,
+                age(one.last_ms)
+            )?;
         }
         Ok(())
     }
@@ -116,7 +139,8 @@ fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
     for one in &row.conflicts {
         writeln!(
             out,
-            "  conflict: {} {} ({} times since {})",
+            "  conflict {}: {} {} ({} times in {})",
+            one.kind,
             one.peer,
             one.detail,
             one.count,

@@ -17,7 +17,7 @@ use crate::args::split_line;
 use crate::filter::Filter;
 use crate::grammar::help::{self, Entry};
 use crate::grammar::slot::Slot;
-use crate::run::Settings;
+use crate::run::{Daemon, Settings};
 
 /// How long the neighbors are remembered.
 const LIVE_TIME: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ impl Assistant {
     /// Asks the daemon of `settings`.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            socket: settings.bgpd().to_owned(),
+            socket: settings.socket_of(Daemon::Bgpd),
             live: Mutex::new(None),
         }
     }

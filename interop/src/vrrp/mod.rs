@@ -10,7 +10,6 @@
 pub mod duel;
 mod frr;
 pub mod peer;
-pub mod truth;
 pub mod verdict;
 pub mod watch;
 
@@ -42,10 +41,6 @@ pub struct Group {
     pub checksum: &'static str,
     /// The routers' own addresses, when they speak unicast.
     pub unicast: Vec<String>,
-    /// More lines of our instance.
-    pub more_ours: String,
-    /// More lines of keepalived's.
-    pub more_keepalived: String,
 }
 
 impl Group {
@@ -59,8 +54,6 @@ impl Group {
             password: None,
             checksum: "rfc5798",
             unicast: Vec::new(),
-            more_ours: String::new(),
-            more_keepalived: String::new(),
         }
     }
 
@@ -95,14 +88,13 @@ impl Group {
         let quoted = |text: &String| format!("\"{text}\"");
         let mut text = format!(
             "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = {VRID}\nversion = {}\n\
-             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n",
+             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n\
+             checksum = \"{}\"\n",
             self.version,
             self.interval_ms,
             list(self.addresses.iter().map(quoted).collect()),
+            self.checksum
         );
-        if self.version == 3 && !self.ipv6() {
-            text += &format!("checksum = \"{}\"\n", self.checksum);
-        }
         if let Some(password) = &self.password {
             node.write("/run/node/vrrp.key", password);
             text += "auth-file = \"vrrp.key\"\n";
@@ -112,7 +104,6 @@ impl Group {
             let peers = list(peers.into_iter().map(quoted).collect());
             text += &format!("unicast-peers = {peers}\n");
         }
-        text += &self.more_ours;
         node.write(CONFIG, text);
     }
 
@@ -147,7 +138,6 @@ impl Group {
             }
             text += "  }\n";
         }
-        text += &self.more_keepalived;
         text += "  virtual_ipaddress {\n";
         for address in &self.addresses {
             text += &format!("    {address}\n");
@@ -204,12 +194,15 @@ pub fn show(node: &Node) -> Result<Value, String> {
 /// Whether the kernel of `node` holds the group's address.
 #[must_use]
 pub fn holds(node: &Node, group: &Group) -> bool {
-    let shown = node.json("ip", &["-j", "addr", "show"]);
+    let shown = node.json("ip", &["-j", "addr", "show", "dev", "eth0"]);
     let links = shown.unwrap_or_default();
-    let addresses = links.as_array().into_iter().flatten();
-    let mut addresses =
-        addresses.flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
-    addresses.any(|one| one["local"].as_str() == Some(group.address()))
+    let addresses = links[0]["addr_info"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    addresses
+        .iter()
+        .any(|one| one["local"].as_str() == Some(group.address()))
 }
 
 /// Waits until `master` holds the address and `backup` does not.

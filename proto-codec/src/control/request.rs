@@ -74,6 +74,8 @@ pub enum Request {
     ShowVersion,
     /// `show memory`: `Memory` rows.
     ShowMemory,
+    /// `show metrics`: `MetricFamily` rows.
+    ShowMetrics,
     /// `explain route PREFIX [to ADDRESS]`: `ExplainStep` rows in the order things are decided.
     ExplainRoute {
         /// The prefix; a host prefix that is not in the table asks for its longest match.
@@ -153,6 +155,7 @@ impl Request {
             | Self::ShowIpRoute { .. }
             | Self::ShowVersion
             | Self::ShowMemory
+            | Self::ShowMetrics
             | Self::ExplainRoute { .. }
             | Self::ShowPools
             | Self::ShowVrrp { .. }
@@ -161,12 +164,33 @@ impl Request {
         }
     }
 
-    /// Whether it is for the VRRP daemon alone; the others are answered by both, or by bgpd.
+    /// Whether it is for the VRRP daemon alone; [`Request::is_common`] is for both, the rest for
+    /// bgpd.
     #[must_use]
     pub fn is_vrrp(&self) -> bool {
         matches!(
             self,
-            Self::ShowVrrp { .. } | Self::ShowVrrpHistory | Self::Vrrp { .. }
+            Self::ShowVrrp { .. }
+                | Self::ShowVrrpHistory
+                | Self::Vrrp { .. }
+                | Self::Monitor {
+                    topic: MonitorTopic::Vrrp
+                }
+        )
+    }
+
+    /// Whether every daemon of the suite answers it, each for itself.
+    #[must_use]
+    pub fn is_common(&self) -> bool {
+        matches!(
+            self,
+            Self::ShowVersion
+                | Self::ShowMemory
+                | Self::ShowMetrics
+                | Self::Reload { .. }
+                | Self::Monitor {
+                    topic: MonitorTopic::Log
+                }
         )
     }
 }
@@ -249,6 +273,8 @@ pub enum MonitorTopic {
     Bgp,
     /// Best-path changes.
     Routes,
+    /// Virtual routers: transitions, conflicts.
+    Vrrp,
     /// Log lines as they are written.
     Log,
 }

@@ -5,8 +5,7 @@
 //! be compared as resolved and not as written.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -20,6 +19,8 @@ pub struct Config {
     pub instances: Vec<Instance>,
     /// The sync groups, in the order of the file.
     pub groups: Vec<SyncGroup>,
+    /// Where the exporter listens; `None`: there is none.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Instances that are master together or not at all.
@@ -29,8 +30,6 @@ pub struct SyncGroup {
     pub name: String,
     /// Its members, each in no other group.
     pub instances: Vec<String>,
-    /// Who is told of the states that all members share.
-    pub notify: Option<PathBuf>,
 }
 
 /// Where an instance lives.
@@ -65,11 +64,6 @@ pub struct Instance {
     pub networks: Vec<IpNet>,
     /// What is tracked.
     pub track: Vec<Tracked>,
-    /// Who is told of every state.
-    pub notify: Option<PathBuf>,
-    /// Whether a master that does not own the addresses takes what is sent to them (Accept_Mode,
-    /// RFC 9568 §6.1).
-    pub accept: bool,
 }
 
 impl Instance {
@@ -85,7 +79,6 @@ impl Instance {
                 settings.version,
                 settings.ipv6(),
                 settings.is_owner(),
-                settings.virtual_mac,
             )
         };
         identity(self) == identity(other)

@@ -1,21 +1,41 @@
 //! What a new configuration would change, by difference.
 //!
 //! Instances are told apart by their names. Adding or removing one touches no other; other
-//! settings of one are put in force without an election; only what a virtual router *is* (place,
+//! settings of one are put in force without a step of ours; only what a virtual router *is* (place,
 //! vrid, version, family, ownership) makes another one of it: the old hands over, the new starts.
+//!
+//! What the others make of new settings is theirs, and [`Impact::MayElect`] says where it may be an
+//! election:
+//!
+//! | key | why the master may change |
+//! |---|---|
+//! | `priority` | who is worse now is preempted, who is better now preempts |
+//! | `preempt` to true | a better backup takes over |
+//! | `advertise-interval` in version 2 | others discard another interval (RFC 3768 §7.1) |
+//! | `addresses` in version 2 | others may discard another list (RFC 3768 §7.1) |
+//! | `unicast-peers`, but for one more | who is not sent to or listened to is alone |
+//! | `track` | other weights are another priority, another check may be bad |
+//! | `checksum` | who accepts one form only discards the other |
+//! | `auth-file` in version 2, keys and modes out of order | others cannot verify |
+//! | members of a `[[sync-group]]` | they may have different masters now |
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ctl::config::duration_text;
+use proto_codec::vrrp::Version;
 
 use super::model::{Config, Instance};
-use crate::router::Signing;
+use crate::router::{Mode, Signing};
 
 /// What a change costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
     /// No election.
     Hitless,
+    /// No step of ours, but the routers may find another one better, or refuse each other until all
+    /// have the new settings.
+    MayElect,
     /// The instance hands over and starts anew, or ends.
     Restart,
 }
@@ -59,8 +79,8 @@ impl Plan {
                     push(describe_identity(old, one), Impact::Restart);
                 }
                 Some(old) => {
-                    for what in differences(old, one) {
-                        push(what, Impact::Hitless);
+                    for (what, impact) in differences(old, one) {
+                        push(what, impact);
                     }
                 }
             }
@@ -75,6 +95,14 @@ impl Plan {
             }
         }
         regrouped(old, new, &mut changes);
+        if old.metrics != new.metrics {
+            let text = |at: Option<SocketAddr>| at.map_or("none".to_owned(), |at| at.to_string());
+            changes.push(Change {
+                instance: "[metrics]".to_owned(),
+                what: format!("listen {} -> {}", text(old.metrics), text(new.metrics)),
+                impact: Impact::Hitless,
+            });
+        }
         Self { changes }
     }
 }
@@ -98,7 +126,7 @@ fn regrouped(old: &Config, new: &Config, changes: &mut Vec<Change>) {
         changes.push(Change {
             instance: one.name.clone(),
             what,
-            impact: Impact::Hitless,
+            impact: Impact::MayElect,
         });
     }
 }
@@ -114,74 +142,69 @@ fn by_name(config: &Config) -> BTreeMap<&str, &Instance> {
 fn describe_identity(old: &Instance, new: &Instance) -> String {
     let text = |one: &Instance| {
         format!(
-            "version {} vrid {} on {}{}",
+            "version {} vrid {} on {}",
             one.settings.version.number(),
             one.settings.vrid,
-            one.place,
-            match one.settings.virtual_mac {
-                true => " with its virtual MAC",
-                false => "",
-            }
+            one.place
         )
     };
     format!("becomes another router: {} -> {}", text(old), text(new))
 }
 
-fn differences(old: &Instance, new: &Instance) -> Vec<String> {
+fn differences(old: &Instance, new: &Instance) -> Vec<(String, Impact)> {
+    use Impact::{Hitless, MayElect};
     let mut found = Vec::new();
-    let mut compare = |key: &str, old: String, new: String| {
+    let mut compare = |key: &str, (old, new): (String, String), impact| {
         if old != new {
-            found.push(format!("{key} {old} -> {new}"));
+            found.push((format!("{key} {old} -> {new}"), impact));
         }
     };
     let (a, b) = (&old.settings, &new.settings);
-    compare("priority", a.priority.to_string(), b.priority.to_string());
-    for (key, a, b) in [
-        ("advertise-interval", a.interval, b.interval),
-        ("preempt-delay", a.preempt_delay, b.preempt_delay),
-        ("start-delay", a.start_delay, b.start_delay),
+    let priorities = (a.priority.to_string(), b.priority.to_string());
+    compare("priority", priorities, MayElect);
+    let strict = match b.version {
+        Version::V2 => MayElect,
+        Version::V3 => Hitless,
+    };
+    for (key, a, b, impact) in [
+        ("advertise-interval", a.interval, b.interval, strict),
+        ("preempt-delay", a.preempt_delay, b.preempt_delay, Hitless),
+        ("start-delay", a.start_delay, b.start_delay, Hitless),
     ] {
-        compare(key, duration_text(a), duration_text(b));
+        compare(key, (duration_text(a), duration_text(b)), impact);
     }
-    compare("preempt", a.preempt.to_string(), b.preempt.to_string());
-    compare("accept", old.accept.to_string(), new.accept.to_string());
-    let list = |items: &[String]| format!("[{}]", items.join(", "));
-    let nets = |one: &Instance| {
-        list(
-            &one.networks
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
-        )
-    };
-    compare("addresses", nets(old), nets(new));
-    let program = |one: &Instance| {
-        let path = one.notify.as_ref();
-        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
-    };
-    compare("notify", program(old), program(new));
-    let peers = |one: &Instance| {
-        let peers = one.settings.unicast_peers.iter();
-        list(&peers.map(ToString::to_string).collect::<Vec<_>>())
-    };
-    compare("unicast-peers", peers(old), peers(new));
+    let preempts = if b.preempt { MayElect } else { Hitless };
+    let words = (a.preempt.to_string(), b.preempt.to_string());
+    compare("preempt", words, preempts);
     compare(
-        "checksum",
-        a.checksum.word().to_owned(),
-        b.checksum.word().to_owned(),
+        "addresses",
+        (list(&old.networks), list(&new.networks)),
+        // Another length of a subnet is nobody else's business.
+        if a.addresses == b.addresses {
+            Hitless
+        } else {
+            strict
+        },
     );
+    let (before, after) = (&a.unicast_peers, &b.unicast_peers);
+    let only_more = !before.is_empty() && before.iter().all(|one| after.contains(one));
+    let peers = if only_more { Hitless } else { MayElect };
+    compare("unicast-peers", (list(before), list(after)), peers);
+    let forms = (a.checksum.word().to_owned(), b.checksum.word().to_owned());
+    compare("checksum", forms, MayElect);
     let track = |one: &Instance| {
-        let checks = one.track.iter();
-        list(&checks.map(|it| it.check.to_string()).collect::<Vec<_>>())
+        let checks: Vec<_> = one.track.iter().map(|it| it.check.to_string()).collect();
+        list(&checks)
     };
     let names = (track(old), track(new));
-    compare("track", names.0.clone(), names.1.clone());
+    compare("track", names.clone(), MayElect);
     if names.0 == names.1 && old.track != new.track {
-        found.push(format!("track {} with other settings", names.1));
+        let what = format!("track {} with other settings", names.1);
+        found.push((what, MayElect));
     }
     // Passwords and keys themselves are nobody's business.
     if a.auth != b.auth {
-        found.push("auth-file has another password".to_owned());
+        found.push(("auth-file has another password".to_owned(), MayElect));
     }
     if a.signing != b.signing {
         found.push(signing_difference(a.signing.as_ref(), b.signing.as_ref()));
@@ -189,7 +212,12 @@ fn differences(old: &Instance, new: &Instance) -> Vec<String> {
     found
 }
 
-fn signing_difference(old: Option<&Signing>, new: Option<&Signing>) -> String {
+fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn signing_difference(old: Option<&Signing>, new: Option<&Signing>) -> (String, Impact) {
     let text = |one: Option<&Signing>| match one {
         None => "none".to_owned(),
         Some(signing) => {
@@ -199,8 +227,22 @@ fn signing_difference(old: Option<&Signing>, new: Option<&Signing>) -> String {
             format!("{}, keys {ids}, {window}", signing.mode.word())
         }
     };
+    let impact = match is_in_order(old, new) {
+        true => Impact::Hitless,
+        false => Impact::MayElect,
+    };
     match (text(old), text(new)) {
-        (old, new) if old == new => "auth-file has other keys".to_owned(),
-        (old, new) => format!("signatures {old} -> {new}"),
+        (old, new) if old == new => ("auth-file has other keys".to_owned(), impact),
+        (old, new) => (format!("signatures {old} -> {new}"), impact),
+    }
+}
+
+/// Steps that a group takes router by router without an election: keys that nobody has to have yet,
+/// or one more key behind those in use.
+fn is_in_order(old: Option<&Signing>, new: Option<&Signing>) -> bool {
+    match (old, new) {
+        (None, Some(one)) | (Some(one), None) => one.mode == Mode::ReceiveOnly,
+        (Some(old), Some(new)) => old.mode == new.mode && new.keys.starts_with(&old.keys),
+        (None, None) => true,
     }
 }

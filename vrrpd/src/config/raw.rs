@@ -14,6 +14,7 @@ use proto_codec::vrrp::{ChecksumForm, Version};
 use toml::de::DeValue;
 
 use super::group::{self, RawGroup};
+use super::metrics::{self, RawMetrics};
 use super::track::{self, RawTrack};
 use crate::router::Mode;
 
@@ -21,6 +22,7 @@ use crate::router::Mode;
 pub(super) struct Raw {
     pub instances: Vec<RawInstance>,
     pub groups: Vec<RawGroup>,
+    pub metrics: Option<RawMetrics>,
 }
 
 /// `[[instance]]`.
@@ -43,7 +45,6 @@ pub(super) struct RawInstance {
     pub virtual_mac: Option<At<bool>>,
     pub checksum: Option<At<ChecksumWord>>,
     pub auth_file: Option<At<PathBuf>>,
-    pub notify: Option<At<PathBuf>>,
     pub auth_mode: Option<At<ModeWord>>,
     pub auth_window: Option<At<Duration>>,
     pub track: RawTrack,
@@ -70,8 +71,13 @@ pub(super) fn read(top: Table<'_>) -> Raw {
         .map(read_instance)
         .collect();
     let groups = group::read(&top);
+    let metrics = top.table("metrics").map(metrics::read);
     top.finish();
-    Raw { instances, groups }
+    Raw {
+        instances,
+        groups,
+        metrics,
+    }
 }
 
 fn read_instance(table: Table<'_>) -> RawInstance {
@@ -98,12 +104,14 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         virtual_mac: table.get("virtual-mac"),
         checksum: table.get("checksum"),
         auth_file: table.get("auth-file"),
-        notify: table.get("notify"),
         auth_mode: table.get("auth-mode"),
         auth_window: table.get("auth-window"),
         track: track::read(&table),
     };
-    for (key, what) in [("routes", "no route is bound to the instance")] {
+    for (key, what) in [
+        ("routes", "no route is bound to the instance"),
+        ("notify", "nobody is notified"),
+    ] {
         if let Some(field) = table.field(key) {
             not_built(&table, &field.span(), &format!("`{key}`: {what}"));
         }

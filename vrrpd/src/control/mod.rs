@@ -8,17 +8,17 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use ctl::server::{Call, Gone, Replies, Server};
-use proto_codec::control::view::{
-    Event, EventKind, Notice, PlanChange, PlanImpact, Version, VrrpEvent,
-};
+use proto_codec::control::view::{Notice, PlanChange, PlanImpact, VrrpEvent};
 use proto_codec::control::{Fault, FaultKind, MonitorTopic, Request, Tail, View, VrrpOrder};
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::Impact;
-use crate::io::shared::{Shared, epoch_ms};
-use crate::node::Node;
+use crate::io::shared::Shared;
+use crate::metrics;
+use crate::node::{Entry, Node};
 
-mod show;
+mod monitor;
+pub(crate) mod show;
+mod system;
 
 /// How an answer ended.
 type Answer = Result<Result<Tail, Fault>, Gone>;
@@ -58,7 +58,9 @@ async fn dispatch(shared: &Shared, request: Request, replies: &Replies) -> Answe
             if rows.is_empty() && interface.is_some() {
                 return Ok(Err(Fault::not_found("no such virtual router")));
             }
-            send(replies, rows).await
+            let strangers =
+                shared.peek(|node, now| show::strangers(node, now, interface.as_deref()));
+            send(replies, rows.into_iter().chain(strangers).collect()).await
         }
         Request::ShowVrrpHistory => send(replies, shared.peek(|node, _| history(node))).await,
         Request::Vrrp { name, order } => {
@@ -71,10 +73,18 @@ async fn dispatch(shared: &Shared, request: Request, replies: &Replies) -> Answe
             }
         }
         Request::Reload { check_only } => reload(shared, replies, check_only).await,
-        Request::ShowVersion => send(replies, vec![View::Version(version(shared))]).await,
+        Request::ShowVersion => send(replies, vec![View::Version(system::version(shared))]).await,
+        Request::ShowMemory => send(replies, system::memory(shared)).await,
+        Request::ShowMetrics => {
+            let families = metrics::gather(shared).await.into_iter();
+            send(replies, families.map(View::MetricFamily).collect()).await
+        }
+        Request::Monitor {
+            topic: MonitorTopic::Vrrp,
+        } => monitor::events(shared, replies).await,
         Request::Monitor {
             topic: MonitorTopic::Log,
-        } => monitor_log(replies).await,
+        } => monitor::log(replies).await,
         _ => {
             let text = "this is vrrpd; ask bgpd for that";
             Ok(Err(Fault::new(FaultKind::Unsupported, text)))
@@ -91,15 +101,15 @@ async fn send(replies: &Replies, rows: Vec<View>) -> Answer {
 
 fn history(node: &Node) -> Vec<View> {
     let entries = node.history().iter();
-    entries
-        .map(|entry| {
-            View::VrrpEvent(VrrpEvent {
-                epoch_ms: entry.epoch_ms,
-                name: entry.instance.clone(),
-                text: entry.text.clone(),
-            })
-        })
-        .collect()
+    entries.map(event_row).collect()
+}
+
+fn event_row(entry: &Entry) -> View {
+    View::VrrpEvent(VrrpEvent {
+        epoch_ms: entry.epoch_ms,
+        name: entry.instance.clone(),
+        text: entry.text.clone(),
+    })
 }
 
 fn notice(subject: String, text: &str) -> View {
@@ -147,6 +157,7 @@ async fn reload(shared: &Shared, replies: &Replies, check_only: bool) -> Answer 
             what: format!("{}: {}", change.instance, change.what),
             impact: match change.impact {
                 Impact::Hitless => PlanImpact::Hitless,
+                Impact::MayElect => PlanImpact::MayElect,
                 Impact::Restart => PlanImpact::HandsOver,
             },
             neighbor: None,
@@ -154,39 +165,4 @@ async fn reload(shared: &Shared, replies: &Replies, check_only: bool) -> Answer 
         })
     });
     send(replies, rows.collect()).await
-}
-
-fn version(shared: &Shared) -> Version {
-    let uptime = shared.started.elapsed().as_millis();
-    Version {
-        daemon: "vrrpd".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
-        config: shared.config_path.display().to_string(),
-        config_epoch_ms: Some(shared.config_epoch_ms()),
-    }
-}
-
-/// `monitor log`: lines as they are written, until the caller leaves.
-async fn monitor_log(replies: &Replies) -> Answer {
-    let mut lines = ctl::log::subscribe();
-    loop {
-        let (kind, text) = tokio::select! {
-            () = replies.gone() => return Err(Gone),
-            line = lines.recv() => match line {
-                Ok(text) => (EventKind::Log, text),
-                Err(RecvError::Lagged(lost)) => (EventKind::Lost, format!("{lost} lines left out")),
-                Err(RecvError::Closed) => return Ok(Ok(Tail::default())),
-            },
-        };
-        let event = Event {
-            epoch_ms: epoch_ms(),
-            kind,
-            neighbor: None,
-            prefix: None,
-            text,
-        };
-        replies.row(View::Event(event)).await?;
-    }
 }

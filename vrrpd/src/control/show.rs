@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use proto_codec::control::View;
-use proto_codec::control::view::{VrrpCheck, VrrpConflict, VrrpCounters, VrrpInstance, VrrpState};
+use proto_codec::control::view::{
+    VrrpCheck, VrrpConflict, VrrpCounters, VrrpInstance, VrrpState, VrrpStranger, VrrpTransitions,
+};
 use proto_codec::vrrp::virtual_mac;
 
 use crate::node::checks::Verdict;
@@ -33,11 +35,30 @@ pub(super) fn rows(
         .collect()
 }
 
+/// Virtual routers of others that were heard.
+pub(super) fn strangers(node: &Node, now: Instant, interface: Option<&str>) -> Vec<View> {
+    let all = node.strangers().iter();
+    let there = all.filter(|one| interface.is_none_or(|name| one.interface == name));
+    there
+        .map(|one| {
+            View::VrrpStranger(VrrpStranger {
+                interface: one.interface.clone(),
+                ipv6: one.ipv6,
+                vrid: one.vrid,
+                peer: one.peer,
+                count: one.count,
+                last_ms: ms(now.saturating_duration_since(one.last)),
+            })
+        })
+        .collect()
+}
+
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn row(node: &Node, (id, slot): (SlotId, &Slot), now: Instant) -> VrrpInstance {
+/// One virtual router.
+pub(crate) fn row(node: &Node, (id, slot): (SlotId, &Slot), now: Instant) -> VrrpInstance {
     let router = &slot.router;
     let settings = router.settings();
     let link = slot.link.and_then(|index| node.hosts().link_at(index));
@@ -149,6 +170,18 @@ fn counters(router: &Router) -> VrrpCounters {
         other_checksum_received: stats.other_checksum_received,
         became_master: stats.became_master,
         announcements: stats.announcements,
+        transitions_by: stats
+            .transitions_by
+            .iter()
+            .map(|((to, reason), count)| VrrpTransitions {
+                to: (*to).to_owned(),
+                reason: (*reason).to_owned(),
+                count: *count,
+            })
+            .collect(),
+        late: stats.late,
+        unsent: stats.unsent,
+        untold_conflicts: router.untold_conflicts(),
         discarded: stats
             .discarded
             .iter()

@@ -11,13 +11,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
-use crate::node::Node;
+use crate::node::{Entry, Node};
 use crate::track::Runner;
 
 /// Where `now` comes from: the monotonic clock, or a test's.
 pub type Clock = Box<dyn Fn() -> Instant>;
+
+/// Events a monitor may be behind before it misses some.
+pub const EVENTS_KEPT: usize = 256;
 
 /// The node and what surrounds it.
 pub struct Shared {
@@ -27,8 +30,11 @@ pub struct Shared {
     pub wake: Arc<Notify>,
     /// The configuration file.
     pub config_path: PathBuf,
+    /// Told when a configuration was put in force.
+    pub reloaded: Notify,
     /// When the process started.
     pub started: Instant,
+    events: broadcast::Sender<Entry>,
     config_epoch_ms: Cell<u64>,
     /// The configuration changed: places and sockets are to be looked at again.
     replaced: Cell<bool>,
@@ -50,6 +56,8 @@ impl Shared {
             node: RefCell::new(node),
             wake: Arc::new(Notify::new()),
             config_path,
+            reloaded: Notify::new(),
+            events: broadcast::Sender::new(EVENTS_KEPT),
             started: clock(),
             clock,
             config_epoch_ms: Cell::new(epoch_ms()),
@@ -82,11 +90,27 @@ impl Shared {
         self.peek(|node, now| node.set_clock(now, since.unwrap_or_default()));
     }
 
+    /// Keeps what happened, and tells those who watch. Nobody is waited for.
+    pub fn note(&self, entry: Entry) {
+        if self.events.receiver_count() > 0 {
+            // Nobody left in between: then nobody misses it.
+            let _ = self.events.send(entry.clone());
+        }
+        self.peek(|node, _| node.history_mut().push(entry));
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Entry> {
+        self.events.subscribe()
+    }
+
     /// A configuration has just been put in force.
     pub fn config_loaded(&self) {
         self.config_epoch_ms.set(epoch_ms());
         self.replaced.set(true);
         self.run_checks();
+        self.reloaded.notify_one();
         self.wake.notify_one();
     }
 

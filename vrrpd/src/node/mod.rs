@@ -8,20 +8,23 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
-mod carrier;
 pub mod checks;
 mod group;
 mod health;
 mod history;
+mod look;
 mod orders;
 mod place;
+mod stranger;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use proto_codec::vrrp::Envelope;
 
 use crate::config::{Config, Instance, Place, Plan};
@@ -29,10 +32,9 @@ use crate::router::{Action, Event, Fault, Router, State};
 
 use checks::Checks;
 use group::Groups;
-
-pub use carrier::{Carriers, WantedCarrier};
 pub use history::{Entry, History};
 pub use place::Hosts;
+pub use stranger::{Stranger, Strangers};
 
 /// An instance, for as long as it exists. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,11 +82,9 @@ pub struct Node {
     hosts: Hosts,
     groups: Groups,
     checks: Checks,
-    /// The links of virtual MACs.
-    carriers: Carriers,
     history: History,
-    /// Adverts for a virtual router that is not here.
-    unknown_vrid: u64,
+    /// Adverts for virtual routers that are not here.
+    strangers: Strangers,
     stopping: bool,
     /// The system's clock as last read: when, and what it said.
     clock: Option<(Instant, Duration)>,
@@ -190,6 +190,18 @@ impl Node {
         slots.any(|slot| slot.link.is_none() && !slot.leaving && by_route(slot))
     }
 
+    /// What a slot puts on its link. An owner's addresses that are there already stay as they are.
+    #[must_use]
+    pub fn networks_to_put(&self, id: SlotId) -> Vec<IpNet> {
+        let Some((slot, link)) = self.slots.get(&id).and_then(|it| Some((it, it.link?))) else {
+            return Vec::new();
+        };
+        let networks = slot.instance.networks.iter().copied();
+        networks
+            .filter(|one| !self.hosts.has_foreign(link, one.addr()))
+            .collect()
+    }
+
     /// The kernel does not take an address of this slot.
     pub fn refuse(&mut self, now: Instant, id: SlotId, text: &str) {
         if let Some(slot) = self.slots.get_mut(&id)
@@ -236,13 +248,17 @@ impl Node {
             those.flat_map(|it| it.addresses.iter().copied()).collect()
         };
         let virtual_addresses = &addresses(false) - &addresses(true);
+        let mut own = BTreeMap::new();
         let ids: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
                 tell_time(slot, self.clock);
-                let around = (&self.hosts, &self.carriers);
-                place::settle(now, slot, around, &virtual_addresses);
+                place::settle(now, slot, &self.hosts, &virtual_addresses);
                 if let Some(link) = slot.link {
+                    let own = own
+                        .entry(link)
+                        .or_insert_with(|| Arc::new(self.hosts.own(link, &virtual_addresses)));
+                    slot.router.set_own(Arc::clone(own));
                     let settings = &slot.instance.settings;
                     let key = (link, settings.ipv6(), settings.vrid);
                     self.heard_by.entry(key).or_default().push(id);
@@ -278,7 +294,13 @@ impl Node {
         let vrid = message.get(1).copied().unwrap_or_default();
         let key = (link, envelope.source.is_ipv6(), vrid);
         let Some(ids) = self.heard_by.get(&key).cloned() else {
-            self.unknown_vrid += 1;
+            let hosts = &self.hosts;
+            let name = || {
+                hosts
+                    .link_at(link)
+                    .map_or_else(String::new, |it| it.name.clone())
+            };
+            self.strangers.see(now, key, envelope.source, name);
             return;
         };
         for id in ids {
@@ -446,46 +468,6 @@ impl Node {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.stopping && self.slots.values().all(|slot| slot.router.is_idle())
-    }
-
-    /// After [`Node::shut_down`].
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// A slot.
-    #[must_use]
-    pub fn slot(&self, id: SlotId) -> Option<&Slot> {
-        self.slots.get(&id)
-    }
-
-    /// All slots, in the order they came to be.
-    pub fn slots(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
-        self.slots.iter().map(|(id, slot)| (*id, slot))
-    }
-
-    /// What happened.
-    #[must_use]
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// To add what happened.
-    pub fn history_mut(&mut self) -> &mut History {
-        &mut self.history
-    }
-
-    /// Adverts for virtual routers that are not here.
-    #[must_use]
-    pub fn unknown_vrid(&self) -> u64 {
-        self.unknown_vrid
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 }
 

@@ -15,7 +15,6 @@ use std::time::Instant;
 use rib::netlink::hosts::{HostAddress, HostChange, HostLink};
 
 use super::Slot;
-use super::carrier::{Carriers, missing};
 use crate::config::Place;
 use crate::router::{Fault, Router, Settings};
 
@@ -89,6 +88,21 @@ impl Hosts {
         }
     }
 
+    /// The addresses of this host as seen from `link`: a link-local address is another one on
+    /// another link. Virtual ones are whoever's turn it is.
+    pub(super) fn own(&self, link: u32, virtual_addresses: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        let local =
+            |address: IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let all = self
+            .addresses
+            .iter()
+            .map(|one| (one.index, one.network.addr()));
+        all.filter(|(index, address)| *index == link || !local(*address))
+            .map(|(_, address)| address)
+            .filter(|address| !virtual_addresses.contains(address))
+            .collect()
+    }
+
     fn position(&self, address: &HostAddress) -> Option<usize> {
         self.addresses
             .iter()
@@ -123,12 +137,6 @@ impl Hosts {
     pub fn has_foreign(&self, link: u32, address: IpAddr) -> bool {
         let mut all = self.addresses.iter();
         all.any(|one| one.index == link && one.network.addr() == address)
-    }
-
-    /// Whether the host has an address of its own on `link` whose subnet holds `address`.
-    pub(super) fn covers(&self, link: u32, address: IpAddr) -> bool {
-        let mut all = self.addresses.iter().filter(|one| one.index == link);
-        all.any(|one| one.network.addr() != address && one.network.contains(&address))
     }
 
     fn subnet_of(&self, address: IpAddr) -> Option<u32> {
@@ -208,7 +216,7 @@ pub(super) fn nowhere(place: &Place) -> Fault {
 pub(super) fn settle(
     now: Instant,
     slot: &mut Slot,
-    (hosts, carriers): (&Hosts, &Carriers),
+    hosts: &Hosts,
     virtual_addresses: &BTreeSet<IpAddr>,
 ) {
     let settings = &slot.instance.settings;
@@ -220,8 +228,7 @@ pub(super) fn settle(
         (Some(link), _) if !link.usable => Some(Fault::InterfaceDown(link.name.clone())),
         (Some(link), _) => not_ours(settings, hosts, link.index).or_else(|| {
             let nowhere = primary.is_none();
-            let fault = nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()));
-            fault.or_else(|| missing(slot, link.index, carriers))
+            nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()))
         }),
     };
     let moved = slot.link.is_some() && link.map(|link| link.index) != slot.link;
@@ -240,13 +247,12 @@ pub(super) fn settle(
         Fault::NoInterface(_)
         | Fault::InterfaceDown(_)
         | Fault::NoPrimaryAddress(_)
-        | Fault::NotOurs(_)
-        | Fault::VirtualMac(_) => Some(one) == fault.as_ref(),
+        | Fault::NotOurs(_) => Some(one) == fault.as_ref(),
         // What was refused on a link that went is tried at once when it is back.
         Fault::Refused(_) => fault.is_none(),
         // That of another link's sockets says nothing about this one's.
         Fault::Socket(_) => !moved,
-        Fault::Filter(_) | Fault::Held | Fault::Group { .. } => true,
+        Fault::Held | Fault::Group { .. } => true,
     });
 }
 

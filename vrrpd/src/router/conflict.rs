@@ -40,6 +40,8 @@ pub enum ConflictKind {
     Checksum,
     /// The peer has another address list.
     Addresses,
+    /// The peer has none of our addresses: another group took our vrid, or we took its.
+    Vrid,
     /// The peer's clock is off by more than half of what its signed adverts may be.
     Clock,
     /// Its adverts are discarded; the name of the reason.
@@ -56,6 +58,7 @@ impl ConflictKind {
             Self::Interval => "interval-differs",
             Self::Checksum => "checksum-differs",
             Self::Addresses => "addresses-differ",
+            Self::Vrid => "duplicate-vrid",
             Self::Clock => "clock-differs",
             Self::Discarded(reason) => reason,
         }

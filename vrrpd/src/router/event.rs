@@ -25,6 +25,18 @@ pub enum State {
     Master,
 }
 
+impl State {
+    /// A stable word for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::Backup => "backup",
+            Self::Master => "master",
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -50,10 +62,6 @@ pub enum Fault {
     NotOurs(String),
     /// The kernel does not take a virtual address; which, and its text.
     Refused(String),
-    /// The link that carries the virtual MAC cannot be had; the text of the system.
-    VirtualMac(String),
-    /// `accept = false` cannot be kept; the text of the system.
-    Filter(String),
     /// The operator holds it (`vrrp hold`).
     Held,
     /// Another member of its sync group is at fault.
@@ -80,8 +88,6 @@ impl fmt::Display for Fault {
                  priority = 255 where it is this router's own"
             ),
             Self::Refused(text) => write!(f, "the kernel refuses {text}"),
-            Self::VirtualMac(text) => write!(f, "virtual MAC: {text}"),
-            Self::Filter(text) => write!(f, "`accept = false` cannot be kept: {text}"),
             Self::Held => f.write_str("held by the operator"),
             Self::Group {
                 group,
@@ -135,6 +141,29 @@ pub enum Why {
     Operator,
     /// The daemon stops, or the instance is removed.
     Shutdown,
+}
+
+impl Why {
+    /// A stable word for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Owner => "owner",
+            Self::MasterTimeout => "master-timeout",
+            Self::MasterReleased(_) => "master-released",
+            Self::Preempt(_) => "preempt",
+            Self::HigherPriority { .. } => "higher-priority",
+            Self::HigherAddress(_) => "higher-address",
+            Self::Fault(_) => "fault",
+            Self::Unhealthy(_) => "unhealthy",
+            Self::LastResort => "last-resort",
+            Self::Late(_) => "late",
+            Self::Group { .. } => "group",
+            Self::Operator => "operator",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 impl fmt::Display for Why {

@@ -86,10 +86,10 @@ impl fmt::Display for Discard {
 }
 
 /// Climbs the ladder up to the signature, which needs what the router remembers of its senders.
-/// `primary` is the address we send from.
+/// `is_own` knows the addresses of this host.
 pub(super) fn judge<'m>(
     settings: &Settings,
-    primary: Option<IpAddr>,
+    is_own: impl Fn(IpAddr) -> bool,
     envelope: &Envelope,
     message: &'m [u8],
 ) -> Result<(Advert<'m>, Option<Trailer<'m>>), Discard> {
@@ -128,7 +128,7 @@ pub(super) fn judge<'m>(
             return Err(Discard::Interval(advert.interval));
         }
     }
-    if primary == Some(envelope.source) {
+    if is_own(envelope.source) {
         return Err(Discard::OwnAddress);
     }
     Ok((advert, trailer))

@@ -13,6 +13,7 @@ mod transit;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto_codec::vrrp::PRIORITY_OWNER;
@@ -57,6 +58,8 @@ pub struct Router {
     health: Health,
     /// The address we send from.
     primary: Option<IpAddr>,
+    /// The addresses of this host: who sends from one of them is this host, or has stolen it.
+    own: Arc<BTreeSet<IpAddr>>,
     master: Option<Master>,
     /// Active_Adver_Interval.
     master_interval: Duration,
@@ -98,6 +101,7 @@ impl Router {
             released: false,
             health: Health::default(),
             primary: None,
+            own: Arc::default(),
             master: None,
             pending: None,
             worse_since: None,
@@ -168,6 +172,7 @@ impl Router {
     /// An advert of ours did not leave this host.
     pub fn not_sent(&mut self, now: Instant, reason: &str) {
         self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(1);
+        self.stats.unsent += 1;
         if let Some(count) = self.worth_telling(now, "unsent") {
             let reason = reason.to_owned();
             self.events.push_back(Event::Unsent { reason, count });
@@ -223,6 +228,11 @@ impl Router {
             self.primary = primary;
             self.prepared.forget();
         }
+    }
+
+    /// The addresses of this host that adverts of others cannot come from.
+    pub fn set_own(&mut self, own: Arc<BTreeSet<IpAddr>>) {
+        self.own = own;
     }
 
     /// Puts other settings in force without an election. Interface, vrid, version and family are

@@ -24,6 +24,12 @@ pub struct Stats {
     pub became_master: u64,
     /// Announcements asked for, one for all addresses.
     pub announcements: u64,
+    /// Changes of state by the state entered and the name of the reason.
+    pub transitions_by: BTreeMap<(&'static str, &'static str), u64>,
+    /// How often this process found that it had stood still.
+    pub late: u64,
+    /// Adverts that did not leave this host.
+    pub unsent: u64,
     /// Discarded adverts by reason.
     pub discarded: BTreeMap<&'static str, u64>,
 }

@@ -6,6 +6,7 @@
 //! into FRR's columns or FRR's JSON field names.
 
 mod kernel;
+mod metric;
 mod neighbor;
 mod path;
 mod summary;
@@ -15,6 +16,7 @@ mod vrrp;
 use serde::{Deserialize, Serialize};
 
 pub use kernel::{IpRoute, IpRouteHop, IpRouteState, RouteSource};
+pub use metric::{MetricFamily, MetricKind, MetricSample};
 pub use neighbor::{
     AddPathState, CapabilityState, Endpoint, FamilyState, LastReset, MessageCounters, Neighbor,
     PrefixCounters, RestartState, Timers,
@@ -26,7 +28,10 @@ pub use summary::{PeerState, PeerSummary, SummaryFamily};
 pub use system::{
     Advertisement, Event, EventKind, Memory, Notice, PlanChange, PlanImpact, Pool, Version,
 };
-pub use vrrp::{VrrpCheck, VrrpConflict, VrrpCounters, VrrpEvent, VrrpInstance, VrrpState};
+pub use vrrp::{
+    VrrpCheck, VrrpConflict, VrrpCounters, VrrpEvent, VrrpInstance, VrrpState, VrrpStranger,
+    VrrpTransitions,
+};
 
 /// One row of an answer. Each variant has one renderer arm in the CLI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,4 +69,8 @@ pub enum View {
     VrrpInstance(Box<VrrpInstance>),
     /// Something that happened to a virtual router.
     VrrpEvent(VrrpEvent),
+    /// A virtual router of others.
+    VrrpStranger(VrrpStranger),
+    /// Something measured.
+    MetricFamily(MetricFamily),
 }

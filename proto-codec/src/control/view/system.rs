@@ -84,6 +84,8 @@ pub enum PlanImpact {
     NextSession,
     /// The session resets.
     SessionReset,
+    /// The virtual routers may elect another master.
+    MayElect,
     /// The virtual router hands over and starts anew, or ends.
     HandsOver,
     /// Takes effect when the daemon restarts.

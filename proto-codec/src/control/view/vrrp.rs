@@ -159,8 +159,46 @@ pub struct VrrpCounters {
     pub became_master: u64,
     /// Announcements made.
     pub announcements: u64,
+    /// Changes of state by the state entered and the reason.
+    pub transitions_by: Vec<VrrpTransitions>,
+    /// How often the daemon found that it had stood still.
+    pub late: u64,
+    /// Adverts that did not leave the host.
+    pub unsent: u64,
+    /// Sightings of conflicts that were too many to keep.
+    pub untold_conflicts: u64,
     /// Discarded adverts by reason.
     pub discarded: BTreeMap<String, u64>,
+}
+
+/// Changes of state of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VrrpTransitions {
+    /// `initialize`, `backup`, `master`.
+    pub to: String,
+    /// A stable word: `master-timeout`, `preempt`.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A virtual router of others, heard on a link of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VrrpStranger {
+    /// The link.
+    pub interface: String,
+    /// Its adverts are IPv6.
+    pub ipv6: bool,
+    /// Its vrid.
+    pub vrid: u8,
+    /// The last sender.
+    pub peer: IpAddr,
+    /// How many adverts.
+    pub count: u64,
+    /// The last one, so long ago.
+    pub last_ms: u64,
 }
 
 /// One thing that happened to a virtual router.

@@ -11,7 +11,7 @@ use crate::node::{Entry, SlotId};
 use crate::router::{Event, State};
 
 impl Driver {
-    pub(super) fn tell(&mut self, id: SlotId, event: &Event) {
+    pub(super) fn tell(&self, id: SlotId, event: &Event) {
         let Some(name) = self
             .shared
             .peek(|node, _| node.slot(id).map(|slot| slot.instance.name.clone()))
@@ -53,16 +53,15 @@ impl Driver {
             instance: name,
             text,
         };
+        self.shared.note(entry);
         let (masters, all) = self.shared.peek(|node, _| {
-            node.history_mut().push(entry);
             let states = node.slots().map(|(_, slot)| slot.router.state());
             states.fold((0, 0), |(masters, all), state| {
                 (masters + u32::from(state == State::Master), all + 1)
             })
         });
-        if let Event::Transition { to, why, .. } = event {
+        if matches!(event, Event::Transition { .. }) {
             notify::status(&format!("master of {masters} of {all} virtual routers"));
-            self.inform(id, *to, why);
         }
     }
 }

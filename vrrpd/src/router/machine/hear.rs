@@ -36,7 +36,8 @@ impl Router {
     /// timer nor the state changes.
     pub fn handle_advert(&mut self, now: Instant, envelope: &Envelope, message: &[u8]) {
         let source = envelope.source;
-        let judged = ladder::judge(&self.settings, self.primary, envelope, message);
+        let is_own = |one| self.primary == Some(one) || self.own.contains(&one);
+        let judged = ladder::judge(&self.settings, is_own, envelope, message);
         let proven = judged.and_then(|(advert, trailer)| {
             self.prove(now, source, (&advert, trailer.as_ref()))?;
             Ok(advert)
@@ -265,7 +266,12 @@ impl Router {
             let same_set = advert.addresses.len() == ours.len()
                 && advert.addresses.iter().all(|one| ours.contains(&one));
             if !same_set {
-                self.conflict(now, source, ConflictKind::Addresses, || {
+                let shared = advert.addresses.iter().any(|one| ours.contains(&one));
+                let kind = match shared {
+                    true => ConflictKind::Addresses,
+                    false => ConflictKind::Vrid,
+                };
+                self.conflict(now, source, kind, || {
                     let some = advert.addresses.iter().take(ADDRESSES_TOLD);
                     let theirs: Vec<_> = some.map(|one| one.to_string()).collect();
                     let more = advert.addresses.len().saturating_sub(ADDRESSES_TOLD);
@@ -273,7 +279,11 @@ impl Router {
                         0 => String::new(),
                         more => format!(" and {more} more"),
                     };
-                    format!("has other addresses: {}{more}", theirs.join(" "))
+                    let theirs = theirs.join(" ");
+                    match shared {
+                        true => format!("has other addresses: {theirs}{more}"),
+                        false => format!("has our vrid and none of our addresses: {theirs}{more}"),
+                    }
                 });
             }
         }

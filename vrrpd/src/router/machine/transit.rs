@@ -83,6 +83,7 @@ impl Router {
         if late >= down_interval.max(LATE_MIN) && !self.excused {
             self.excused = true;
             self.timers.down = Some(now + down_interval);
+            self.stats.late += 1;
             self.events.push_back(Event::Excused(late));
             return;
         }
@@ -130,6 +131,7 @@ impl Router {
         // What waited for its addresses to be taken is not true any more either.
         let kept = |one: &Action| matches!(one, Action::Take | Action::LetGo);
         self.actions.retain(kept);
+        self.stats.late += 1;
         self.become_backup(now, Why::Late(silent));
         self.let_go();
         true
@@ -181,13 +183,7 @@ impl Router {
     pub(super) fn successor_heard(&mut self, now: Instant) {
         self.awaiting_successor = false;
         if self.holding {
-            // With a virtual MAC its advert has turned the switches already: what is still ours
-            // to answer would only turn them back.
-            let linger = match self.settings.virtual_mac {
-                false => LINGER,
-                true => Duration::ZERO,
-            };
-            self.timers.let_go = Some(now + linger);
+            self.timers.let_go = Some(now + LINGER);
         }
     }
 
@@ -235,6 +231,8 @@ impl Router {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
         self.stats.transitions += 1;
+        let by = (to.name(), why.name());
+        *self.stats.transitions_by.entry(by).or_default() += 1;
         self.together.because = Some(why.clone());
         self.events.push_back(Event::Transition { from, to, why });
     }
