@@ -18,6 +18,14 @@ pub(super) async fn ask(probe: &HttpProbe, trust: &mut tls::Trust, phase: &Phase
         Ok(stream) => stream,
         Err(text) => return Outcome::bad(text),
     };
+    exchange(stream, probe, trust, phase).await
+}
+
+/// Asks over a connection.
+async fn exchange<S>(stream: S, probe: &HttpProbe, trust: &mut tls::Trust, phase: &Phase) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let status = match &probe.tls {
         None => get(stream, probe, phase).await,
         Some(tls) => {

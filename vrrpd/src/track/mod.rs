@@ -183,6 +183,11 @@ async fn ask(check: &Check, bgpd: &Path, trust: &mut tls::Trust) -> Outcome {
             }
         }
     };
+    in_time(check, &phase, answer).await
+}
+
+/// The answer, or what was waited for when time ran out.
+async fn in_time(check: &Check, phase: &Phase, answer: impl Future<Output = Outcome>) -> Outcome {
     match timeout(check.timeout, answer).await {
         Ok(outcome) => outcome,
         Err(_) => {
