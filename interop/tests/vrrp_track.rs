@@ -207,8 +207,10 @@ fn every_kind_of_check_moves_the_address() {
     enter("every_kind_of_check_moves_the_address", |lab| {
         let group = Group::new(3);
         let (one, two, client) = (lab.node("one"), lab.node("two"), lab.node("client"));
-        one.sh("ip link add track0 type dummy; ip link set track0 up
-             ip link add track1 type dummy; ip link set track1 up
+        one.sh("for i in 0 1; do
+                 ip link add track$i type veth peer name far$i
+                 ip link set track$i up; ip link set far$i up
+             done
              ip route add 192.0.2.0/24 dev track1
              touch /run/node/well /run/node/ready; chmod 755 /run/node
              cp /bin/sleep /run/node/worker; ln -s /usr/bin/python3 /run/node/listener");

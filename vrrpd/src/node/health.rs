@@ -15,8 +15,8 @@ use super::{Node, SlotId};
 impl Node {
     /// An answer to a check; one that nobody tracks any more is dropped.
     pub fn check_answered(&mut self, now: Instant, check: &Check, outcome: Outcome) {
-        if let Some(event) = self.checks.answer(now, check, outcome) {
-            self.judge(now, check, &event);
+        if let Some(events) = self.checks.answer(now, check, outcome) {
+            self.judge(now, check, &events);
         }
     }
 
@@ -40,18 +40,18 @@ impl Node {
     }
 
     pub(super) fn look_at_links(&mut self, now: Instant) {
-        for (check, event) in self.checks.look_at_links(now, &self.hosts) {
-            self.judge(now, &check, &event);
+        for (check, events) in self.checks.look_at_links(now, &self.hosts) {
+            self.judge(now, &check, &events);
         }
     }
 
     pub(super) fn handle_check_timeout(&mut self, now: Instant) {
-        for (check, event) in self.checks.handle_timeout(now) {
-            self.judge(now, &check, &event);
+        for (check, events) in self.checks.handle_timeout(now) {
+            self.judge(now, &check, &events);
         }
     }
 
-    fn judge(&mut self, now: Instant, check: &Check, event: &Event) {
+    fn judge(&mut self, now: Instant, check: &Check, events: &[Event]) {
         let tracks = |slot: &super::Slot| slot.instance.track.iter().any(|it| it.check == *check);
         let slots = self.slots.iter();
         let ids: Vec<SlotId> = slots
@@ -59,7 +59,7 @@ impl Node {
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
-            self.judge_slot(now, id, vec![event.clone()]);
+            self.judge_slot(now, id, events.to_vec());
         }
     }
 

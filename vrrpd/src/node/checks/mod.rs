@@ -43,22 +43,29 @@ impl Checks {
         self.0.get(check)
     }
 
-    /// Takes an answer. `Some`: the verdict or the number in a file is another one; what to tell.
+    /// Takes an answer. `Some`: instances are to be judged again; with what there is to tell.
     pub(super) fn answer(
         &mut self,
         now: Instant,
         check: &Check,
         outcome: Outcome,
-    ) -> Option<Event> {
+    ) -> Option<Vec<Event>> {
         let standing = self.0.get_mut(check)?;
         let before = standing.last.as_ref().map_or(0, |last| last.value);
-        let value = outcome.value;
+        let (value, doubted) = (outcome.value, standing.is_doubtful());
         let changed = standing.answer(now, outcome, check.rise, check.fall);
-        (changed || before != value).then(|| told(check, standing))
+        if changed || before != value {
+            return Some(vec![told(check, standing)]);
+        }
+        (standing.is_doubtful() != doubted).then(Vec::new)
     }
 
     /// The links of the host as they are: answers to the checks of interfaces.
-    pub(super) fn look_at_links(&mut self, now: Instant, hosts: &Hosts) -> Vec<(Check, Event)> {
+    pub(super) fn look_at_links(
+        &mut self,
+        now: Instant,
+        hosts: &Hosts,
+    ) -> Vec<(Check, Vec<Event>)> {
         if hosts.is_unknown() {
             return Vec::new();
         }
@@ -77,8 +84,8 @@ impl Checks {
         });
         let links: Vec<(Check, Outcome)> = links.collect();
         let told = links.into_iter().filter_map(|(check, outcome)| {
-            let event = self.answer(now, &check, outcome)?;
-            Some((check, event))
+            let events = self.answer(now, &check, outcome)?;
+            Some((check, events))
         });
         told.collect()
     }
@@ -90,11 +97,11 @@ impl Checks {
     }
 
     /// Does what is due.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<(Check, Event)> {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<(Check, Vec<Event>)> {
         let mut changed = Vec::new();
         for (check, standing) in &mut self.0 {
             if standing.handle_timeout(now) {
-                changed.push((check.clone(), told(check, standing)));
+                changed.push((check.clone(), vec![told(check, standing)]));
             }
         }
         changed
@@ -107,7 +114,8 @@ impl Checks {
         for one in tracked {
             let standing = self.0.get(&one.check);
             let verdict = standing.map_or(Verdict::Unknown, |it| it.verdict);
-            health.unsure |= verdict == Verdict::Unknown;
+            health.unsure |= verdict == Verdict::Unknown
+                || (one.weight == Weight::Fault && standing.is_some_and(Standing::is_doubtful));
             match (one.weight, verdict) {
                 (Weight::Fault, Verdict::Bad) => {
                     let text = standing.map(|it| words(&one.check, it));

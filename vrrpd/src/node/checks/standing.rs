@@ -167,6 +167,12 @@ impl Standing {
         self.falls += 1;
     }
 
+    /// It is good, and the last answer was not.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.verdict == Verdict::Good && self.last.as_ref().is_some_and(|last| !last.good)
+    }
+
     /// Bad answers in a row at the moment.
     #[must_use]
     pub fn failed_in_a_row(&self) -> u32 {

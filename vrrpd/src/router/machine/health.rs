@@ -41,7 +41,7 @@ pub struct Health {
     pub offset: i32,
     /// A check without weight is bad: which, and what it found.
     pub sick: Option<String>,
-    /// A check has no verdict yet.
+    /// A check has no verdict yet, or is on its way to a bad one.
     pub unsure: bool,
 }
 
@@ -60,9 +60,10 @@ impl Router {
         // A process that stood still may find this before it finds that it is late.
         self.yield_when_late(now);
         let (before, was_sick) = (self.effective_priority(), self.is_sick());
+        let waited = self.patience_after_release();
         self.health = health;
-        if self.state == State::Backup && self.is_sick() && !was_sick {
-            self.wait_as_sick(before);
+        if self.state == State::Backup {
+            self.wait_as_sick(waited);
         }
         if self.state != State::Master || self.settings.is_owner() {
             return;
@@ -89,10 +90,9 @@ impl Router {
     }
 
     /// The master has released, and a healthy backup was about to follow: it waits as a sick one.
-    fn wait_as_sick(&mut self, before: u8) {
+    fn wait_as_sick(&mut self, waited: Duration) {
+        let longer = self.patience_after_release().saturating_sub(waited);
         if let (Some(Why::MasterReleased(_)), Some(due)) = (&self.pending, self.timers.down) {
-            let healthy = self.settings.skew(before, self.master_interval);
-            let longer = self.patience_after_release().saturating_sub(healthy);
             self.timers.down = Some(due + longer);
         }
     }
@@ -108,14 +108,14 @@ impl Router {
             || (stepping_down && priority == PRIORITY_LAST_RESORT)
     }
 
-    /// How long a backup waits after priority 0.
+    /// How long a backup waits after priority 0: who is sick, or may be, leaves the old master the
+    /// time to return.
     pub(super) fn patience_after_release(&self) -> Duration {
-        let skew = self
-            .settings
-            .skew(self.effective_priority(), self.master_interval);
-        match self.is_sick() {
-            true => skew + SICK_SLACK,
-            false => skew,
+        let doubtful = self.is_sick() || (self.health.unsure && !self.settings.is_owner());
+        let skew = |priority| self.settings.skew(priority, self.master_interval);
+        match doubtful {
+            true => skew(PRIORITY_LAST_RESORT) + SICK_SLACK,
+            false => skew(self.effective_priority()),
         }
     }
 
