@@ -20,7 +20,13 @@ pub struct Capture {
 impl Capture {
     /// Captures BGP on `interface` of `node`.
     pub fn start(node: &Node, interface: &str) -> Capture {
-        let file = "/run/node/bgp.pcap".to_owned();
+        Self::of(node, interface, "bgp", "tcp port 179")
+    }
+
+    /// Captures what a filter of tcpdump lets through, into a file called `name`.
+    pub fn of(node: &Node, interface: &str, name: &str, filter: &str) -> Capture {
+        let file = format!("/run/node/{name}.pcap");
+        let log = format!("tcpdump-{name}.log");
         let arguments = [
             "-Z",
             "root",
@@ -33,13 +39,12 @@ impl Capture {
             interface,
             "-w",
             &file,
-            "tcp",
-            "port",
-            "179",
+            filter,
         ];
-        let child = node.spawn("tcpdump.log", "tcpdump", &arguments);
+        let child = node.spawn(&log, "tcpdump", &arguments);
         wait::until_true("tcpdump listens", 10, || {
-            node.read("/run/node/tcpdump.log").contains("listening on")
+            node.read(&format!("/run/node/{log}"))
+                .contains("listening on")
         });
         Capture {
             node: node.clone(),
@@ -50,7 +55,20 @@ impl Capture {
 
     /// Lines of `tshark -r` with a display filter and the given fields, tab separated.
     pub fn fields(&self, filter: &str, fields: &[&str]) -> Vec<String> {
+        self.fields_preferring(&[], filter, fields)
+    }
+
+    /// The same with preferences of tshark (`vrrp.v3_checksum_as_in_v2:TRUE`).
+    pub fn fields_preferring(
+        &self,
+        preferences: &[&str],
+        filter: &str,
+        fields: &[&str],
+    ) -> Vec<String> {
         let mut command = self.tshark();
+        for preference in preferences {
+            command.args(["-o", preference]);
+        }
         command.args(["-Y", filter, "-T", "fields"]);
         for field in fields {
             command.args(["-e", field]);

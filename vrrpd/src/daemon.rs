@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ctl::config::Diagnostics;
 use ctl::notify;
@@ -18,7 +19,9 @@ use proto_codec::control::Hello;
 use crate::args::{Args, LogFormat};
 use crate::config::{self, Impact, Loaded, Plan};
 use crate::control;
+use crate::dirs;
 use crate::io::driver::{Driver, Waits};
+use crate::io::notices::Notices;
 use crate::io::shared::Shared;
 use crate::metrics;
 use crate::node::Node;
@@ -26,6 +29,9 @@ use crate::track;
 
 /// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
+/// How long programs of `notify` may still run after all have handed over (15 s at most); together
+/// less than the unit's `TimeoutStopSec=` of 20 s.
+const NOTIFY_TIME: Duration = Duration::from_secs(4);
 /// Exit code of a failure at run time.
 pub const EXIT_FAILED: u8 = 1;
 
@@ -84,6 +90,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let mut driver =
         Driver::open(Rc::clone(&shared)).map_err(|error| format!("netlink: {error}"))?;
     track::start(&shared, &args.socket);
+    driver.notify_through(Notices::new(dirs::runtime_file(&args.socket, "told")));
     tokio::task::spawn_local(control::serve(Rc::clone(&shared), server));
     tokio::task::spawn_local(metrics::serve(Rc::clone(&shared)));
     tracing::info!(
@@ -93,6 +100,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     );
     notify::ready();
     driver.run(&mut waits).await;
+    driver.finish_notices(NOTIFY_TIME).await;
     tracing::info!("wayfare-vrrpd stopped");
     Ok(())
 }

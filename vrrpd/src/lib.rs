@@ -2,7 +2,7 @@
 //!
 //! - [`config`] turns a file into a resolved configuration and two of them into a plan,
 //! - [`control`] answers the operator,
-//! - [`daemon`] starts and stops all of it,
+//! - [`daemon`] starts and stops all of it, [`dirs`] says where it keeps files,
 //! - [`io`] gives the node sockets, timers and the kernel,
 //! - [`metrics`] is what is measured, for `show metrics` and the exporter,
 //! - [`node`] is all virtual routers of this host as one step machine,
@@ -16,6 +16,8 @@ pub mod config;
 pub mod control;
 
 pub mod daemon;
+
+pub mod dirs;
 
 pub mod io;
 

@@ -92,6 +92,36 @@ fn every_key_is_in_the_reference() {
     assert!(missing.is_empty(), "not in docs/vrrp.md: {missing:?}");
 }
 
+/// A program that runs with the daemon's rights is nobody else's to change.
+#[test]
+fn programs_that_others_may_change_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("notify");
+    std::fs::create_dir_all(&directory).expect("writable");
+    for (name, mode, said) in [
+        ("good", 0o755, None),
+        ("group", 0o775, Some("its group may change")),
+        ("others", 0o757, Some("anybody may change what would run")),
+        ("text", 0o644, Some("is no program")),
+    ] {
+        let path = directory.join(name);
+        std::fs::write(&path, "#!/bin/sh\n").expect("writable");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
+        let text = format!(
+            "[[instance]]\nname = \"a\"\naddresses = [\"10.0.50.20\"]\nnotify = \"{}\"\n",
+            path.display()
+        );
+        let told = match config::parse("vrrpd.toml", &text) {
+            Ok(loaded) => loaded.warnings,
+            Err(faults) => faults,
+        };
+        match said {
+            Some(said) => assert!(told.to_string().contains(said), "{name}: {told}"),
+            None => assert!(told.is_empty(), "{name}: {told}"),
+        }
+    }
+}
+
 fn parsed(text: &str) -> Config {
     match config::parse("vrrpd.toml", text) {
         Ok(loaded) => loaded.config,

@@ -10,6 +10,7 @@
 pub mod duel;
 mod frr;
 pub mod peer;
+pub mod truth;
 pub mod verdict;
 pub mod watch;
 
@@ -41,6 +42,10 @@ pub struct Group {
     pub checksum: &'static str,
     /// The routers' own addresses, when they speak unicast.
     pub unicast: Vec<String>,
+    /// More lines of our instance.
+    pub more_ours: String,
+    /// More lines of keepalived's.
+    pub more_keepalived: String,
 }
 
 impl Group {
@@ -54,6 +59,8 @@ impl Group {
             password: None,
             checksum: "rfc5798",
             unicast: Vec::new(),
+            more_ours: String::new(),
+            more_keepalived: String::new(),
         }
     }
 
@@ -88,13 +95,14 @@ impl Group {
         let quoted = |text: &String| format!("\"{text}\"");
         let mut text = format!(
             "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = {VRID}\nversion = {}\n\
-             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n\
-             checksum = \"{}\"\n",
+             priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n",
             self.version,
             self.interval_ms,
             list(self.addresses.iter().map(quoted).collect()),
-            self.checksum
         );
+        if self.version == 3 && !self.ipv6() {
+            text += &format!("checksum = \"{}\"\n", self.checksum);
+        }
         if let Some(password) = &self.password {
             node.write("/run/node/vrrp.key", password);
             text += "auth-file = \"vrrp.key\"\n";
@@ -104,6 +112,7 @@ impl Group {
             let peers = list(peers.into_iter().map(quoted).collect());
             text += &format!("unicast-peers = {peers}\n");
         }
+        text += &self.more_ours;
         node.write(CONFIG, text);
     }
 
@@ -138,6 +147,7 @@ impl Group {
             }
             text += "  }\n";
         }
+        text += &self.more_keepalived;
         text += "  virtual_ipaddress {\n";
         for address in &self.addresses {
             text += &format!("    {address}\n");
@@ -194,15 +204,12 @@ pub fn show(node: &Node) -> Result<Value, String> {
 /// Whether the kernel of `node` holds the group's address.
 #[must_use]
 pub fn holds(node: &Node, group: &Group) -> bool {
-    let shown = node.json("ip", &["-j", "addr", "show", "dev", "eth0"]);
+    let shown = node.json("ip", &["-j", "addr", "show"]);
     let links = shown.unwrap_or_default();
-    let addresses = links[0]["addr_info"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    addresses
-        .iter()
-        .any(|one| one["local"].as_str() == Some(group.address()))
+    let addresses = links.as_array().into_iter().flatten();
+    let mut addresses =
+        addresses.flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
+    addresses.any(|one| one["local"].as_str() == Some(group.address()))
 }
 
 /// Waits until `master` holds the address and `backup` does not.

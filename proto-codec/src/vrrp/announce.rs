@@ -1,8 +1,10 @@
 //! What a new master tells the link: whose MAC address the virtual addresses have now.
 //!
 //! IPv4: a gratuitous ARP, written as a request with sender and target alike (RFC 9568 §6.4.1 with
-//! errata 7947 and 7949; RFC 5227 §3). IPv6: an unsolicited neighbor advertisement to all nodes
-//! with Router and Override set and Solicited clear (RFC 9568 §6.4.1, RFC 4861 §4.4). Both are
+//! errata 7947 and 7949; RFC 5227 §3). From a virtual MAC it is a reply: the old holder may still
+//! hear a request, and some answer it (keepalived does) from the same virtual MAC, which turns
+//! switches back to the old port until the next advert. IPv6: an unsolicited neighbor advertisement
+//! to all nodes with Router and Override set and Solicited clear (RFC 9568 §6.4.1, RFC 4861 §4.4). Both are
 //! whole Ethernet frames: the sender address of the frame matters as much as its content, since
 //! switches learn from it.
 //!
@@ -34,14 +36,24 @@ pub fn announcement(address: IpAddr, mac: Mac, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a MAC address is one of the virtual routers' (RFC 9568 §7.3).
+fn is_virtual(mac: Mac) -> bool {
+    matches!(mac, [0, 0, 0x5e, 0, 1 | 2, _])
+}
+
 fn gratuitous_arp(address: Ipv4Addr, mac: Mac, out: &mut Vec<u8>) {
     out.extend_from_slice(&BROADCAST);
     out.extend_from_slice(&mac);
-    out.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
+    // The target's hardware address means nothing in a request; in a gratuitous reply it is the
+    // sender's, by which receivers know it.
+    let (operation, target) = match is_virtual(mac) {
+        false => (1, [0; 6]),
+        true => (2, mac),
+    };
+    out.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, operation]);
     out.extend_from_slice(&mac);
     out.extend_from_slice(&address.octets());
-    // The target's hardware address means nothing in a request.
-    out.extend_from_slice(&[0; 6]);
+    out.extend_from_slice(&target);
     out.extend_from_slice(&address.octets());
 }
 

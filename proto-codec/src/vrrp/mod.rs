@@ -13,7 +13,7 @@
 //! [`trailer`] authenticates an advert by an HMAC behind it; [`Advert::decode_signed`] reads both.
 //!
 //! [`announce`] writes the gratuitous ARP and the unsolicited neighbor advertisement that follow
-//! a transition.
+//! a transition, [`frame`] adverts whose source is the virtual MAC.
 //!
 //! What it refuses, each with its reason ([`Flaw`]): other versions and types, lengths that do not
 //! match the number of addresses, no address at all (erratum 8299), wrong checksums, interval 0
@@ -26,6 +26,7 @@ mod advert;
 pub mod announce;
 mod checksum;
 mod flaw;
+pub mod frame;
 #[cfg(test)]
 mod tests;
 pub mod trailer;

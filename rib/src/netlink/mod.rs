@@ -6,8 +6,9 @@
 //! that runs on the thread. All decisions are made by [`crate::fib`]; here are the sockets, the
 //! wire format and the event loop.
 //!
-//! [`hosts`] is for the VRRP daemon, which has no routes to reconcile: addresses with a lifetime,
-//! on sockets of whatever thread the caller chooses; [`routes`] says whether a prefix is routed.
+//! [`hosts`], [`links`] and [`nft`] are for the VRRP daemon, which has no routes to reconcile:
+//! addresses with a lifetime, links with a virtual MAC and what is not accepted, on sockets of
+//! whatever thread the caller chooses; [`routes`] says whether a prefix is routed.
 //!
 //! Dropping the handle leaves every route in the kernel: a restart must not cost a packet. What
 //! takes them out is [`cleanup`].
@@ -19,6 +20,8 @@ mod dump;
 mod encode;
 mod handle;
 pub mod hosts;
+pub mod links;
+pub mod nft;
 pub mod routes;
 mod socket;
 mod wire;

@@ -16,6 +16,7 @@ use rtnetlink::sys::{Socket, SocketAddr};
 use socket2::{SockFilter, SockRef};
 
 const NETLINK_ROUTE: isize = 0;
+const NETLINK_NETFILTER: isize = 12;
 /// Multicast groups of rtnetlink: link, IPv4 address and route, IPv6 address and route, nexthop.
 const GROUPS: [u32; 6] = [1, 5, 7, 9, 11, 32];
 /// Those of links and addresses alone.
@@ -43,7 +44,16 @@ impl AsFd for Netlink {
 impl Netlink {
     /// A socket for requests: writes or dumps.
     pub(super) fn for_requests() -> io::Result<Self> {
-        let netlink = Self::open(ANSWER_BUFFER)?;
+        Self::for_requests_to(NETLINK_ROUTE)
+    }
+
+    /// The same, to the packet filter.
+    pub(super) fn for_filter() -> io::Result<Self> {
+        Self::for_requests_to(NETLINK_NETFILTER)
+    }
+
+    fn for_requests_to(protocol: isize) -> io::Result<Self> {
+        let netlink = Self::open(protocol, ANSWER_BUFFER)?;
         netlink.socket.connect(&SocketAddr::new(0, 0))?;
         // Both exist since Linux 4.12 and 4.20; without them errors have no text, and dumps
         // contain other tables too, which are skipped anyway.
@@ -70,7 +80,7 @@ impl Netlink {
     }
 
     fn listening(buffer: usize, groups: &[u32], mute: u32) -> io::Result<Self> {
-        let netlink = Self::open(buffer)?;
+        let netlink = Self::open(NETLINK_ROUTE, buffer)?;
         SockRef::from(&netlink).attach_filter(&mute_port(mute))?;
         for group in groups.iter().copied() {
             match netlink.socket.add_membership(group) {
@@ -83,8 +93,8 @@ impl Netlink {
         Ok(netlink)
     }
 
-    fn open(buffer: usize) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+    fn open(protocol: isize, buffer: usize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         if setsockopt(&socket, sockopt::RcvBufForce, &buffer).is_err() {
             setsockopt(&socket, sockopt::RcvBuf, &buffer)?;
         }

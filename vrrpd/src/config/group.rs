@@ -4,16 +4,19 @@
 //! name of the same space as theirs, because `vrrp release NAME` takes either.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ctl::config::{At, Field, Many, Sink, Table, did_you_mean};
 
 use toml::de::DeValue;
 
 use super::model::{Instance, SyncGroup};
+use super::notify;
 
 /// `[[sync-group]]` as it was written.
 pub(super) struct RawGroup {
     name: Option<At<String>>,
+    notify: Option<At<PathBuf>>,
     instances: Option<At<Many<String>>>,
     /// The list is written, and nothing is in it.
     empty: bool,
@@ -28,6 +31,7 @@ pub(super) fn read(top: &Table<'_>) -> Vec<RawGroup> {
                 name: table.require("name", "write name = \"edge\""),
                 instances: table
                     .require("instances", "write instances = [\"inside\", \"outside\"]"),
+                notify: table.get("notify"),
                 empty: table.field("instances").is_some_and(is_empty),
             };
             table.finish();
@@ -41,7 +45,12 @@ fn is_empty(field: Field<'_>) -> bool {
 }
 
 /// Judges the groups beside each other and beside the instances.
-pub(super) fn resolve(raw: &[RawGroup], instances: &[Instance], sink: &Sink) -> Vec<SyncGroup> {
+pub(super) fn resolve(
+    raw: &[RawGroup],
+    instances: &[Instance],
+    directory: &Path,
+    sink: &Sink,
+) -> Vec<SyncGroup> {
     let known: BTreeMap<&str, &Instance> = instances
         .iter()
         .map(|one| (one.name.as_str(), one))
@@ -91,6 +100,7 @@ pub(super) fn resolve(raw: &[RawGroup], instances: &[Instance], sink: &Sink) -> 
         groups.push(SyncGroup {
             name: name.value.clone(),
             instances: members,
+            notify: notify::resolve(one.notify.as_ref(), directory, sink),
         });
     }
     groups

@@ -13,14 +13,15 @@
 //!
 //! The interface is then the one of the route to the address, and the vrid its last octet.
 //! Keys whose feature is not built yet are accepted with a warning that names them, so that one
-//! file serves all versions. The only look outside is `auth-file`, because a password that cannot
-//! be read must be found before the reload.
+//! file serves all versions. Looks outside are `auth-file` and `notify`, because a password that
+//! cannot be read, or a program that others may change, must be found before the reload.
 
 mod auth;
 pub mod check;
 mod group;
 mod metrics;
 mod model;
+mod notify;
 mod plan;
 mod raw;
 mod resolve;

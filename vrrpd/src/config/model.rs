@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -30,6 +31,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Its members, each in no other group.
     pub instances: Vec<String>,
+    /// Who is told of the states that all members share.
+    pub notify: Option<PathBuf>,
 }
 
 /// Where an instance lives.
@@ -64,6 +67,11 @@ pub struct Instance {
     pub networks: Vec<IpNet>,
     /// What is tracked.
     pub track: Vec<Tracked>,
+    /// Who is told of every state.
+    pub notify: Option<PathBuf>,
+    /// Whether a master that does not own the addresses takes what is sent to them (Accept_Mode,
+    /// RFC 9568 §6.1).
+    pub accept: bool,
 }
 
 impl Instance {
@@ -79,6 +87,7 @@ impl Instance {
                 settings.version,
                 settings.ipv6(),
                 settings.is_owner(),
+                settings.virtual_mac,
             )
         };
         identity(self) == identity(other)

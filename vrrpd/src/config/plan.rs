@@ -142,10 +142,14 @@ fn by_name(config: &Config) -> BTreeMap<&str, &Instance> {
 fn describe_identity(old: &Instance, new: &Instance) -> String {
     let text = |one: &Instance| {
         format!(
-            "version {} vrid {} on {}",
+            "version {} vrid {} on {}{}",
             one.settings.version.number(),
             one.settings.vrid,
-            one.place
+            one.place,
+            match one.settings.virtual_mac {
+                true => " with its virtual MAC",
+                false => "",
+            }
         )
     };
     format!("becomes another router: {} -> {}", text(old), text(new))
@@ -176,6 +180,13 @@ fn differences(old: &Instance, new: &Instance) -> Vec<(String, Impact)> {
     let preempts = if b.preempt { MayElect } else { Hitless };
     let words = (a.preempt.to_string(), b.preempt.to_string());
     compare("preempt", words, preempts);
+    let words = (old.accept.to_string(), new.accept.to_string());
+    compare("accept", words, Hitless);
+    let program = |one: &Instance| {
+        let path = one.notify.as_ref();
+        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
+    };
+    compare("notify", (program(old), program(new)), Hitless);
     compare(
         "addresses",
         (list(&old.networks), list(&new.networks)),

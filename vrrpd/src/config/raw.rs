@@ -45,6 +45,7 @@ pub(super) struct RawInstance {
     pub virtual_mac: Option<At<bool>>,
     pub checksum: Option<At<ChecksumWord>>,
     pub auth_file: Option<At<PathBuf>>,
+    pub notify: Option<At<PathBuf>>,
     pub auth_mode: Option<At<ModeWord>>,
     pub auth_window: Option<At<Duration>>,
     pub track: RawTrack,
@@ -104,14 +105,12 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         virtual_mac: table.get("virtual-mac"),
         checksum: table.get("checksum"),
         auth_file: table.get("auth-file"),
+        notify: table.get("notify"),
         auth_mode: table.get("auth-mode"),
         auth_window: table.get("auth-window"),
         track: track::read(&table),
     };
-    for (key, what) in [
-        ("routes", "no route is bound to the instance"),
-        ("notify", "nobody is notified"),
-    ] {
+    for (key, what) in [("routes", "no route is bound to the instance")] {
         if let Some(field) = table.field(key) {
             not_built(&table, &field.span(), &format!("`{key}`: {what}"));
         }

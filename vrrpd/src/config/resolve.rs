@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use ctl::config::{At, Sink, duration_text};
 use ipnet::IpNet;
-use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, Version};
+use proto_codec::vrrp::{ADDRESSES_MAX, Auth, ChecksumForm, PRIORITY_OWNER, Version};
 
 use super::auth;
 use super::group;
 use super::metrics;
 use super::model::{Config, Instance, Place};
+use super::notify;
 use super::raw::{Raw, RawInstance};
 use super::track;
 use crate::router::Settings;
@@ -38,7 +39,7 @@ pub(super) fn resolve(raw: &Raw, directory: &Path, sink: &Sink) -> Config {
         .collect();
     beside_each_other(&resolved, sink);
     let instances: Vec<Instance> = resolved.into_iter().map(|(one, _)| one).collect();
-    let groups = group::resolve(&raw.groups, &instances, sink);
+    let groups = group::resolve(&raw.groups, &instances, directory, sink);
     Config {
         instances,
         groups,
@@ -60,10 +61,11 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
     if let (Some(at), Version::V2, IpAddr::V6(_)) = (&raw.version, version, first) {
         sink.error(&at.span, "VRRP version 2 has no IPv6", "write version = 3");
     }
+    let priority = priority(raw, sink);
     let settings = Settings {
         vrid: vrid(raw, first, sink),
         version,
-        priority: priority(raw, sink),
+        priority,
         interval: interval(raw, version, sink),
         preempt: value(raw.preempt.as_ref(), true),
         preempt_delay: value(raw.preempt_delay.as_ref(), Duration::ZERO),
@@ -75,9 +77,9 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
             .map_or(ChecksumForm::default(), |at| at.value.0),
         auth: auth::password(raw, version, directory, sink),
         signing: auth::signing(raw, version, directory, sink),
+        virtual_mac: value(raw.virtual_mac.as_ref(), false) && priority != PRIORITY_OWNER,
         unicast_peers: unicast_peers(raw, first, sink),
     };
-    not_built(raw, sink);
     if let Some(at) = &raw.checksum
         && (version == Version::V2 || first.is_ipv6())
     {
@@ -100,6 +102,8 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         settings,
         networks,
         track,
+        notify: notify::resolve(raw.notify.as_ref(), directory, sink),
+        accept: value(raw.accept.as_ref(), true),
     })
 }
 
@@ -248,23 +252,6 @@ fn unicast_peers(raw: &RawInstance, first: IpAddr, sink: &Sink) -> Vec<IpAddr> {
     list.value.iter().map(|one| one.value).collect()
 }
 
-fn not_built(raw: &RawInstance, sink: &Sink) {
-    if let Some(at) = raw.virtual_mac.as_ref().filter(|at| at.value) {
-        sink.warning(
-            &at.span,
-            "not in this version: the addresses answer with the MAC of the interface",
-            "leave `virtual-mac` out",
-        );
-    }
-    if let Some(at) = raw.accept.as_ref().filter(|at| !at.value) {
-        sink.warning(
-            &at.span,
-            "not in this version: a master accepts packets to its virtual addresses",
-            "leave `accept` out",
-        );
-    }
-}
-
 fn lint(raw: &RawInstance, settings: &Settings, sink: &Sink) {
     let span = raw
         .interval
@@ -296,6 +283,24 @@ fn lint(raw: &RawInstance, settings: &Settings, sink: &Sink) {
             &at.span,
             "`preempt-delay` means nothing without preemption",
             "remove it, or write preempt = true",
+        );
+    }
+    if let Some(at) = raw.accept.as_ref().filter(|at| !at.value)
+        && settings.is_owner()
+    {
+        sink.warning(
+            &at.span,
+            "an owner (priority 255) accepts what is sent to its addresses (RFC 9568 §6.1)",
+            "remove `accept`, or write a priority below 255",
+        );
+    }
+    if let Some(at) = raw.virtual_mac.as_ref().filter(|at| at.value)
+        && settings.is_owner()
+    {
+        sink.warning(
+            &at.span,
+            "an owner's addresses stay on its interface, and so at that one's MAC address",
+            "remove `virtual-mac`, or write a priority below 255",
         );
     }
     if let Some(at) = raw.preempt.as_ref().filter(|at| !at.value)

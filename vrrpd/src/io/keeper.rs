@@ -9,7 +9,9 @@
 //! it act late: an order to put addresses that has waited for [`LATE`], because the whole process
 //! stood still, is handed back undone. Whoever gave it may no longer want it.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -19,7 +21,10 @@ use ipnet::IpNet;
 use rib::netlink::hosts::{HostAddress, HostAddresses, HostLink, snapshot};
 use tokio::sync::Notify;
 
+use super::accept::Gate;
 use super::holder::{LIFETIME_S, Put};
+use super::vmac::Vmacs;
+use crate::node::{Carriers, WantedCarrier};
 
 /// An order to put addresses that is older than this is not carried out.
 pub const LATE: Duration = Duration::from_millis(500);
@@ -40,6 +45,16 @@ pub enum Order {
     Remove(Vec<Put>),
     /// Take a picture of links and addresses.
     Look,
+    /// Have these links and closed addresses and no others, and look whether they still are as
+    /// they were made.
+    Carry {
+        /// The links of virtual MACs.
+        wanted: Vec<WantedCarrier>,
+        /// What nothing is taken for.
+        closed: BTreeSet<IpAddr>,
+        /// Somebody may have removed or changed a link.
+        look: bool,
+    },
 }
 
 /// All links and addresses of the host.
@@ -57,6 +72,13 @@ pub enum Answer {
     },
     /// To [`Order::Look`].
     Seen(io::Result<Picture>),
+    /// To [`Order::Carry`].
+    Carried {
+        /// What became of the links.
+        carriers: Carriers,
+        /// Why the addresses cannot be closed.
+        gate: Result<(), String>,
+    },
 }
 
 /// The daemon's side of the thread. Dropping it lets the thread finish what it was told.
@@ -113,6 +135,7 @@ fn work(
     outbox: &Sender<Answer>,
     wake: &Notify,
 ) {
+    let (mut vmacs, mut gate) = (Vmacs::default(), Gate::default());
     while let Ok(order) = inbox.recv() {
         let answer = match order {
             Order::Put {
@@ -121,14 +144,23 @@ fn work(
                 list,
             } => {
                 let late = given.elapsed() >= LATE;
-                let refused = (!late).then(|| put(&mut writer, &list));
+                let refused = (!late).then(|| put(&mut writer, &mut vmacs, &list));
                 Answer::Put { ticket, refused }
             }
             Order::Remove(list) => {
+                vmacs.before_remove(&list);
                 remove(&mut writer, &list);
                 continue;
             }
             Order::Look => Answer::Seen(snapshot()),
+            Order::Carry {
+                wanted,
+                closed,
+                look,
+            } => Answer::Carried {
+                carriers: vmacs.sync(&wanted, look),
+                gate: gate.sync(&closed),
+            },
         };
         if outbox.send(answer).is_err() {
             return;
@@ -137,23 +169,28 @@ fn work(
     }
 }
 
-fn put(writer: &mut HostAddresses, list: &[Put]) -> Vec<(Put, String)> {
-    match writer.put(list, LIFETIME_S) {
-        Ok(refused) => refused
-            .into_iter()
-            .filter_map(|(at, error)| {
-                let reason = io::Error::from_raw_os_error(error.errno);
-                let more = error
-                    .text
-                    .map_or_else(String::new, |text| format!(": {text}"));
-                Some((*list.get(at)?, format!("{reason}{more}")))
-            })
-            .collect(),
+fn put(writer: &mut HostAddresses, vmacs: &mut Vmacs, list: &[Put]) -> Vec<(Put, String)> {
+    let mut refused = vmacs.before_put(list);
+    // An address on a link that is down would be no help to anybody.
+    let list: Vec<Put> = list
+        .iter()
+        .filter(|one| !refused.iter().any(|(other, _)| other == *one))
+        .copied()
+        .collect();
+    match writer.put(&list, LIFETIME_S) {
+        Ok(some) => refused.extend(some.into_iter().filter_map(|(at, error)| {
+            let reason = io::Error::from_raw_os_error(error.errno);
+            let more = error
+                .text
+                .map_or_else(String::new, |text| format!(": {text}"));
+            Some((*list.get(at)?, format!("{reason}{more}")))
+        })),
         Err(error) => {
             let text = format!("netlink fails: {error}");
-            list.iter().map(|one| (*one, text.clone())).collect()
+            refused.extend(list.iter().map(|one| (*one, text.clone())));
         }
     }
+    refused
 }
 
 /// Takes addresses off; what stays is told here, because nobody can do anything about it.

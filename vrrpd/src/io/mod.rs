@@ -9,14 +9,18 @@
 //! - [`host`] is the seam between the driver and Linux,
 //! - [`holder`] decides which virtual addresses are on links and refreshes their lifetime,
 //! - [`keeper`] is the thread that writes them,
+//! - [`notices`] runs the programs of `notify`,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
 //! - [`sockopt`] is the only place for `unsafe`.
 
+pub mod accept;
 pub mod alarm;
 pub mod driver;
 pub mod holder;
 pub mod host;
 pub mod keeper;
+pub mod notices;
 pub mod segment;
 pub mod shared;
 pub mod sockopt;
+pub mod vmac;

@@ -8,6 +8,7 @@
 //! Instances that were removed or replaced stay until they have handed over. What happened is kept
 //! in a bounded [`History`].
 
+mod carrier;
 pub mod checks;
 mod group;
 mod health;
@@ -24,7 +25,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use proto_codec::vrrp::Envelope;
 
 use crate::config::{Config, Instance, Place, Plan};
@@ -32,6 +32,8 @@ use crate::router::{Action, Event, Fault, Router, State};
 
 use checks::Checks;
 use group::Groups;
+
+pub use carrier::{Carriers, WantedCarrier};
 pub use history::{Entry, History};
 pub use place::Hosts;
 pub use stranger::{Stranger, Strangers};
@@ -82,6 +84,8 @@ pub struct Node {
     hosts: Hosts,
     groups: Groups,
     checks: Checks,
+    /// The links of virtual MACs.
+    carriers: Carriers,
     history: History,
     /// Adverts for virtual routers that are not here.
     strangers: Strangers,
@@ -190,18 +194,6 @@ impl Node {
         slots.any(|slot| slot.link.is_none() && !slot.leaving && by_route(slot))
     }
 
-    /// What a slot puts on its link. An owner's addresses that are there already stay as they are.
-    #[must_use]
-    pub fn networks_to_put(&self, id: SlotId) -> Vec<IpNet> {
-        let Some((slot, link)) = self.slots.get(&id).and_then(|it| Some((it, it.link?))) else {
-            return Vec::new();
-        };
-        let networks = slot.instance.networks.iter().copied();
-        networks
-            .filter(|one| !self.hosts.has_foreign(link, one.addr()))
-            .collect()
-    }
-
     /// The kernel does not take an address of this slot.
     pub fn refuse(&mut self, now: Instant, id: SlotId, text: &str) {
         if let Some(slot) = self.slots.get_mut(&id)
@@ -253,7 +245,8 @@ impl Node {
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
                 tell_time(slot, self.clock);
-                place::settle(now, slot, &self.hosts, &virtual_addresses);
+                let around = (&self.hosts, &self.carriers);
+                place::settle(now, slot, around, &virtual_addresses);
                 if let Some(link) = slot.link {
                     let own = own
                         .entry(link)

@@ -15,6 +15,7 @@ use std::time::Instant;
 use rib::netlink::hosts::{HostAddress, HostChange, HostLink};
 
 use super::Slot;
+use super::carrier::{Carriers, missing};
 use crate::config::Place;
 use crate::router::{Fault, Router, Settings};
 
@@ -139,6 +140,12 @@ impl Hosts {
         all.any(|one| one.index == link && one.network.addr() == address)
     }
 
+    /// Whether the host has an address of its own on `link` whose subnet holds `address`.
+    pub(super) fn covers(&self, link: u32, address: IpAddr) -> bool {
+        let mut all = self.addresses.iter().filter(|one| one.index == link);
+        all.any(|one| one.network.addr() != address && one.network.contains(&address))
+    }
+
     fn subnet_of(&self, address: IpAddr) -> Option<u32> {
         self.addresses
             .iter()
@@ -216,7 +223,7 @@ pub(super) fn nowhere(place: &Place) -> Fault {
 pub(super) fn settle(
     now: Instant,
     slot: &mut Slot,
-    hosts: &Hosts,
+    (hosts, carriers): (&Hosts, &Carriers),
     virtual_addresses: &BTreeSet<IpAddr>,
 ) {
     let settings = &slot.instance.settings;
@@ -228,7 +235,8 @@ pub(super) fn settle(
         (Some(link), _) if !link.usable => Some(Fault::InterfaceDown(link.name.clone())),
         (Some(link), _) => not_ours(settings, hosts, link.index).or_else(|| {
             let nowhere = primary.is_none();
-            nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()))
+            let fault = nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()));
+            fault.or_else(|| missing(slot, link.index, carriers))
         }),
     };
     let moved = slot.link.is_some() && link.map(|link| link.index) != slot.link;
@@ -247,12 +255,13 @@ pub(super) fn settle(
         Fault::NoInterface(_)
         | Fault::InterfaceDown(_)
         | Fault::NoPrimaryAddress(_)
-        | Fault::NotOurs(_) => Some(one) == fault.as_ref(),
+        | Fault::NotOurs(_)
+        | Fault::VirtualMac(_) => Some(one) == fault.as_ref(),
         // What was refused on a link that went is tried at once when it is back.
         Fault::Refused(_) => fault.is_none(),
         // That of another link's sockets says nothing about this one's.
         Fault::Socket(_) => !moved,
-        Fault::Held | Fault::Group { .. } => true,
+        Fault::Filter(_) | Fault::Held | Fault::Group { .. } => true,
     });
 }
 

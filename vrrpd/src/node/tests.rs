@@ -1,5 +1,7 @@
 //! Placing, faults, reloads by difference and many instances at once.
 
+mod carrier;
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -330,7 +332,7 @@ fn another_prefix_length_is_put_in_force() {
     let due = now + Duration::from_secs(4);
     node.handle_timeout(due);
     outputs(&mut node);
-    node.apply(due, config(&TWO.replace("10.0.0.50", "10.0.0.50/24")));
+    node.apply(due, config(&TWO.replace("10.0.0.50", "10.0.0.50/16")));
     let done = outputs(&mut node);
     let takes = done
         .iter()
@@ -338,7 +340,11 @@ fn another_prefix_length_is_put_in_force() {
     let takes: Vec<SlotId> = takes.map(|(id, _)| *id).collect();
     assert_eq!(takes, [id(&node, "a")]);
     let put = node.networks_to_put(id(&node, "a"));
-    assert_eq!(put[0].to_string(), "10.0.0.50/24");
+    assert_eq!(
+        put[0].to_string(),
+        "10.0.0.50/32",
+        "the host has an address of the subnet"
+    );
 }
 
 /// A master without its addresses is none; nobody hears of it when it has told nobody yet.

@@ -62,6 +62,10 @@ pub enum Fault {
     NotOurs(String),
     /// The kernel does not take a virtual address; which, and its text.
     Refused(String),
+    /// The link that carries the virtual MAC cannot be had; the text of the system.
+    VirtualMac(String),
+    /// `accept = false` cannot be kept; the text of the system.
+    Filter(String),
     /// The operator holds it (`vrrp hold`).
     Held,
     /// Another member of its sync group is at fault.
@@ -88,6 +92,8 @@ impl fmt::Display for Fault {
                  priority = 255 where it is this router's own"
             ),
             Self::Refused(text) => write!(f, "the kernel refuses {text}"),
+            Self::VirtualMac(text) => write!(f, "virtual MAC: {text}"),
+            Self::Filter(text) => write!(f, "`accept = false` cannot be kept: {text}"),
             Self::Held => f.write_str("held by the operator"),
             Self::Group {
                 group,

@@ -35,6 +35,8 @@ pub struct Settings {
     pub auth: Auth,
     /// Version 3 only: adverts carry an HMAC.
     pub signing: Option<Signing>,
+    /// The addresses are at the virtual router's MAC address, not the interface's.
+    pub virtual_mac: bool,
     /// Empty: multicast.
     pub unicast_peers: Vec<IpAddr>,
 }

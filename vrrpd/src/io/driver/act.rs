@@ -9,12 +9,44 @@
 
 use std::net::IpAddr;
 
-use proto_codec::vrrp::announce::announcement;
+use proto_codec::vrrp::announce::{Mac, announcement};
+use proto_codec::vrrp::virtual_mac;
 
 use super::{Driver, RETRY_REFUSED_AFTER, why};
 use crate::io::segment::Outgoing;
-use crate::node::{Output, SlotId};
+use crate::node::{Node, Output, SlotId};
 use crate::router::Action;
+
+/// Where a slot acts.
+struct Whereabouts {
+    link: u32,
+    /// The link that carries its addresses.
+    carrier: u32,
+    /// The MAC address they are at.
+    mac: Option<Mac>,
+    /// The vrid, where that is the virtual one.
+    virtual_mac_of: Option<u8>,
+    ipv6: bool,
+    source: Option<IpAddr>,
+}
+
+fn place(node: &Node, id: SlotId) -> Option<Whereabouts> {
+    let slot = node.slot(id)?;
+    let settings = &slot.instance.settings;
+    let (link, ipv6) = (slot.link?, settings.ipv6());
+    let own = node.hosts().link_at(link).and_then(|link| link.mac);
+    Some(Whereabouts {
+        link,
+        carrier: node.carrier_of(id)?,
+        mac: match settings.virtual_mac {
+            false => own,
+            true => Some(virtual_mac(settings.vrid, ipv6)),
+        },
+        virtual_mac_of: settings.virtual_mac.then_some(settings.vrid),
+        ipv6,
+        source: slot.router.primary(),
+    })
+}
 
 impl Driver {
     pub(super) fn carry_out(&mut self) {
@@ -53,18 +85,7 @@ impl Driver {
     }
 
     fn act(&mut self, id: SlotId, action: Action) {
-        let place = self.shared.peek(|node, _| {
-            let slot = node.slot(id)?;
-            let link = slot.link?;
-            let mac = node.hosts().link_at(link).and_then(|link| link.mac);
-            Some((
-                link,
-                slot.instance.settings.ipv6(),
-                slot.router.primary(),
-                mac,
-            ))
-        });
-        let Some((link, ipv6, primary, mac)) = place else {
+        let Some(place) = self.shared.peek(|node, _| place(node, id)) else {
             if action == Action::LetGo {
                 self.holder.let_go(&mut *self.host, id);
             }
@@ -79,7 +100,11 @@ impl Driver {
             Action::Take => {
                 let networks = self.shared.peek(|node, _| node.networks_to_put(id));
                 let now = self.shared.now();
-                if self.holder.take(&mut *self.host, now, (id, link, networks)) {
+                let carrier = place.carrier;
+                if self
+                    .holder
+                    .take(&mut *self.host, now, (id, carrier, networks))
+                {
                     self.shared.peek(|node, _| node.wait(id));
                 }
             }
@@ -88,24 +113,31 @@ impl Driver {
                     node.slot(id)
                         .map(|slot| slot.instance.settings.addresses.clone())
                 });
-                if let Some(mac) = mac {
-                    self.announce(link, mac, &addresses.unwrap_or_default());
+                if let Some(mac) = place.mac {
+                    self.announce(place.carrier, mac, &addresses.unwrap_or_default());
                 }
             }
             Action::Send {
                 destination,
                 message,
             } => {
-                let (Some(line), Some(source)) = (self.segments.get_mut(&(link, ipv6)), primary)
-                else {
+                let Some(source) = place.source else {
                     return;
                 };
-                line.out.push(Outgoing {
-                    id,
-                    source,
-                    destination,
-                    message,
-                });
+                if let Some(vrid) = place.virtual_mac_of
+                    && destination.is_multicast()
+                {
+                    let from = (place.carrier, vrid);
+                    return self.send_from_virtual_mac(id, from, source, &message);
+                }
+                if let Some(line) = self.segments.get_mut(&(place.link, place.ipv6)) {
+                    line.out.push(Outgoing {
+                        id,
+                        source,
+                        destination,
+                        message,
+                    });
+                }
             }
         }
     }

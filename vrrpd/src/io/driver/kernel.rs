@@ -50,6 +50,7 @@ impl Driver {
                         self.settled(settled);
                     }
                 }
+                Answer::Carried { carriers, gate } => self.carried(carriers, gate),
                 Answer::Seen(outcome) => {
                     let stale = self.looking.take().unwrap_or_default();
                     match outcome {
@@ -94,6 +95,8 @@ impl Driver {
         self.shared
             .peek(|node, now| node.set_hosts(now, hosts, &mut towards));
         self.sync_segments();
+        self.inform_due = true;
+        self.next_carry = Some(self.shared.now());
         if self.shared.peek(|node, _| node.awaits_route()) {
             self.retry = Some(self.shared.now() + RETRY_AFTER);
         }
@@ -152,12 +155,26 @@ impl Driver {
         }
         let mut hosts = self.shared.peek(|node, _| node.hosts().clone());
         let mut different = false;
+        let links_gone: Vec<u32> = changes
+            .iter()
+            .filter_map(|change| match change {
+                HostChange::LinkGone(index) => Some(*index),
+                _ => None,
+            })
+            .collect();
         for change in changes {
-            if let HostChange::AddressGone(gone) = &change {
+            if self.is_of_carrier(&change) {
+                continue;
+            }
+            if let HostChange::AddressGone(gone) = &change
+                // With its link: there is nothing to put it back on.
+                && !links_gone.contains(&gone.index)
+            {
                 let address = gone.network.addr();
-                let ours = self
-                    .shared
-                    .peek(|node, now| node.addresses_lost(now, gone.index, address));
+                let ours = self.shared.peek(|node, now| {
+                    let link = node.parent_of(gone.index);
+                    node.addresses_lost(now, link, address)
+                });
                 if ours {
                     tracing::warn!(%address, "a virtual address was taken off: put back");
                 }

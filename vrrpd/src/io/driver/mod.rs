@@ -7,13 +7,16 @@
 //!
 //! - [`kernel`] hears of links and addresses and opens sockets,
 //! - [`act`] carries out what routers ask for,
-//! - [`tell`] passes on what they tell.
+//! - [`carry`] asks for links with virtual MACs,
+//! - [`tell`] passes on what they tell, [`inform`] to the programs of `notify`.
 
 mod act;
+mod carry;
+mod inform;
 mod kernel;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ use tokio::sync::Notify;
 use super::alarm::Alarm;
 use super::holder::Holder;
 use super::host::{Host, Linux, Wire};
+use super::keeper::Order;
+use super::notices::Notices;
 use super::segment::Outgoing;
 use super::shared::Shared;
 use crate::node::SlotId;
@@ -62,10 +67,19 @@ pub struct Driver {
     /// Refused addresses are tried again.
     retry_refused: Option<Instant>,
     stop_by: Option<Instant>,
+    /// When links of virtual MACs and closed addresses are asked for.
+    next_carry: Option<Instant>,
+    /// They were asked for, and there is no answer yet.
+    carrying: bool,
+    /// Somebody changed one of those links.
+    look_at_carriers: bool,
     /// A socket holds more than one turn reads.
     backlog: bool,
     /// When the service manager wants to hear of us next.
     next_watchdog: Option<Instant>,
+    notices: Option<Notices>,
+    /// Somebody may rest in a state that no event told.
+    inform_due: bool,
 }
 
 /// What the loop waits for besides the node's deadlines.
@@ -116,8 +130,13 @@ impl Driver {
             retry: None,
             retry_refused: None,
             stop_by: None,
+            next_carry: None,
+            carrying: false,
+            look_at_carriers: false,
             backlog: false,
             next_watchdog: None,
+            notices: None,
+            inform_due: false,
         };
         driver.shared.tell_time();
         let (links, addresses) = driver.host.picture()?;
@@ -150,6 +169,8 @@ impl Driver {
         self.shared.peek(|node, now| node.handle_timeout(now));
         self.read_answers();
         self.carry_out();
+        self.inform_all();
+        self.carry();
         self.holder.refresh(&mut *self.host, self.shared.now());
         let idle = self.shared.peek(|node, _| node.is_idle());
         let late = self.stop_by.is_some_and(|by| by <= self.shared.now());
@@ -170,6 +191,7 @@ impl Driver {
             .chain(self.retry)
             .chain(self.retry_refused)
             .chain(self.stop_by)
+            .chain(self.next_carry.filter(|_| !self.carrying))
             .min()
     }
 
@@ -221,6 +243,7 @@ impl Driver {
         let patience = (skew + RETRY_AFTER).clamp(STOP_TIME.0, STOP_TIME.1);
         self.stop_by = Some(now + patience);
         self.shared.peek(|node, now| node.shut_down(now));
+        self.inform_due = true;
     }
 
     fn read_adverts(&mut self) {
@@ -243,6 +266,11 @@ impl Driver {
         for id in ids {
             self.holder.let_go(&mut *self.host, id);
         }
+        self.host.order(Order::Carry {
+            wanted: Vec::new(),
+            closed: BTreeSet::new(),
+            look: false,
+        });
     }
 
     fn dump(&self) {

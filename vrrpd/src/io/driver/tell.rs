@@ -11,7 +11,7 @@ use crate::node::{Entry, SlotId};
 use crate::router::{Event, State};
 
 impl Driver {
-    pub(super) fn tell(&self, id: SlotId, event: &Event) {
+    pub(super) fn tell(&mut self, id: SlotId, event: &Event) {
         let Some(name) = self
             .shared
             .peek(|node, _| node.slot(id).map(|slot| slot.instance.name.clone()))
@@ -60,8 +60,9 @@ impl Driver {
                 (masters + u32::from(state == State::Master), all + 1)
             })
         });
-        if matches!(event, Event::Transition { .. }) {
+        if let Event::Transition { to, why, .. } = event {
             notify::status(&format!("master of {masters} of {all} virtual routers"));
+            self.inform(id, *to, why);
         }
     }
 }

@@ -183,7 +183,13 @@ impl Router {
     pub(super) fn successor_heard(&mut self, now: Instant) {
         self.awaiting_successor = false;
         if self.holding {
-            self.timers.let_go = Some(now + LINGER);
+            // With a virtual MAC its advert has turned the switches already: what is still ours
+            // to answer would only turn them back.
+            let linger = match self.settings.virtual_mac {
+                false => LINGER,
+                true => Duration::ZERO,
+            };
+            self.timers.let_go = Some(now + linger);
         }
     }
 

@@ -46,6 +46,7 @@ fn settings() -> Settings {
         checksum: ChecksumForm::Rfc5798,
         auth: Auth::None,
         signing: None,
+        virtual_mac: false,
         unicast_peers: Vec::new(),
     }
 }

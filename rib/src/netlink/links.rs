@@ -1,0 +1,442 @@
+//! Links of our own: the macvlan that carries a virtual router's MAC address.
+//!
+//! A link is known as ours by its alias, which begins with [`ALIAS`] and says what settings of the
+//! parent have to be put back one day: there it survives any end of the daemon. [`VirtualLinks`]
+//! makes links that are down, speak no IPv6 of their own accord (`addr_gen_mode none`: a virtual
+//! MAC must not feed interface identifiers, RFC 9568 §8.2.2) and are in mode *bridge*.
+//!
+//! The mode matters. A frame from the wire whose source is the MAC of a *private* macvlan is handed
+//! to that macvlan alone: while two routers have the same virtual MAC up, the parent of each would
+//! be deaf to the other's adverts, and the old holder's macvlan would hear, and may answer, the new
+//! one's gratuitous ARP. In mode *bridge* such a frame goes to the parent and to no macvlan of ours.
+//!
+//! Settings of IPv4 on a link are written with the link (`IFLA_INET_CONF`), so that a daemon
+//! without write access to `/proc/sys` can set them.
+
+use std::io;
+
+use crate::fib::model::{OpError, errno};
+
+use super::dump::Dumper;
+use super::encode::{AF_INET, AF_INET6, Dump};
+use super::socket::Netlink;
+use super::wire::{
+    NLM_F_CREATE, NLM_F_EXCL, NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK, Writer, answer, attrs,
+    messages, text_of, u8_at, u32_at,
+};
+
+/// Every alias of a link of ours begins so.
+pub const ALIAS: &str = "wayfare-vrrpd ";
+
+/// Begins what is remembered of the parent's settings.
+const BEFORE: &str = "; parent had ";
+/// The kernel takes 255 octets.
+const ALIAS_MAX: usize = 255;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+const MACVLAN_MODE_BRIDGE: u32 = 4;
+const IFF_UP: u32 = 1;
+const NLA_F_NESTED: u16 = 0x8000;
+
+/// A setting of IPv4 on one link, by the kernel's number (`IPV4_DEVCONF_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u16)]
+pub enum Ipv4Setting {
+    /// Packets that came in over the link are routed on.
+    Forwarding = 1,
+    /// Whether a source must be reachable: 0 no, 1 over this link, 2 over any.
+    RpFilter = 8,
+    /// ARP is answered over the link that the way back leads over alone.
+    ArpFilter = 13,
+    /// Links of one medium answer no ARP for each other; -1: the link is no proxy at all.
+    MediumId = 14,
+    /// Which of our addresses an ARP request of ours may tell.
+    ArpAnnounce = 18,
+    /// Which ARP requests are answered.
+    ArpIgnore = 19,
+    /// Packets that come from an address of ours are taken.
+    AcceptLocal = 23,
+}
+
+impl Ipv4Setting {
+    /// Its name under `/proc/sys/net/ipv4/conf/LINK`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forwarding => "forwarding",
+            Self::RpFilter => "rp_filter",
+            Self::ArpFilter => "arp_filter",
+            Self::MediumId => "medium_id",
+            Self::ArpAnnounce => "arp_announce",
+            Self::ArpIgnore => "arp_ignore",
+            Self::AcceptLocal => "accept_local",
+        }
+    }
+}
+
+/// What a link of ours is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Macvlan {
+    /// Its name, at most 15 octets.
+    pub name: String,
+    /// The link under it.
+    pub parent: u32,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// What is known of it: begins with [`ALIAS`], at most 255 octets.
+    pub alias: String,
+}
+
+/// A link of ours as the kernel holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLink {
+    /// The kernel's index.
+    pub index: u32,
+    /// What it is.
+    pub link: Macvlan,
+    /// Set up.
+    pub up: bool,
+    /// A macvlan of mode bridge, as we make them.
+    pub as_made: bool,
+}
+
+/// Makes, changes and removes links. Calls wait for the kernel's answer.
+#[derive(Debug)]
+pub struct VirtualLinks {
+    socket: Netlink,
+    out: Writer,
+    seq: u32,
+}
+
+impl VirtualLinks {
+    /// Opens a netlink socket.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self {
+            socket: Netlink::for_requests()?,
+            out: Writer::default(),
+            seq: 0,
+        })
+    }
+
+    /// Every link of ours in this network namespace.
+    ///
+    /// # Errors
+    /// The dump fails.
+    pub fn list(&self) -> io::Result<Vec<FoundLink>> {
+        let mut found = Vec::new();
+        Dumper::open()?.read_all(Dump::Links, |message| {
+            if message.kind == RTM_NEWLINK {
+                found.extend(decode(message.body));
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Makes a link, down and silent, with the given settings of IPv4.
+    ///
+    /// # Errors
+    /// The kernel has no macvlan, the parent cannot carry one, the name is taken, no permission.
+    /// Nothing is left behind then.
+    pub fn create(
+        &mut self,
+        link: &Macvlan,
+        settings: &[(Ipv4Setting, u32)],
+    ) -> Result<(), OpError> {
+        self.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, (0, 0));
+        self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
+        self.out.attr_u32(IFLA_LINK, link.parent);
+        self.out.attr(IFLA_ADDRESS, &link.mac);
+        let mode = attr(IFLA_MACVLAN_MODE, &MACVLAN_MODE_BRIDGE.to_ne_bytes());
+        let mut info = attr(IFLA_INFO_KIND, b"macvlan");
+        info.extend(attr(IFLA_INFO_DATA | NLA_F_NESTED, &mode));
+        self.out.attr(IFLA_LINKINFO | NLA_F_NESTED, &info);
+        self.end();
+        self.flush()?;
+        // What follows is not taken in the same message: creation ignores it.
+        let mut ipv6 = attr(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+        ipv6 = attr(u16::from(AF_INET6) | NLA_F_NESTED, &ipv6);
+        let mut spec = attr(u16::from(AF_INET) | NLA_F_NESTED, &conf(settings));
+        // A link without IPv6 (ipv6.disable=1) needs no silence.
+        if std::path::Path::new("/proc/sys/net/ipv6").exists() {
+            spec.extend(ipv6);
+        }
+        self.begin(RTM_NEWLINK, 0, 0, (0, 0));
+        self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
+        self.out.attr(IFLA_IFALIAS, link.alias.as_bytes());
+        self.out.attr(IFLA_AF_SPEC | NLA_F_NESTED, &spec);
+        self.end();
+        let outcome = self.flush();
+        if outcome.is_err() {
+            self.begin(RTM_DELLINK, 0, 0, (0, 0));
+            self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
+            self.end();
+            // The first refusal is what is told.
+            let _ = self.flush();
+        }
+        outcome
+    }
+
+    /// Sets a link up or down.
+    ///
+    /// # Errors
+    /// It is gone, its parent is down, or another link of the parent has its MAC address.
+    pub fn set_up(&mut self, index: u32, up: bool) -> Result<(), OpError> {
+        let flags = if up { IFF_UP } else { 0 };
+        self.begin(RTM_NEWLINK, 0, index, (flags, IFF_UP));
+        self.end();
+        self.flush()
+    }
+
+    /// Writes settings of IPv4 on a link.
+    ///
+    /// # Errors
+    /// It is gone, has no IPv4, or permission is missing.
+    pub fn set_ipv4(&mut self, index: u32, settings: &[(Ipv4Setting, u32)]) -> Result<(), OpError> {
+        let spec = attr(u16::from(AF_INET) | NLA_F_NESTED, &conf(settings));
+        self.begin(RTM_NEWLINK, 0, index, (0, 0));
+        self.out.attr(IFLA_AF_SPEC | NLA_F_NESTED, &spec);
+        self.end();
+        self.flush()
+    }
+
+    /// Removes a link; one that is gone is no fault.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove(&mut self, index: u32) -> Result<(), OpError> {
+        self.begin(RTM_DELLINK, 0, index, (0, 0));
+        self.end();
+        match self.flush() {
+            Err(error) if error.errno == errno::ENODEV => Ok(()),
+            other => other,
+        }
+    }
+
+    fn begin(&mut self, kind: u16, flags: u16, index: u32, (value, mask): (u32, u32)) {
+        self.seq = self.seq.wrapping_add(1);
+        self.out.clear();
+        let mut header = [0; 4].to_vec();
+        for word in [index, value, mask] {
+            header.extend_from_slice(&word.to_ne_bytes());
+        }
+        self.out.begin(kind, flags, self.seq, &header);
+    }
+
+    fn end(&mut self) {
+        self.out.end();
+        self.out.want_ack();
+    }
+
+    /// Sends what was written and waits for the answer.
+    fn flush(&mut self) -> Result<(), OpError> {
+        self.socket.send(self.out.bytes()).map_err(io_error)?;
+        loop {
+            for message in messages(self.socket.receive().map_err(io_error)?) {
+                if message.kind == NLMSG_ERROR && message.seq == self.seq {
+                    return match answer(&message) {
+                        (0, _) => Ok(()),
+                        (errno, text) => Err(OpError { errno, text }),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// What is written on a link of ours: who uses it, and what the settings of its parent were before.
+#[must_use]
+pub fn alias(owner: &str, before: &[(Ipv4Setting, u32)]) -> String {
+    let each = before.iter();
+    let list = each.map(|(setting, value)| format!("{}={value}", setting.name()));
+    let list: Vec<String> = list.collect();
+    let room = ALIAS_MAX.saturating_sub(ALIAS.len() + BEFORE.len() + list.join(" ").len());
+    let owner: String = owner
+        .char_indices()
+        .take_while(|(at, one)| at + one.len_utf8() <= room)
+        .map(|(_, one)| one)
+        .collect();
+    match list.is_empty() {
+        true => format!("{ALIAS}{owner}"),
+        false => format!("{ALIAS}{owner}{BEFORE}{}", list.join(" ")),
+    }
+}
+
+/// What [`alias`] says of the parent.
+#[must_use]
+pub fn settings_before(alias: &str) -> Vec<(Ipv4Setting, u32)> {
+    let Some((_, list)) = alias.rsplit_once(BEFORE) else {
+        return Vec::new();
+    };
+    let known = [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce];
+    let one = |word: &str| {
+        let (name, value) = word.split_once('=')?;
+        let setting = known.into_iter().find(|it| it.name() == name)?;
+        Some((setting, value.parse().ok()?))
+    };
+    list.split(' ').filter_map(one).collect()
+}
+
+/// A setting of IPv4 as it is now; `all` is the name of what counts for every link.
+#[must_use]
+pub fn ipv4_now(link: &str, setting: Ipv4Setting) -> Option<i32> {
+    let name = setting.name();
+    let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/{name}")).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Removes every link of ours, whoever made it, and gives its parent back the settings it had
+/// before. The daemon must not be running. Comes back with how many went and how many did not.
+///
+/// # Errors
+/// The netlink sockets cannot be used.
+pub fn cleanup_links() -> io::Result<(usize, usize)> {
+    let mut links = VirtualLinks::open()?;
+    let (mut removed, mut refused) = (0, 0);
+    for found in links.list()? {
+        match links.remove(found.index) {
+            Ok(()) => removed += 1,
+            Err(_) => refused += 1,
+        }
+        let before = settings_before(&found.link.alias);
+        // A parent that is gone has no settings.
+        if !before.is_empty() && links.set_ipv4(found.link.parent, &before).is_err() {
+            refused += 1;
+        }
+    }
+    Ok((removed, refused))
+}
+
+fn io_error(error: io::Error) -> OpError {
+    OpError {
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        text: Some("netlink fails".to_owned()),
+    }
+}
+
+/// An attribute apart, for nesting.
+fn attr(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.attr(kind, value);
+    writer.bytes().to_vec()
+}
+
+fn conf(settings: &[(Ipv4Setting, u32)]) -> Vec<u8> {
+    let each = settings.iter();
+    let list: Vec<u8> = each
+        .flat_map(|(setting, value)| attr(*setting as u16, &value.to_ne_bytes()))
+        .collect();
+    attr(IFLA_INET_CONF | NLA_F_NESTED, &list)
+}
+
+fn with_nul(text: &str) -> Vec<u8> {
+    let mut octets = text.as_bytes().to_vec();
+    octets.push(0);
+    octets
+}
+
+fn decode(body: &[u8]) -> Option<FoundLink> {
+    if u8_at(body, 0)? != 0 {
+        return None;
+    }
+    let mut found = FoundLink {
+        index: u32_at(body, 4)?,
+        link: Macvlan {
+            name: String::new(),
+            parent: 0,
+            mac: [0; 6],
+            alias: String::new(),
+        },
+        up: u32_at(body, 8)? & IFF_UP != 0,
+        as_made: false,
+    };
+    for (kind, value) in attrs(body, 16) {
+        match kind {
+            IFLA_IFNAME => found.link.name = text_of(value),
+            IFLA_IFALIAS => found.link.alias = text_of(value),
+            IFLA_LINK => found.link.parent = u32_at(value, 0)?,
+            IFLA_ADDRESS => found.link.mac = value.try_into().unwrap_or_default(),
+            IFLA_LINKINFO => found.as_made = is_bridge_macvlan(value),
+            _ => {}
+        }
+    }
+    found.link.alias.starts_with(ALIAS).then_some(found)
+}
+
+fn is_bridge_macvlan(info: &[u8]) -> bool {
+    let of = |kind: u16| attrs(info, 0).find(|(found, _)| *found == kind);
+    let macvlan = of(IFLA_INFO_KIND).is_some_and(|(_, value)| text_of(value) == "macvlan");
+    let mode = of(IFLA_INFO_DATA).and_then(|(_, data)| {
+        let mode = attrs(data, 0).find(|(kind, _)| *kind == IFLA_MACVLAN_MODE);
+        u32_at(mode?.1, 0)
+    });
+    macvlan && mode == Some(MACVLAN_MODE_BRIDGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel would send for a link of this alias and mode.
+    fn told(alias: &str, mode: u32) -> Vec<u8> {
+        let mut body = vec![0; 16];
+        body[4..8].copy_from_slice(&7_u32.to_ne_bytes());
+        body[8..12].copy_from_slice(&IFF_UP.to_ne_bytes());
+        body.extend(attr(IFLA_IFNAME, b"vrrp4-51-2\0"));
+        body.extend(attr(IFLA_IFALIAS, alias.as_bytes()));
+        body.extend(attr(IFLA_LINK, &2_u32.to_ne_bytes()));
+        body.extend(attr(IFLA_ADDRESS, &[0, 0, 0x5e, 0, 1, 51]));
+        let mut info = attr(IFLA_INFO_KIND, b"macvlan\0");
+        let data = attr(IFLA_MACVLAN_MODE, &mode.to_ne_bytes());
+        info.extend(attr(IFLA_INFO_DATA, &data));
+        body.extend(attr(IFLA_LINKINFO, &info));
+        body
+    }
+
+    #[test]
+    fn links_of_ours_are_known_by_their_alias() {
+        let found = decode(&told("wayfare-vrrpd vip", 4)).expect("ours");
+        assert_eq!((found.index, found.link.parent, found.up), (7, 2, true));
+        assert_eq!(found.link.name, "vrrp4-51-2");
+        assert_eq!(found.link.mac, [0, 0, 0x5e, 0, 1, 51]);
+        assert!(found.as_made);
+        assert!(!decode(&told("wayfare-vrrpd vip", 1)).expect("ours").as_made);
+        assert_eq!(decode(&told("somebody else", 4)), None);
+        for len in 0..16 {
+            assert_eq!(decode(&told("wayfare-vrrpd vip", 4)[..len]), None);
+        }
+    }
+
+    #[test]
+    fn an_alias_remembers_what_the_parent_had() {
+        let before = [(Ipv4Setting::ArpIgnore, 0), (Ipv4Setting::ArpAnnounce, 1)];
+        for owner in ["vip", "a; parent had arp_ignore=7", &"é".repeat(200)] {
+            let text = alias(owner, &before);
+            assert!(text.len() <= ALIAS_MAX && text.starts_with(ALIAS));
+            assert_eq!(settings_before(&text), before);
+        }
+        assert_eq!(settings_before(&alias("vip", &[])), []);
+    }
+
+    #[test]
+    fn settings_carry_the_numbers_of_the_kernel() {
+        let got = conf(&[(Ipv4Setting::ArpIgnore, 1), (Ipv4Setting::ArpAnnounce, 2)]);
+        let (kind, list) = attrs(&got, 0).next().expect("one attribute");
+        assert_eq!(kind, IFLA_INET_CONF);
+        let list: Vec<_> = attrs(list, 0).map(|(k, v)| (k, u32_at(v, 0))).collect();
+        assert_eq!(list, [(19, Some(1)), (18, Some(2))]);
+    }
+}

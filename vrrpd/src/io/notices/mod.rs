@@ -1,0 +1,166 @@
+//! `notify`: programs that are told of every state, as keepalived calls them.
+//!
+//! `PROGRAM INSTANCE|GROUP name MASTER|BACKUP|FAULT|STOP priority`, and more in the environment.
+//! Calls are in the order of what happened, one at a time, whatever they are about: keepalived
+//! starts them all at once, and the last one to end has the say. A call is made when its state has
+//! been reached: addresses are taken before MASTER is told. What is told, and how the queue is
+//! bounded, is in [`queue`]; the thread that makes the calls, in [`run`].
+//!
+//! What was told last is kept in a file beside the control socket, so that a daemon that goes on
+//! where the last one was does not tell it again.
+
+pub mod queue;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use queue::{Notice, Queue, Word};
+use tokio::sync::oneshot;
+
+/// What the thread and its employer share. The lock is held for moments only.
+#[derive(Debug, Default)]
+struct Shared {
+    desk: Mutex<Desk>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    queue: Queue,
+    /// No more will come.
+    closed: bool,
+    /// What runs is to end now.
+    hurried: bool,
+}
+
+impl Shared {
+    /// A desk is a few plain lists: a panic while it was open leaves nothing half done.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The employer's side.
+#[derive(Debug)]
+pub struct Notices {
+    shared: Arc<Shared>,
+    told_file: PathBuf,
+    /// The thread, once there was something to tell: it says when it has ended.
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl Notices {
+    /// Goes on after what `told_file` says was told.
+    #[must_use]
+    pub fn new(told_file: PathBuf) -> Self {
+        let told = std::fs::read_to_string(&told_file).unwrap_or_default();
+        let shared = Shared::default();
+        shared.desk().queue = Queue::after(Queue::parse_begun(&told));
+        Self {
+            shared: Arc::new(shared),
+            told_file,
+            ended: None,
+        }
+    }
+
+    /// What was last told of a subject, or waits to be told.
+    #[must_use]
+    pub fn told(&self, subject: &queue::Subject) -> Option<Word> {
+        self.shared.desk().queue.told(subject)
+    }
+
+    /// Has a state told, unless it was the last that was.
+    pub fn push(&mut self, notice: Notice) {
+        if !self.shared.desk().queue.push(notice) {
+            return;
+        }
+        if self.ended.is_none() {
+            self.ended = self.hire();
+        }
+        self.shared.more.notify_one();
+    }
+
+    fn hire(&self) -> Option<oneshot::Receiver<()>> {
+        let (tell, ended) = oneshot::channel();
+        let (shared, told_file) = (Arc::clone(&self.shared), self.told_file.clone());
+        let work = move || {
+            work(&shared, &told_file);
+            // Nobody may be waiting.
+            let _ = tell.send(());
+        };
+        match thread::Builder::new().name("notify".to_owned()).spawn(work) {
+            Ok(_) => Some(ended),
+            Err(error) => {
+                tracing::error!(%error, "nobody is notified: no thread");
+                None
+            }
+        }
+    }
+
+    /// Tells what waits, for so long at most.
+    pub async fn finish(&mut self, patience: Duration) {
+        self.shared.desk().closed = true;
+        self.shared.more.notify_one();
+        let Some(ended) = &mut self.ended else {
+            return;
+        };
+        if tokio::time::timeout(patience, &mut *ended).await.is_err() {
+            tracing::error!("notify takes too long: what waits is not told");
+            self.shared.desk().hurried = true;
+            // It has only to be killed.
+            let _ = tokio::time::timeout(Duration::from_millis(200), ended).await;
+        }
+    }
+}
+
+/// Makes the calls until no more will come.
+fn work(shared: &Shared, told_file: &Path) {
+    loop {
+        let (notice, told) = {
+            let mut desk = shared.desk();
+            loop {
+                if desk.hurried {
+                    return;
+                }
+                if let Some(notice) = desk.queue.pop() {
+                    break (notice, desk.queue.begun_text());
+                }
+                if desk.closed {
+                    return;
+                }
+                let left_out = desk.queue.take_left_out();
+                if left_out > 0 {
+                    tracing::warn!(left_out, "notify was slower than states changed");
+                }
+                desk = shared
+                    .more
+                    .wait(desk)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        // Without the file the next daemon tells the same again, which is no harm.
+        let _ = std::fs::write(told_file, told);
+        call(&notice, || shared.desk().hurried);
+    }
+}
+
+fn call(notice: &Notice, hurried: impl Fn() -> bool) {
+    let (name, state) = (&notice.subject.1, notice.word.name());
+    let program = notice.program.display();
+    let ended = run::start(notice)
+        .and_then(|(mut child, mut output)| run::wait(&mut child, &mut output, hurried));
+    match ended {
+        Ok((output, status)) => {
+            for line in String::from_utf8_lossy(&output).lines() {
+                tracing::info!(name, state, "notify: {line}");
+            }
+            if let Some(ending) = run::ending(status) {
+                tracing::error!(name, state, %program, "notify: {ending}");
+            }
+        }
+        Err(error) => tracing::error!(name, state, %program, %error, "notify cannot run"),
+    }
+}
