@@ -21,6 +21,7 @@ use crate::config::{self, Impact, Loaded, Plan};
 use crate::control;
 use crate::dirs;
 use crate::io::driver::{Driver, Waits};
+use crate::io::estate::EstateFile;
 use crate::io::notices::Notices;
 use crate::io::shared::Shared;
 use crate::metrics;
@@ -87,8 +88,8 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     shared.step(|node, now| node.apply(now, loaded.config));
     let mut waits =
         Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
-    let mut driver =
-        Driver::open(Rc::clone(&shared)).map_err(|error| format!("netlink: {error}"))?;
+    let mut driver = Driver::open(Rc::clone(&shared), EstateFile::beside(&args.socket))
+        .map_err(|error| format!("netlink: {error}"))?;
     track::start(&shared, &args.socket);
     driver.notify_through(Notices::new(dirs::runtime_file(&args.socket, "told")));
     tokio::task::spawn_local(control::serve(Rc::clone(&shared), server));

@@ -99,13 +99,13 @@ impl Holder {
         self.held.contains(&(link, network))
     }
 
-    /// Takes off what an earlier process left behind.
-    pub fn clean(&mut self, host: &mut dyn Host, addresses: &[HostAddress]) {
+    /// Takes off what an earlier process left behind, but for what `kept` says.
+    pub fn clean(host: &mut dyn Host, addresses: &[HostAddress], kept: &BTreeSet<Put>) {
         let list: Vec<Put> = addresses
             .iter()
             .filter(|one| one.protocol == ADDRESS_PROTOCOL)
             .map(|one| (one.index, one.network))
-            .filter(|one| !self.held.contains(one))
+            .filter(|one| !kept.contains(one))
             .collect();
         for (link, network) in &list {
             tracing::info!(link, %network, "an earlier process left this address: taken off");
@@ -164,6 +164,12 @@ impl Holder {
             let all = self.held.all();
             self.put(host, now, (Purpose::Refresh, all));
         }
+    }
+
+    /// Refreshes what is held once more before nobody does.
+    pub fn refresh_now(&mut self, host: &mut dyn Host, now: Instant) {
+        let all = self.held.all();
+        self.put(host, now, (Purpose::Refresh, all));
     }
 
     /// Takes the answer to an order; `refused` is `None` when it came too late to be carried out.

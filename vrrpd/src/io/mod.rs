@@ -10,12 +10,14 @@
 //! - [`holder`] decides which virtual addresses are on links and refreshes their lifetime,
 //! - [`keeper`] is the thread that writes them,
 //! - [`notices`] runs the programs of `notify`,
+//! - [`estate`] is what a process leaves to its successor,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
 //! - [`sockopt`] is the only place for `unsafe`.
 
 pub mod accept;
 pub mod alarm;
 pub mod driver;
+pub mod estate;
 pub mod holder;
 pub mod host;
 pub mod keeper;

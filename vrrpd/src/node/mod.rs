@@ -10,11 +10,13 @@
 
 mod carrier;
 pub mod checks;
+mod estate;
 mod group;
 mod health;
 mod history;
 mod look;
 mod orders;
+mod outputs;
 mod place;
 mod stranger;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use crate::config::{Config, Instance, Place, Plan};
 use crate::router::{Action, Event, Fault, Router, State};
 
 use checks::Checks;
+pub use estate::Left;
 use group::Groups;
 
 pub use carrier::{Carriers, WantedCarrier};
@@ -59,6 +62,8 @@ pub struct Slot {
     deadline: Option<Instant>,
     /// Its addresses are being taken: what it does next has to wait for that.
     waits: bool,
+    /// The link and the carrier where an earlier process left it, until it begins.
+    inherits_on: Option<(u32, u32)>,
 }
 
 /// Something for the world around to do, or to know.
@@ -157,6 +162,7 @@ impl Node {
             leaving: false,
             deadline: None,
             waits: false,
+            inherits_on: None,
         };
         self.slots.insert(id, slot);
         self.settle(id);
@@ -354,57 +360,6 @@ impl Node {
     fn settle_groups(&mut self, now: Instant) {
         for id in self.groups.settle(now, &mut self.slots) {
             self.file(id);
-        }
-    }
-
-    /// The next thing to do or to tell, and whose it is; drain after every input.
-    pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
-        while let Some(front) = self.ready.front().copied() {
-            let id = self.groups.takes_first(front, &self.slots).unwrap_or(front);
-            if !self.groups.holds_up(id, &self.slots)
-                && let Some(slot) = self.slots.get_mut(&id)
-            {
-                if let Some(action) = slot.router.poll_action() {
-                    return Some((id, Output::Do(action)));
-                }
-                if let Some(event) = slot.router.poll_event() {
-                    return Some((id, Output::Tell(event)));
-                }
-                if slot.leaving && slot.router.is_idle() {
-                    self.forget(id);
-                }
-            }
-            self.ready.pop_front();
-        }
-        None
-    }
-
-    /// Its addresses are being taken: nothing of it comes out until [`Node::go_on`].
-    pub fn wait(&mut self, id: SlotId) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.waits = true;
-        }
-    }
-
-    /// They are there, or refused: the rest may follow.
-    pub fn go_on(&mut self, id: SlotId) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.waits = false;
-            slot.router.catch_up();
-        }
-        for member in self.groups.with(id) {
-            self.settle(member);
-        }
-    }
-
-    fn forget(&mut self, id: SlotId) {
-        if let Some(slot) = self.slots.remove(&id)
-            && let Some(due) = slot.deadline
-        {
-            self.deadlines.remove(&(due, id));
-        }
-        for ids in self.heard_by.values_mut() {
-            ids.retain(|one| *one != id);
         }
     }
 

@@ -245,6 +245,13 @@ pub(super) fn settle(
         slot.router.set_fault(now, nowhere(&slot.instance.place));
     }
     slot.link = link.map(|link| link.index);
+    if slot
+        .inherits_on
+        .take_if(|(old, _)| Some(*old) != slot.link)
+        .is_some()
+    {
+        slot.router.disinherit();
+    }
     if primary.is_some() {
         slot.router.set_primary(primary);
     }

@@ -9,13 +9,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::conflict::Conflict;
 use super::ladder::Discard;
 
 /// State of a virtual router (RFC 9568 §6.2). RFC 9568 says Active where operators, RFC 3768 and
 /// every other daemon say Master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Takes no part.
     Initialize,

@@ -6,6 +6,7 @@
 
 pub(super) mod health;
 mod hear;
+pub(super) mod inherit;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -26,6 +27,7 @@ use super::signing::Signer;
 use super::stats::Stats;
 use super::timers::{Timers, take_due};
 use health::{Health, PRIORITY_LAST_RESORT};
+use inherit::{Gap, Legacy};
 pub use together::Patience;
 use together::Together;
 
@@ -77,6 +79,8 @@ pub struct Router {
     excused: bool,
     together: Together,
     timers: Timers,
+    /// What an earlier process left, until this one begins.
+    inherited: Option<(Legacy, Gap)>,
     prepared: Prepared,
     signer: Signer,
     conflicts: Conflicts,
@@ -112,6 +116,7 @@ impl Router {
             excused: false,
             together: Together::default(),
             timers: Timers::default(),
+            inherited: None,
             prepared: Prepared::default(),
             signer: Signer::default(),
             conflicts: Conflicts::default(),
@@ -188,7 +193,7 @@ impl Router {
     pub fn retain_faults(&mut self, now: Instant, keep: impl Fn(&Fault) -> bool) {
         let before = self.faults.len();
         self.faults.retain(keep);
-        if self.faults.is_empty() && before > 0 && self.timers.start.is_none() {
+        if self.faults.is_empty() && before > 0 && (self.timers.start.is_none() || self.is_heir()) {
             self.begin(now);
         }
     }
@@ -280,6 +285,13 @@ impl Router {
             }
         }
         true
+    }
+
+    /// A master says that it is there, before its time: it is about to be silent.
+    pub fn advertise(&mut self, now: Instant) {
+        if self.state == State::Master && !self.yield_when_late(now) {
+            self.send_adverts(now, self.effective_priority());
+        }
     }
 
     /// The next time [`Router::handle_timeout`] has something to do.

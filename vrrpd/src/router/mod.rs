@@ -44,6 +44,7 @@ pub use conflict::{Conflict, ConflictKind};
 pub use event::{Action, Event, Fault, State, Why};
 pub use ladder::Discard;
 pub use machine::health::Health;
+pub use machine::inherit::{Gap, Legacy};
 pub use machine::{Master, Patience, Router};
 pub use settings::Settings;
 pub use signing::{Key, Mode, Refusal, Signing};

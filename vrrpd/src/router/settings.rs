@@ -71,6 +71,15 @@ impl Settings {
         3 * master_interval + self.skew(priority, master_interval)
     }
 
+    /// Active_Adver_Interval from what a master sends: version 2 never learns.
+    #[must_use]
+    pub fn learned(&self, theirs: Duration) -> Duration {
+        match self.version {
+            Version::V2 => self.interval,
+            Version::V3 => theirs,
+        }
+    }
+
     /// Longest skew any backup can have, whatever its priority.
     #[must_use]
     pub fn skew_max(&self) -> Duration {

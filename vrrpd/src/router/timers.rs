@@ -60,6 +60,12 @@ impl Timers {
         self.announce = Some(now + wait.copied().unwrap_or(ANNOUNCE_EVERY));
     }
 
+    /// The addresses were announced by somebody before us: only the slow pace is left.
+    pub fn announce_on(&mut self, now: Instant) {
+        self.announced = ANNOUNCE_AFTER.len();
+        self.announce_again(now);
+    }
+
     /// Nothing is due any more but letting go, and the start where it is delayed.
     pub fn stop(&mut self) {
         self.advert = None;

@@ -15,7 +15,7 @@ use proto_codec::vrrp::virtual_mac;
 use super::{Driver, RETRY_REFUSED_AFTER, why};
 use crate::io::segment::Outgoing;
 use crate::node::{Node, Output, SlotId};
-use crate::router::Action;
+use crate::router::{Action, Event};
 
 /// Where a slot acts.
 struct Whereabouts {
@@ -54,7 +54,12 @@ impl Driver {
             while let Some((id, output)) = self.shared.peek(|node, _| node.poll_output()) {
                 match output {
                     Output::Do(action) => self.act(id, action),
-                    Output::Tell(event) => self.tell(id, &event),
+                    Output::Tell(event) => {
+                        if matches!(event, Event::Transition { .. }) {
+                            self.moved();
+                        }
+                        self.tell(id, &event);
+                    }
                 }
             }
             if !self.flush() {

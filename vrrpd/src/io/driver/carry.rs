@@ -45,6 +45,7 @@ impl Driver {
             node.set_carriers(now, carriers);
             node.set_filter_fault(now, gate.err().as_deref());
         });
+        self.end_waiting();
     }
 
     /// Whether a change is of a link that carries a virtual MAC: no instance is placed on those.

@@ -22,6 +22,7 @@ impl Driver {
     /// Places every instance again on the links and addresses that are known.
     pub(super) fn place_again(&mut self) {
         self.retry = None;
+        self.moved();
         let hosts = self.shared.peek(|node, _| node.hosts().clone());
         self.set_hosts(hosts);
     }

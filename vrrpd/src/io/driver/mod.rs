@@ -8,12 +8,14 @@
 //! - [`kernel`] hears of links and addresses and opens sockets,
 //! - [`act`] carries out what routers ask for,
 //! - [`carry`] asks for links with virtual MACs,
+//! - [`leave`] is for a restart that nobody notices,
 //! - [`tell`] passes on what they tell, [`inform`] to the programs of `notify`.
 
 mod act;
 mod carry;
 mod inform;
 mod kernel;
+mod leave;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +26,14 @@ use std::time::{Duration, Instant};
 
 use ctl::notify;
 use ctl::signals::{Signal, Signals};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use leave::Estate;
+
 use super::alarm::Alarm;
-use super::holder::Holder;
+use super::estate::{EstateFile, Found};
+use super::holder::{Holder, Put};
 use super::host::{Host, Linux, Wire};
 use super::keeper::Order;
 use super::notices::Notices;
@@ -80,6 +86,12 @@ pub struct Driver {
     notices: Option<Notices>,
     /// Somebody may rest in a state that no event told.
     inform_due: bool,
+    /// What a successor finds.
+    estate: Option<Estate>,
+    /// Addresses of those that begin as heirs once their links are found.
+    waiting: BTreeSet<Put>,
+    /// Everything stays as it is, for a successor.
+    left: bool,
 }
 
 /// What the loop waits for besides the node's deadlines.
@@ -87,12 +99,14 @@ pub struct Driver {
 pub struct Waits {
     alarm: Alarm,
     signals: Signals,
+    /// SIGUSR2: leave for a successor.
+    leave: UnixSignal,
     reload: fn(&Rc<Shared>),
     wake: Arc<Notify>,
 }
 
 impl Waits {
-    /// Timers and signals; `reload` is called for SIGHUP.
+    /// Timers and signals; from here on SIGUSR2 does not kill. `reload` is called for SIGHUP.
     ///
     /// # Errors
     /// No timer is to be had.
@@ -100,6 +114,7 @@ impl Waits {
         Ok(Self {
             alarm: Alarm::new()?,
             signals,
+            leave: signal(SignalKind::user_defined2())?,
             reload,
             wake: Arc::clone(&shared.wake),
         })
@@ -111,16 +126,20 @@ impl Driver {
     ///
     /// # Errors
     /// Netlink is not to be had: nothing can be done without.
-    pub fn open(shared: Rc<Shared>) -> io::Result<Self> {
+    pub fn open(shared: Rc<Shared>, file: EstateFile) -> io::Result<Self> {
         let host = Linux::open(&shared.wake)?;
-        Self::new(shared, Box::new(host))
+        let mut estate = Estate::new(file);
+        let found = estate.take();
+        let mut driver = Self::new(shared, Box::new(host), found.as_ref())?;
+        driver.estate = Some(estate);
+        Ok(driver)
     }
 
-    /// Looks at the host.
+    /// Looks at the host, and at what an earlier process left.
     ///
     /// # Errors
     /// Links and addresses cannot be read.
-    pub fn new(shared: Rc<Shared>, host: Box<dyn Host>) -> io::Result<Self> {
+    pub fn new(shared: Rc<Shared>, host: Box<dyn Host>, found: Option<&Found>) -> io::Result<Self> {
         let mut driver = Self {
             shared,
             host,
@@ -137,11 +156,21 @@ impl Driver {
             next_watchdog: None,
             notices: None,
             inform_due: false,
+            estate: None,
+            left: false,
+            waiting: BTreeSet::new(),
         };
         driver.shared.tell_time();
         let (links, addresses) = driver.host.picture()?;
-        driver.holder.clean(&mut *driver.host, &addresses);
-        driver.seen(links, addresses);
+        if let Some(found) = found {
+            driver.inherit(found, &addresses);
+        }
+        driver.seen(links, addresses.clone());
+        driver.shared.peek(|node, _| node.end_inheritance(false));
+        let (mut kept, waiting) = (driver.inherited(), driver.still_to_inherit());
+        kept.extend(&waiting);
+        driver.waiting = waiting;
+        Holder::clean(&mut *driver.host, &addresses, &kept);
         Ok(driver)
     }
 
@@ -154,6 +183,9 @@ impl Driver {
 
     /// One turn: reads, judges what is due, carries out. `false`: it was the last.
     pub fn turn(&mut self) -> bool {
+        if self.left {
+            return false;
+        }
         self.shared.tell_time();
         let now = self.shared.now();
         let again = self.retry.is_some_and(|at| at <= now);
@@ -176,8 +208,10 @@ impl Driver {
         let late = self.stop_by.is_some_and(|by| by <= self.shared.now());
         if idle || late {
             self.let_everything_go();
+            self.end_estate();
             return false;
         }
+        self.keep_estate();
         true
     }
 
@@ -192,6 +226,7 @@ impl Driver {
             .chain(self.retry_refused)
             .chain(self.stop_by)
             .chain(self.next_carry.filter(|_| !self.carrying))
+            .chain(self.estate_due())
             .min()
     }
 
@@ -206,6 +241,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 signal = waits.signals.next() => signal,
+                _ = waits.leave.recv() => return self.leave(),
                 () = tokio::task::yield_now() => return,
             }
         } else {
@@ -213,6 +249,7 @@ impl Driver {
                 () = waits.wake.notified() => return,
                 () = waits.alarm.wait_until(until) => return,
                 signal = waits.signals.next() => signal,
+                _ = waits.leave.recv() => return self.leave(),
             }
         };
         match signal {

@@ -31,6 +31,9 @@ impl Router {
             return;
         }
         self.master_interval = self.settings.interval;
+        if self.begin_as_heir(now) {
+            return;
+        }
         let owner = self.settings.is_owner();
         if owner && !self.waits_for_group() {
             self.become_master(now, Why::Owner);

@@ -1,0 +1,147 @@
+//! A restart of a healthy daemon, under a stream of a packet per millisecond: nothing is lost, no
+//! router changes its state, and the backup hears no gap that it could mistake for a dead master.
+//!
+//! As a service manager does it: the process is asked to leave for its successor (or killed), and
+//! the next one starts when it is gone. On a machine that is busy with other things that may take
+//! longer than the protocol allows anybody to be silent; the daemon says itself how long it was
+//! away, and such a round is repeated, not judged. What must never happen is judged in any case.
+
+use interop::lab::{Lab, enter};
+use interop::node::Node;
+use interop::vrrp::{Group, Stream, show, wait_master};
+use interop::wait;
+
+/// Rounds until the machine lets one be quick enough.
+const ROUNDS: usize = 10;
+
+/// Ends the process with a signal, waits until it is gone, and becomes its successor. Gone is when
+/// it is no zombie either: until its last thread has ended it holds the lock on the socket.
+fn restart(node: &Node, signal: &str, program: &str) {
+    let script = format!(
+        "pkill -{signal} -x wayfare-vrrpd; \
+         while pgrep -x wayfare-vrrpd >/dev/null; do :; done; \
+         exec {program} --config /run/node/vrrpd.toml"
+    );
+    drop(node.spawn("vrrpd.log", "sh", &["-c", &script]));
+}
+
+fn pid(node: &Node) -> String {
+    node.output("pgrep", &["-x", "-r", "R,S,D,I", "wayfare-vrrpd"])
+        .unwrap_or_default()
+}
+
+/// What the successor said: how long nobody was there, and whether it goes on with everything.
+fn last_succession(node: &Node) -> Option<(u64, bool)> {
+    let log = node.read("/run/node/vrrpd.log");
+    let line = log.lines().rfind(|line| line.contains("goes on with"))?;
+    let away = line.split("away_ms=").nth(1)?.split_whitespace().next()?;
+    Some((away.parse().ok()?, line.contains("goes on with 1 of 1")))
+}
+
+fn successions(node: &Node) -> usize {
+    let log = node.read("/run/node/vrrpd.log");
+    log.matches("goes on with").count()
+}
+
+/// State, transitions and adverts sent, by the daemon's own word.
+fn facts(node: &Node) -> Result<(String, u64, u64), String> {
+    let shown = show(node)?;
+    let one = &shown[0];
+    let state = one["state"].as_str().unwrap_or_default().to_owned();
+    let transitions = one["transitions"].as_u64().unwrap_or_default();
+    let sent = one["counters"]["advertsSent"].as_u64().unwrap_or_default();
+    Ok((state, transitions, sent))
+}
+
+/// One round under the stream; `false`: the machine was too slow for it to count.
+fn round(
+    (group, signal, program): (&Group, &str, &str),
+    (one, two, client): (&Node, &Node, &Node),
+) -> bool {
+    wait_master(group, one, two, 15);
+    let wanted = |node: &Node| wait::until("it answers", 10, || facts(node));
+    let (before, other) = (wanted(one), wanted(two));
+    let (old, count) = (pid(one), successions(one));
+    let stream = Stream::start(client, group, 3);
+    restart(one, signal, program);
+    wait::until_true("a successor is there", 10, || {
+        successions(one) > count && pid(one) != old
+    });
+    let after = wanted(one);
+    let (sent, lost) = stream.finish();
+    let (away_ms, all) = last_succession(one).expect("it was just there");
+    let what = format!("{signal} at {} ms", group.interval_ms);
+    eprintln!("MEASURED restart by {what}: away {away_ms} ms, {lost} of {sent} packets lost");
+    // Two intervals and a little are what a killed process's successor has at most.
+    if away_ms + 20 > u64::from(2 * group.interval_ms) {
+        return false;
+    }
+    assert!(all, "{what}: it does not go on as it was");
+    assert!(sent > 300, "{what}: the stream ran");
+    assert_eq!(lost, 0, "{what}: {lost} of {sent} packets lost");
+    let (state, transitions, adverts) = after;
+    assert_eq!(state, "Master", "{what}");
+    assert_eq!(transitions, before.1, "{what}: transitions");
+    assert!(
+        adverts >= before.2 || signal == "KILL",
+        "{what}: counters go on"
+    );
+    let (state, transitions, _) = wanted(two);
+    assert_eq!(state, "Backup", "{what}: the other router");
+    assert_eq!(transitions, other.1, "{what}: the other router moved");
+    true
+}
+
+fn hitless(lab: &mut Lab, interval_ms: u32) {
+    let group = Group {
+        interval_ms,
+        ..Group::new(3)
+    };
+    let (one, two, client) = (lab.node("one"), lab.node("two"), lab.node("client"));
+    group.ours(&one, 200);
+    group.ours(&two, 100);
+    one.sh("cp /opt/wayfare/wayfare-vrrpd /run/node/wayfare-vrrpd");
+    let programs = [
+        ("USR2", "/opt/wayfare/wayfare-vrrpd"),
+        // The binary is replaced: another file takes over from the one that runs.
+        ("USR2", "/run/node/wayfare-vrrpd"),
+        ("KILL", "/opt/wayfare/wayfare-vrrpd"),
+    ];
+    for (signal, program) in programs {
+        let what = (&group, signal, program);
+        let mut rounds = 0..ROUNDS;
+        let counted = rounds.any(|_| round(what, (&one, &two, &client)));
+        assert!(counted, "{signal}: {ROUNDS} rounds on a machine too busy");
+    }
+}
+
+#[test]
+fn a_restart_at_100_ms_is_not_noticed() {
+    enter("a_restart_at_100_ms_is_not_noticed", |lab| {
+        hitless(lab, 100)
+    });
+}
+
+#[test]
+fn a_restart_at_1_s_is_not_noticed() {
+    enter("a_restart_at_1_s_is_not_noticed", |lab| hitless(lab, 1000));
+}
+
+/// A stop is a stop: the successor finds nothing, and starts as anybody does.
+#[test]
+fn a_stop_leaves_nothing_to_inherit() {
+    enter("a_stop_leaves_nothing_to_inherit", |lab| {
+        let group = Group::new(3);
+        let node = lab.node("one");
+        group.ours(&node, 100);
+        let state = || facts(&node).map(|facts| facts.0);
+        wait::until_true("master", 10, || state().is_ok_and(|it| it == "Master"));
+        let files = || node.sh("cd /run/wayfare && ls");
+        assert!(files().contains("vrrpd.state"), "{}", files());
+        node.signal("TERM", "wayfare-vrrpd");
+        wait::until_true("it ends", 10, || !node.has_process("wayfare-vrrpd"));
+        let left = files();
+        let bare = !left.contains("vrrpd.state") && !left.contains("vrrpd.alive");
+        assert!(bare, "{left}");
+    });
+}

@@ -1,0 +1,141 @@
+//! What all virtual routers of this host leave to those of the next process.
+//!
+//! An instance has an heir when the configuration still says the same of it, it lives on the same
+//! link, and, if it was master, its addresses are still there and still ours. What is doubtful
+//! starts as if nobody had been before. The file that carries it is the business of
+//! [`crate::io::estate`].
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::Node;
+use crate::config::Instance;
+use crate::router::{Gap, Legacy, State};
+
+/// What one instance leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    name: String,
+    /// What the configuration said of it, as far as others can notice.
+    identity: String,
+    /// The link it was on.
+    link: Option<u32>,
+    /// The one that carried its addresses.
+    carrier: Option<u32>,
+    router: Legacy,
+}
+
+impl Node {
+    /// What the instances leave.
+    #[must_use]
+    pub fn estate(&self, now: Instant) -> Vec<Left> {
+        let staying = self.slots.iter().filter(|(_, slot)| !slot.leaving);
+        staying
+            .map(|(id, slot)| Left {
+                name: slot.instance.name.clone(),
+                identity: identity(&slot.instance),
+                link: slot.link,
+                carrier: self.carrier_of(*id),
+                router: slot.router.legacy(now),
+            })
+            .collect()
+    }
+
+    /// Makes the instances, which have not begun, heirs of an earlier process; `ours` are the
+    /// addresses it left on links. How many begin where it ended; they do so when links and
+    /// addresses are told next.
+    pub fn inherit(
+        &mut self,
+        now: Instant,
+        estate: &[Left],
+        (gap, ours): (Gap, &BTreeSet<(u32, IpNet)>),
+    ) -> usize {
+        let mut heirs = 0;
+        for left in estate {
+            let slot = self.by_name.get(&left.name);
+            let Some(slot) = slot.and_then(|id| self.slots.get_mut(id)) else {
+                continue;
+            };
+            if identity(&slot.instance) != left.identity {
+                continue;
+            }
+            let fresh = slot.router.inherit(now, &left.router, gap);
+            let put = !slot.instance.settings.is_owner() && left.router.state() == State::Master;
+            let mut networks = slot.instance.networks.iter();
+            let here = |link: u32| networks.all(|one| !put || ours.contains(&(link, *one)));
+            if fresh && left.carrier.is_some_and(here) {
+                slot.inherits_on = left.link.zip(left.carrier);
+                heirs += 1;
+            } else {
+                slot.router.disinherit();
+            }
+        }
+        heirs
+    }
+
+    /// Whoever has not begun by now has nothing to inherit any more; `all`: nor have those whose
+    /// links with virtual MACs are still to be found.
+    pub fn end_inheritance(&mut self, all: bool) {
+        for slot in self.slots.values_mut() {
+            if all || !slot.instance.settings.virtual_mac {
+                slot.inherits_on = None;
+                slot.router.disinherit();
+            }
+        }
+    }
+
+    /// The addresses of those that are still to begin as heirs.
+    #[must_use]
+    pub fn still_to_inherit(&self) -> BTreeSet<(u32, IpNet)> {
+        let slots = self.slots.values();
+        let heirs = slots.filter_map(|slot| Some((slot.inherits_on?.1, slot)));
+        let networks = heirs.flat_map(|(carrier, slot)| {
+            let networks = slot.instance.networks.iter();
+            networks.map(move |one| (carrier, *one))
+        });
+        networks.collect()
+    }
+
+    /// Every master says so now: it is about to be silent for the time of a restart.
+    pub fn advertise(&mut self, now: Instant) {
+        let ids: Vec<_> = self.slots.keys().copied().collect();
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.router.advertise(now);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// Those that have addresses and are not master: they hand over, and have no heirs.
+    #[must_use]
+    pub fn lingering(&self) -> Vec<super::SlotId> {
+        let lingers = |slot: &super::Slot| {
+            slot.router.is_holding() && (slot.leaving || slot.router.state() != State::Master)
+        };
+        let slots = self.slots.iter().filter(|(_, slot)| lingers(slot));
+        slots.map(|(id, _)| *id).collect()
+    }
+}
+
+/// The same text means the same virtual router to everybody else.
+fn identity(instance: &Instance) -> String {
+    let settings = &instance.settings;
+    let networks = instance.networks.iter().map(ToString::to_string);
+    let peers = settings.unicast_peers.iter().map(ToString::to_string);
+    format!(
+        "{} vrid {} version {} priority {} every {} ns: {}; peers {}; {}; virtual MAC {}",
+        instance.place,
+        settings.vrid,
+        settings.version.number(),
+        settings.priority,
+        settings.interval.as_nanos(),
+        networks.collect::<Vec<_>>().join(" "),
+        peers.collect::<Vec<_>>().join(" "),
+        settings.checksum.word(),
+        settings.virtual_mac
+    )
+}

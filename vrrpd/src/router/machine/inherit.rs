@@ -1,0 +1,196 @@
+//! From one process to the next: what a router leaves, and how its heir goes on.
+//!
+//! A restart is no event of the protocol. The heir of a master is master: it has the addresses, and
+//! sends an advert at once; nobody is told by gratuitous ARP what everybody knows. The heir of a
+//! backup waits on for the master its predecessor heard. Nothing is a transition, and counters go
+//! on.
+//!
+//! That holds only while no other router can have given up waiting: within three intervals of the
+//! last advert, which is less than the down interval of the most eager backup. Whoever comes later
+//! starts as anybody does, with the counters alone. The caller proves that the addresses are still
+//! on the interface.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::event::{Action, Fault, State};
+use super::super::stats::Stats;
+use super::{Master, Router};
+
+/// Of three intervals, what the heir's first advert takes to be heard.
+const SLACK: Duration = Duration::from_millis(2);
+
+/// Reasons of discarded adverts that are taken over: more are no reasons of ours.
+const REASONS_MAX: usize = 64;
+
+/// The master as the predecessor heard it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Heard {
+    address: IpAddr,
+    priority: u8,
+    interval_ns: u64,
+    age_ns: u64,
+}
+
+/// What a virtual router leaves. All times are ages when it was written, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Legacy {
+    state: State,
+    state_age_ns: u64,
+    sent_age_ns: Option<u64>,
+    released: bool,
+    held: bool,
+    master: Option<Heard>,
+    counters: BTreeMap<String, u64>,
+    discarded: BTreeMap<String, u64>,
+}
+
+impl Legacy {
+    /// The state it was in.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+}
+
+/// What lies between two processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Since the legacy was written.
+    pub written: Duration,
+    /// Since the last sign of life, when the predecessor did not write it as its last act: it may
+    /// have sent its last advert an interval before.
+    pub silent: Option<Duration>,
+}
+
+impl Router {
+    /// What this router leaves.
+    #[must_use]
+    pub fn legacy(&self, now: Instant) -> Legacy {
+        let age = |then: Instant| ns(now.saturating_duration_since(then));
+        Legacy {
+            state: self.state,
+            state_age_ns: age(self.since),
+            sent_age_ns: self.last_sent.map(age),
+            released: self.released,
+            held: self.faults.contains(&Fault::Held),
+            master: self.master.map(|one| Heard {
+                address: one.address,
+                priority: one.priority,
+                interval_ns: ns(one.interval),
+                age_ns: age(one.heard),
+            }),
+            counters: counters(&mut self.stats.clone())
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), *value))
+                .collect(),
+            discarded: self
+                .stats
+                .discarded
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
+        }
+    }
+
+    /// Makes this router, which has not begun, the heir of another. `true`: it begins where that
+    /// one ended; else counters and the operator's orders are all it takes.
+    pub fn inherit(&mut self, now: Instant, legacy: &Legacy, gap: Gap) -> bool {
+        for (name, value) in counters(&mut self.stats) {
+            *value = legacy.counters.get(name).copied().unwrap_or_default();
+        }
+        for (name, count) in legacy.discarded.iter().take(REASONS_MAX) {
+            // Names are for ever; a few dozen short ones, once in the life of a process.
+            let name: &'static str = Box::leak(name.clone().into_boxed_str());
+            self.stats.discarded.insert(name, *count);
+        }
+        self.released = legacy.released;
+        if legacy.held {
+            self.hold(now);
+        }
+        let interval = self.settings.interval;
+        let silence = match (gap.silent, legacy.sent_age_ns) {
+            (Some(silent), _) => silent + interval,
+            (None, Some(age)) if legacy.state == State::Master => {
+                gap.written + Duration::from_nanos(age)
+            }
+            (None, _) => gap.written,
+        };
+        let fresh = legacy.state != State::Initialize && silence + SLACK < 3 * interval;
+        self.inherited = fresh.then(|| (legacy.clone(), gap));
+        fresh
+    }
+
+    /// Not an heir any more: what it was to inherit is gone, or was not there.
+    pub fn disinherit(&mut self) {
+        self.inherited = None;
+    }
+
+    /// Whether it begins as an heir.
+    pub(super) fn is_heir(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// Begins where the predecessor ended.
+    pub(super) fn begin_as_heir(&mut self, now: Instant) -> bool {
+        let Some((legacy, gap)) = self.inherited.take() else {
+            return false;
+        };
+        let ago = |age: u64| {
+            let age = Duration::from_nanos(age).saturating_add(gap.written);
+            now.checked_sub(age).unwrap_or(now)
+        };
+        self.timers.start = None;
+        self.state = legacy.state;
+        self.since = ago(legacy.state_age_ns);
+        if legacy.state == State::Master {
+            self.holding = true;
+            self.actions.push_back(Action::Take);
+            self.send_adverts(now, self.effective_priority());
+            self.timers.advert = Some(now + self.settings.interval);
+            self.timers.announce_on(now);
+            return true;
+        }
+        let interval = self.settings.interval;
+        self.master = legacy.master.map(|one| Master {
+            address: one.address,
+            priority: one.priority,
+            interval: Duration::from_nanos(one.interval_ns),
+            heard: ago(one.age_ns),
+        });
+        if let Some(master) = &self.master {
+            self.master_interval = self.settings.learned(master.interval);
+        }
+        // What came between the two processes was heard by nobody: a master that lives says so
+        // within one interval from now.
+        let (_, down_interval) = self.intervals();
+        let heard = self.master.map_or(now, |master| master.heard);
+        let least = now + interval.max(self.master_interval) + down_interval / 4;
+        self.timers.down = Some((heard + down_interval).max(least));
+        true
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The plain counters by name.
+fn counters(stats: &mut Stats) -> [(&'static str, &mut u64); 8] {
+    [
+        ("adverts-sent", &mut stats.adverts_sent),
+        ("adverts-received", &mut stats.adverts_received),
+        ("priority-zero-sent", &mut stats.priority_zero_sent),
+        ("priority-zero-received", &mut stats.priority_zero_received),
+        (
+            "other-checksum-received",
+            &mut stats.other_checksum_received,
+        ),
+        ("transitions", &mut stats.transitions),
+        ("became-master", &mut stats.became_master),
+        ("announcements", &mut stats.announcements),
+    ]
+}
