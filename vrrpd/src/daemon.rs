@@ -23,6 +23,7 @@ use crate::dirs;
 use crate::io::driver::{Driver, Waits};
 use crate::io::estate::EstateFile;
 use crate::io::notices::Notices;
+use crate::io::realtime;
 use crate::io::shared::Shared;
 use crate::metrics;
 use crate::node::Node;
@@ -57,6 +58,7 @@ pub fn main(args: &Args) -> ExitCode {
         LogFormat::Text => ctl::log::LogFormat::Text,
         LogFormat::Json => ctl::log::LogFormat::Json,
     });
+    realtime::enter_and_tell();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

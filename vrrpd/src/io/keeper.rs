@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use super::accept::Gate;
 use super::holder::{LIFETIME_S, Put};
+use super::realtime;
 use super::vmac::Vmacs;
 use crate::node::{Carriers, WantedCarrier};
 
@@ -99,7 +100,11 @@ impl Keeper {
         let (outbox, answers) = channel();
         let thread = std::thread::Builder::new()
             .name("addresses".into())
-            .spawn(move || work(writer, &inbox, &outbox, &wake))?;
+            .spawn(move || {
+                // Addresses expire if they are late; the main thread says if it is not allowed.
+                let _ = realtime::enter();
+                work(writer, &inbox, &outbox, &wake);
+            })?;
         Ok(Self {
             orders: Some(orders),
             answers,

@@ -12,6 +12,7 @@
 //! - [`notices`] runs the programs of `notify`,
 //! - [`estate`] is what a process leaves to its successor,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
+//! - [`realtime`] asks for real-time scheduling,
 //! - [`sockopt`] is the only place for `unsafe`.
 
 pub mod accept;
@@ -22,6 +23,7 @@ pub mod holder;
 pub mod host;
 pub mod keeper;
 pub mod notices;
+pub mod realtime;
 pub mod segment;
 pub mod shared;
 pub mod sockopt;

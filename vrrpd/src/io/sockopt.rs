@@ -9,7 +9,8 @@
 //! promise that the descriptor stays open; owning it is that promise.
 //!
 //! This file is the crate's only room for `unsafe`: one call of `sendto` with a `sockaddr_ll`, one
-//! registration, one `pidfd_open`, one `prctl` of a child.
+//! registration, one `pidfd_open`, one `prctl` of a child, one `sched_setscheduler`, one
+//! `mlockall`.
 
 #![allow(
     unsafe_code,
@@ -102,6 +103,36 @@ impl<T: AsFd> Readable<T> {
             }
             Err(_) => false,
         }
+    }
+}
+
+/// Round-robin real-time scheduling for the calling thread; neither its threads nor its child
+/// processes inherit it.
+///
+/// # Errors
+/// It is not allowed.
+pub fn set_round_robin(priority: libc::c_int) -> io::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: priority,
+    };
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the pointer is to a live value, and the kernel only reads.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Pages that are there stay, and those that come; none is fetched in advance.
+///
+/// # Errors
+/// It is not allowed.
+pub fn lock_memory() -> io::Result<()> {
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: it takes no pointer, and changes nothing that the program can see.
+    match unsafe { libc::mlockall(flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 
