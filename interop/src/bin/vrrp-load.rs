@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use interop::failover::cases::Case;
+use interop::failover::figures::Outcome;
 use interop::failover::ground::Ground;
 use interop::failover::pair::Pair;
 use interop::failover::rounds::{self, Order};
+use interop::failover::scale::Scale;
 use interop::failover::table;
 use interop::lab;
 use interop::load::record::Record;
@@ -55,13 +57,17 @@ fn main() -> ExitCode {
 }
 
 fn keys() -> Vec<&'static str> {
-    Case::ALL.into_iter().map(Case::key).collect()
+    let cases = Case::ALL.into_iter().map(Case::key);
+    cases
+        .chain(Scale::ALL.into_iter().map(Scale::key))
+        .collect()
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
     let mut options = Options {
         order: Order {
             cases: Case::ALL.to_vec(),
+            scales: Scale::ALL.to_vec(),
             pairs: Pair::all(),
             intervals_ms: vec![1000, 100, 10],
             runs: 5,
@@ -77,7 +83,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         };
         let order = &mut options.order;
         match name.as_str() {
-            "--case" => order.cases = list(value, case)?,
+            "--case" => choose(order, value)?,
             "--daemon" => order.pairs = list(value, Pair::parse)?,
             "--interval" => order.intervals_ms = list(value, number)?,
             "--runs" => order.runs = number(value)?,
@@ -99,9 +105,14 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word}: no number"))
 }
 
-fn case(word: &str) -> Result<Case, String> {
-    let found = Case::ALL.into_iter().find(|case| case.key() == word);
-    found.ok_or_else(|| format!("no case {word}"))
+fn choose(order: &mut Order, text: &str) -> Result<(), String> {
+    let words: Vec<&str> = text.split(',').collect();
+    if let Some(word) = words.iter().find(|word| !keys().contains(word)) {
+        return Err(format!("no case {word}"));
+    }
+    order.cases.retain(|case| words.contains(&case.key()));
+    order.scales.retain(|scale| words.contains(&scale.key()));
+    Ok(())
 }
 
 fn run(options: &Options, arguments: &[String]) -> Result<Record, String> {
@@ -131,11 +142,17 @@ fn run(options: &Options, arguments: &[String]) -> Result<Record, String> {
         true => Record::read(&options.json)?,
         false => Record::new(command.trim(), &versions).with_blocks("vrrp-"),
     };
-    for outcome in rounds::run(&lab, &ground, &order) {
+    let mut keep = |outcome: Outcome| {
         println!("\n{}: {}", outcome.key, table::markdown(&outcome));
         record.put(&outcome.key, table::record(&outcome));
+        record.write(&options.json)
+    };
+    for outcome in rounds::failover(&lab, &ground, &order) {
+        keep(outcome)?;
     }
-    record.write(&options.json)?;
+    for scale in &order.scales {
+        keep(rounds::scale(&lab, &ground, &order, *scale))?;
+    }
     Ok(record)
 }
 

@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::figures::{Against, Bar, Failure, Sample, Stat};
+use super::flood;
 use super::ground::{Ground, NAME_A, NAME_B};
 use super::pace::Canary;
 use super::pair::Kind;
@@ -27,7 +28,7 @@ const GONE_LIMIT: Duration = Duration::from_millis(3500);
 /// The tool's own packets may be late by so much.
 const STREAM_LATE_MAX: Duration = Duration::from_millis(3);
 /// An ordinary thread may be kept from running for so long.
-const CANARY_LATE_MAX: Duration = Duration::from_millis(8);
+pub(super) const CANARY_LATE_MAX: Duration = Duration::from_millis(8);
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,13 @@ pub enum Case {
     Kill,
     /// SIGSTOP; the host lives.
     Hang,
+    /// So many invalid packets a second, at both routers.
+    Flood(u32),
 }
 
 impl Case {
     /// All, in an order that wastes few elections.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Return,
         Self::Restart,
         Self::Stop,
@@ -61,6 +64,8 @@ impl Case {
         Self::Port,
         Self::Kill,
         Self::Hang,
+        Self::Flood(33),
+        Self::Flood(10_000),
     ];
 
     /// As on the command line.
@@ -75,6 +80,8 @@ impl Case {
             Self::Restart => "restart",
             Self::Kill => "kill",
             Self::Hang => "hang",
+            Self::Flood(0..100) => "flood-33",
+            Self::Flood(_) => "flood-10000",
         }
     }
 
@@ -93,6 +100,8 @@ impl Case {
             }
             Self::Kill => "the master's processes are killed (SIGKILL), its host lives",
             Self::Hang => "the master's processes stand still (SIGSTOP), its host lives",
+            Self::Flood(0..100) => "33 invalid packets a second at both routers, for 10 s",
+            Self::Flood(_) => "10,000 invalid packets a second at both routers, for 10 s",
         }
     }
 
@@ -124,7 +133,17 @@ impl Case {
             Self::Kill | Self::Hang => {
                 vec![bar("gone ms", Stat::Worst, Against::Fixed(2000.0))]
             }
+            Self::Flood(_) => vec![
+                bar("jitter ms", Stat::Worst, Against::Interval(0.1)),
+                bar("transitions", Stat::Worst, Against::Fixed(0.0)),
+            ],
         }
+    }
+
+    /// Whether it is run at this interval.
+    #[must_use]
+    pub fn suits(self, interval_ms: u32) -> bool {
+        interval_ms == 100 || !matches!(self, Self::Flood(_))
     }
 
     /// Runs the case once, from rest.
@@ -138,6 +157,7 @@ impl Case {
             Self::Restart => restart(session, round),
             Self::Crash | Self::Link | Self::Port => cut(self, session, round),
             Self::Kill | Self::Hang => left_alone(self, session, round),
+            Self::Flood(rate) => flood::run(session, rate),
         }
     }
 }

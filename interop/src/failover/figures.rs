@@ -48,7 +48,9 @@ pub struct Cell {
     pub samples: Vec<Sample>,
     /// Runs that were repeated for noise.
     pub discarded: usize,
-    /// Why there are no more samples.
+    /// Runs that went wrong.
+    pub failed: usize,
+    /// How the last of them did.
     pub failure: Option<String>,
 }
 
@@ -61,8 +63,15 @@ impl Cell {
             interval_ms,
             samples: Vec::new(),
             discarded: 0,
+            failed: 0,
             failure: None,
         }
+    }
+
+    /// Notes a run that went wrong.
+    pub fn fail(&mut self, why: String) {
+        self.failed += 1;
+        self.failure = Some(why);
     }
 
     /// A figure over all runs; none without runs.

@@ -10,6 +10,7 @@
 //! * [`stream`]: the client's packets and who answered them; [`ear`]: adverts as the segment hears
 //!   them; [`watch`]: addresses as the kernel tells of them; [`pace`]: priorities and lateness.
 //! * [`session`]: a pair that runs and is brought back to rest; [`cases`]: what happens to it.
+//!   [`flood`]: packets that nobody should heed; [`scale`]: hundreds of virtual routers.
 //! * [`rounds`]: everybody in turns; [`figures`]: samples and medians; [`judge`]: the bars;
 //!   [`table`]: tables and the record.
 //!
@@ -21,6 +22,7 @@ pub mod cases;
 pub mod dialect;
 pub mod ear;
 pub mod figures;
+pub mod flood;
 pub mod ground;
 pub mod judge;
 pub mod pace;
@@ -28,6 +30,7 @@ pub mod pair;
 pub mod plan;
 pub mod rounds;
 pub mod router;
+pub mod scale;
 pub mod session;
 pub mod stream;
 pub mod table;

@@ -10,17 +10,22 @@ use super::figures::{Cell, Failure, Outcome, Sample};
 use super::ground::Ground;
 use super::pair::Pair;
 use super::plan::Plan;
+use super::scale::Scale;
 use super::session::Session;
 use crate::lab::Lab;
 
 /// A machine that is noisier than this is no place to measure.
 const TRIES: usize = 8;
+/// Who fails so often is left out.
+const FAILURES_MAX: usize = 2;
 
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// Which events.
     pub cases: Vec<Case>,
+    /// Which numbers of virtual routers.
+    pub scales: Vec<Scale>,
     /// Who.
     pub pairs: Vec<Pair>,
     /// Between two adverts.
@@ -30,7 +35,7 @@ pub struct Order {
 }
 
 /// Runs the failover cases.
-pub fn run(lab: &Lab, ground: &Ground, order: &Order) -> Vec<Outcome> {
+pub fn failover(lab: &Lab, ground: &Ground, order: &Order) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = order.cases.iter().map(|case| outcome(*case)).collect();
     for round in 0..order.runs {
         for interval_ms in &order.intervals_ms {
@@ -40,6 +45,27 @@ pub fn run(lab: &Lab, ground: &Ground, order: &Order) -> Vec<Outcome> {
         }
     }
     outcomes
+}
+
+/// Runs one number of virtual routers.
+pub fn scale(lab: &Lab, ground: &Ground, order: &Order, scale: Scale) -> Outcome {
+    let mut outcome = scale.outcome();
+    let intervals = order.intervals_ms.iter().filter(|ms| scale.suits(**ms));
+    let intervals: Vec<u32> = intervals.copied().collect();
+    for round in 0..order.runs {
+        for interval_ms in &intervals {
+            for pair in &order.pairs {
+                let cell = outcome.cell(*pair, *interval_ms);
+                // Who does not come up needs a minute to say so: once is enough.
+                if cell.failed == 0 {
+                    let name = name(scale.key(), cell);
+                    let run = || scale.run(lab, ground, (*pair, *interval_ms));
+                    repeat(&format!("{name}, run {round}"), cell, run);
+                }
+            }
+        }
+    }
+    outcome
 }
 
 fn outcome(case: Case) -> Outcome {
@@ -60,69 +86,70 @@ fn one_pair(
     let mut running: Option<Session<'_>> = None;
     for outcome in outcomes {
         let case = Case::ALL.into_iter().find(|case| case.key() == outcome.key);
-        let Some(case) = case else { continue };
+        let Some(case) = case.filter(|case| case.suits(interval_ms)) else {
+            continue;
+        };
         let cell = outcome.cell(pair, interval_ms);
-        if cell.failure.is_some() && cell.samples.len() < round {
+        if cell.failed >= FAILURES_MAX {
             continue;
         }
         let started = match running.take() {
             Some(session) => Ok(session),
             None => Session::start(lab, ground, pair, Plan::one(interval_ms)),
         };
-        let session = match started {
+        let mut session = match started {
             Ok(session) => session,
             Err(why) => {
-                cell.failure = Some(why);
+                cell.fail(why);
                 continue;
             }
         };
-        running = one_case(session, case, round, cell);
+        let name = format!("{}, run {round}", name(case.key(), cell));
+        let good = repeat(&name, cell, || {
+            session.settle()?;
+            case.run(&mut session, round)
+        });
+        match good {
+            true => running = Some(session),
+            false => session.finish(),
+        }
     }
     if let Some(session) = running {
         session.finish();
     }
 }
 
-/// Runs a case until the machine lets it; hands the session back if it is still good.
-fn one_case<'a>(
-    mut session: Session<'a>,
-    case: Case,
-    round: usize,
-    cell: &mut Cell,
-) -> Option<Session<'a>> {
-    let name = format!(
-        "{} {} ms, {}",
-        case.key(),
-        cell.interval_ms,
-        cell.pair.name()
-    );
+fn name(key: &str, cell: &Cell) -> String {
+    format!("{key} {} ms, {}", cell.interval_ms, cell.pair.name())
+}
+
+/// Runs something until the machine lets it; whether it did not go wrong.
+fn repeat(name: &str, cell: &mut Cell, mut run: impl FnMut() -> Result<Sample, Failure>) -> bool {
     for _ in 0..TRIES {
-        let result = session.settle().map_err(Failure::Wrong);
-        match result.and_then(|()| case.run(&mut session, round)) {
+        match run() {
             Ok(sample) => {
-                println!("{name}, run {round}: {}", figures(&sample));
+                println!("{name}: {}", figures(&sample));
                 cell.samples.push(sample);
-                return Some(session);
+                return true;
             }
             Err(Failure::Noise(why)) => {
-                println!("{name}, run {round}: repeated: {why}");
+                println!("{name}: repeated: {why}");
                 cell.discarded += 1;
             }
             Err(Failure::Wrong(why)) => {
-                println!("{name}, run {round}: failed: {why}");
-                cell.failure = Some(why);
-                session.finish();
-                return None;
+                println!("{name}: failed: {why}");
+                cell.fail(why);
+                return false;
             }
         }
     }
-    cell.failure = Some(format!(
+    cell.fail(format!(
         "the machine is too noisy: {TRIES} runs were spoilt"
     ));
-    Some(session)
+    true
 }
 
 fn figures(sample: &Sample) -> String {
-    let one = |(name, value): &(&str, f64)| format!("{name} {value:.1}");
+    let one = |(name, value): &(&str, f64)| format!("{name} {value:.2}");
     sample.0.iter().map(one).collect::<Vec<_>>().join(", ")
 }

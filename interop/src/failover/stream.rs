@@ -22,7 +22,7 @@ use super::pace::{TICK, realtime, sleep_until};
 use crate::node::Node;
 
 /// Where responders listen.
-const PORT: u16 = 7007;
+pub(super) const PORT: u16 = 7007;
 /// After the last packet.
 const ANSWER_WAIT: Duration = Duration::from_millis(100);
 /// Ends a blocked read, so that threads see that they are to end.

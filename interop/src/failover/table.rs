@@ -36,7 +36,10 @@ pub fn markdown(outcome: &Outcome) -> String {
             0 => String::new(),
             number => format!(", {number} repeated"),
         };
-        let failed = cell.failure.as_ref().map_or("", |_| ", failed");
+        let failed = match cell.failed {
+            0 => String::new(),
+            number => format!(", {number} failed"),
+        };
         let _ = writeln!(text, " {}{repeated}{failed} |", cell.samples.len());
     }
     for verdict in verdicts(outcome) {
@@ -73,6 +76,7 @@ pub fn record(outcome: &Outcome) -> Value {
             "interval_ms": cell.interval_ms,
             "runs": runs.collect::<Vec<_>>(),
             "repeated_for_noise": cell.discarded,
+            "failed": cell.failed,
             "failure": cell.failure,
         })
     });

@@ -1,0 +1,198 @@
+//! Packets that nobody should heed, at both routers, while adverts are listened to.
+//!
+//! They come from the segment, to the VRRP group, each from another sender and each wrong in
+//! another way; whoever took one for good would give up its mastership, because all of them claim
+//! a higher priority. What is measured is the distance between two adverts of the master, by the
+//! kernel's stamps, and how often the segment hears another master than before.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::cases::CANARY_LATE_MAX;
+use super::ear::gaps_ms;
+use super::figures::{Failure, Sample};
+use super::pace::{Canary, TICK, sleep_until};
+use super::session::Session;
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// The tool's own address on the first segment.
+const STATION: Ipv4Addr = Ipv4Addr::new(10, 101, 0, 254);
+/// How long a flood lasts.
+const LENGTH: Duration = Duration::from_secs(10);
+/// How many ways to be wrong [`packet`] knows.
+const KINDS: u32 = 12;
+
+/// Floods both routers and says what became of the master's adverts.
+///
+/// # Errors
+/// The machine was not quiet, or the flood could not be sent.
+pub fn run(session: &Session<'_>, rate: u32) -> Result<Sample, Failure> {
+    let canary = Canary::start();
+    let flood = Flood::start(session.address(), session.plan.interval_ms, rate);
+    let flood = flood.map_err(|error| format!("no flood: {error}"))?;
+    let at = Instant::now();
+    thread::sleep(LENGTH);
+    let sent = flood.finish();
+    let starved = canary.finish(at);
+    if starved > CANARY_LATE_MAX {
+        let why = format!("an idle thread was late by {starved:?}");
+        return Err(Failure::Noise(why));
+    }
+    let heard = session.ear.since(at);
+    let mut masters: Vec<Ipv4Addr> = heard.iter().map(|one| one.from).collect();
+    masters.dedup();
+    let of_a: Vec<_> = heard
+        .into_iter()
+        .filter(|one| one.from == session.address_a())
+        .collect();
+    let interval_ms = f64::from(session.plan.interval_ms);
+    let gaps = gaps_ms(&of_a);
+    let off = gaps.iter().map(|gap| (gap - interval_ms).abs());
+    let jitter = match gaps.is_empty() {
+        true => f64::INFINITY,
+        false => off.fold(0.0, f64::max),
+    };
+    // One that never sends under the flood has no gaps to be judged by.
+    let due = LENGTH.as_secs_f64() * 1e3 / interval_ms;
+    Ok(Sample(vec![
+        ("jitter ms", jitter),
+        ("transitions", masters.len().saturating_sub(1) as f64),
+        ("adverts due", due.round()),
+        ("of a", of_a.len() as f64),
+        ("packets", f64::from(sent)),
+    ]))
+}
+
+/// A flood under way.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<u32>,
+}
+
+impl Flood {
+    fn start(address: Ipv4Addr, interval_ms: u32, rate: u32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
+        socket.set_header_included_v4(true)?;
+        socket.set_multicast_if_v4(&STATION)?;
+        socket.set_multicast_loop_v4(false)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let ask = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let to = SocketAddrV4::new(GROUP, 0).into();
+            let start = Instant::now();
+            let mut sent = 0;
+            let mut due = start;
+            while !ask.load(Ordering::Relaxed) {
+                due += TICK;
+                sleep_until(due);
+                let wanted = start.elapsed().as_secs_f64() * f64::from(rate);
+                while f64::from(sent) < wanted {
+                    let octets = packet(sent, address, interval_ms);
+                    // A full queue is the flood's own limit; the count says what was sent.
+                    if socket.send_to(&octets, &to).is_err() {
+                        break;
+                    }
+                    sent += 1;
+                }
+            }
+            sent
+        });
+        Ok(Self { stop, thread })
+    }
+
+    fn finish(self) -> u32 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// The packet `number` of a flood: whole, with its IPv4 header.
+fn packet(number: u32, address: Ipv4Addr, interval_ms: u32) -> Vec<u8> {
+    let [_, _, high, low] = (number % 50_000).to_be_bytes();
+    let source = Ipv4Addr::new(10, 101, 2 + high, low.max(1));
+    let kind = number % KINDS;
+    let mut message = vec![0x31, 1, 250, 1, 0, 0, 0, 0];
+    let interval = u16::try_from(interval_ms / 10).unwrap_or(100);
+    message[4..6].copy_from_slice(&interval.to_be_bytes());
+    message.extend_from_slice(&address.octets());
+    match kind {
+        1 => message[3] = 5,
+        2 => {
+            message.truncate(8);
+            message[3] = 0;
+        }
+        3 => message[4..6].fill(0),
+        4 => message[0] = 0x21,
+        5 => message[0] = 0x41,
+        6 => message[0] = 0x32,
+        7 => message[1] = 77,
+        _ => {}
+    }
+    let sum = checksum(source, &message);
+    message[6..8].copy_from_slice(&sum.to_be_bytes());
+    match kind {
+        0 => message[6] ^= 0x5a,
+        8 => message.truncate(6),
+        9 => message.clear(),
+        _ => {}
+    }
+    let ttl = match kind {
+        10 => 1,
+        11 => 254,
+        _ => 255,
+    };
+    // The kernel fills in length, identification and checksum of the header.
+    let mut whole = vec![0x45, 0xc0, 0, 0, 0, 0, 0, 0, ttl, 112, 0, 0];
+    whole.extend_from_slice(&source.octets());
+    whole.extend_from_slice(&GROUP.octets());
+    whole.extend_from_slice(&message);
+    whole
+}
+
+/// With the pseudo-header, as everybody sends it (RFC 5798 §5.2.8).
+fn checksum(source: Ipv4Addr, message: &[u8]) -> u16 {
+    let len = u16::try_from(message.len()).unwrap_or_default();
+    let mut octets = [source.octets(), GROUP.octets()].concat();
+    octets.extend_from_slice(&[0, 112]);
+    octets.extend_from_slice(&len.to_be_bytes());
+    octets.extend_from_slice(message);
+    let words = octets.chunks(2).map(|pair| {
+        let low = pair.get(1).copied().unwrap_or_default();
+        u32::from(u16::from_be_bytes([pair[0], low]))
+    });
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_differ_in_sender_and_in_what_is_wrong() {
+        let address = Ipv4Addr::new(10, 101, 1, 1);
+        let all: Vec<_> = (0..1000).map(|n| packet(n, address, 100)).collect();
+        let senders: std::collections::BTreeSet<_> =
+            all.iter().map(|one| one[12..16].to_vec()).collect();
+        assert!(senders.len() > 990);
+        // Those with a good checksum are wrong elsewhere.
+        let good = |one: &Vec<u8>| {
+            let source = <[u8; 4]>::try_from(&one[12..16]).expect("four octets");
+            one.len() >= 28 && checksum(source.into(), &one[20..]) == 0
+        };
+        let plain = |one: &Vec<u8>| {
+            one[8] == 255 && one.len() == 32 && one[20..24] == [0x31, 1, 250, 1] && one[25] != 0
+        };
+        assert!(all.iter().filter(|one| good(one)).count() > 700);
+        assert!(!all.iter().any(|one| good(one) && plain(one)));
+    }
+}
