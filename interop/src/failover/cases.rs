@@ -28,7 +28,9 @@ const GONE_LIMIT: Duration = Duration::from_millis(3500);
 /// The tool's own packets may be late by so much.
 const STREAM_LATE_MAX: Duration = Duration::from_millis(3);
 /// An ordinary thread may be kept from running for so long.
-pub(super) const CANARY_LATE_MAX: Duration = Duration::from_millis(8);
+const CANARY_LATE_MAX: Duration = Duration::from_millis(8);
+/// The same for both, where seconds are measured and not packets.
+const COARSE_LATE_MAX: Duration = Duration::from_millis(40);
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,11 +189,20 @@ impl Scene {
 
     /// Ends it. An error when the tool or the machine was too late for the figures to be true.
     fn close(self, at: Instant) -> Result<Traffic, Failure> {
-        let starved = self.canary.finish(self.warm);
+        self.close_within(at, STREAM_LATE_MAX, CANARY_LATE_MAX)
+    }
+
+    fn close_within(
+        self,
+        at: Instant,
+        stream_max: Duration,
+        canary_max: Duration,
+    ) -> Result<Traffic, Failure> {
+        let starved = self.canary.finish(self.warm).worst();
         let traffic = self.stream.finish();
         let late = traffic.late(self.warm);
         let early = traffic.lost(self.warm).saturating_sub(traffic.lost(at));
-        if late > STREAM_LATE_MAX || starved > CANARY_LATE_MAX {
+        if late > stream_max || starved > canary_max {
             return Err(Failure::Noise(format!(
                 "the stream was late by {late:?}, an idle thread by {starved:?}"
             )));
@@ -284,7 +295,7 @@ fn left_alone(case: Case, session: &mut Session<'_>, round: usize) -> Result<Sam
     pause(TAIL);
     let gone = watch.gone(address, at);
     let advert = first_advert(session, session.address_b(), at);
-    let closed = scene.close(at);
+    let closed = scene.close_within(at, COARSE_LATE_MAX, COARSE_LATE_MAX);
     session.a.resume();
     let traffic = closed?;
     Ok(Sample(vec![

@@ -148,11 +148,3 @@ fn hear(socket: &Socket) -> Option<Advert> {
         priority: *message.get(2)?,
     })
 }
-
-/// Between neighbors of a row of adverts, in milliseconds.
-#[must_use]
-pub fn gaps_ms(adverts: &[Advert]) -> Vec<f64> {
-    let pairs = adverts.windows(2);
-    let gap = |pair: &[Advert]| pair[1].at.saturating_duration_since(pair[0].at);
-    pairs.map(|pair| gap(pair).as_secs_f64() * 1e3).collect()
-}

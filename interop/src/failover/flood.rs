@@ -14,10 +14,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::cases::CANARY_LATE_MAX;
-use super::ear::gaps_ms;
 use super::figures::{Failure, Sample};
-use super::pace::{Canary, TICK, sleep_until};
+use super::pace::{Canary, Starved, TICK, sleep_until};
 use super::session::Session;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -25,6 +23,8 @@ const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 const STATION: Ipv4Addr = Ipv4Addr::new(10, 101, 0, 254);
 /// How long a flood lasts.
 const LENGTH: Duration = Duration::from_secs(10);
+/// A thread that is late by more may stand for a daemon that is.
+const STARVED_MAX: Duration = Duration::from_millis(2);
 /// How many ways to be wrong [`packet`] knows.
 const KINDS: u32 = 12;
 
@@ -40,33 +40,56 @@ pub fn run(session: &Session<'_>, rate: u32) -> Result<Sample, Failure> {
     thread::sleep(LENGTH);
     let sent = flood.finish();
     let starved = canary.finish(at);
-    if starved > CANARY_LATE_MAX {
-        let why = format!("an idle thread was late by {starved:?}");
-        return Err(Failure::Noise(why));
-    }
     let heard = session.ear.since(at);
     let mut masters: Vec<Ipv4Addr> = heard.iter().map(|one| one.from).collect();
     masters.dedup();
-    let of_a: Vec<_> = heard
-        .into_iter()
+    let transitions = masters.len().saturating_sub(1);
+    if transitions > 0 && starved.worst() > session.plan.interval() {
+        let why = format!("an idle thread was late by {:?}", starved.worst());
+        return Err(Failure::Noise(why));
+    }
+    let of_a: Vec<Instant> = heard
+        .iter()
         .filter(|one| one.from == session.address_a())
+        .map(|one| one.at)
         .collect();
-    let interval_ms = f64::from(session.plan.interval_ms);
-    let gaps = gaps_ms(&of_a);
-    let off = gaps.iter().map(|gap| (gap - interval_ms).abs());
-    let jitter = match gaps.is_empty() {
-        true => f64::INFINITY,
-        false => off.fold(0.0, f64::max),
-    };
-    // One that never sends under the flood has no gaps to be judged by.
-    let due = LENGTH.as_secs_f64() * 1e3 / interval_ms;
+    let (jitter, judged) = jitter_ms(&of_a, session.plan.interval(), &starved);
+    if judged < of_a.len() / 3 {
+        return Err(Failure::Noise(format!(
+            "an idle thread was late at most adverts, up to {:?}",
+            starved.worst()
+        )));
+    }
+    let due = LENGTH.as_secs_f64() / session.plan.interval().as_secs_f64();
     Ok(Sample(vec![
         ("jitter ms", jitter),
-        ("transitions", masters.len().saturating_sub(1) as f64),
+        ("transitions", transitions as f64),
         ("adverts due", due.round()),
         ("of a", of_a.len() as f64),
+        ("judged", judged as f64),
         ("packets", f64::from(sent)),
     ]))
+}
+
+/// The worst distance of two adverts from an interval, and how many distances it was chosen from.
+/// Those at whose ends an ordinary thread was not let run say nothing about a daemon. A row without
+/// distances has an infinite jitter: nothing was sent under the flood.
+fn jitter_ms(adverts: &[Instant], interval: Duration, starved: &Starved) -> (f64, usize) {
+    if adverts.len() < 2 {
+        return (f64::INFINITY, adverts.len());
+    }
+    let disturbed = |at: Instant| {
+        let from = at.checked_sub(interval / 5).unwrap_or(at);
+        starved.between(from, at, STARVED_MAX)
+    };
+    let pairs = adverts
+        .windows(2)
+        .filter(|pair| !pair.iter().any(|at| disturbed(*at)));
+    let off = pairs.map(|pair| {
+        let gap = pair[1].saturating_duration_since(pair[0]);
+        gap.abs_diff(interval).as_secs_f64() * 1e3
+    });
+    off.fold((0.0, 0), |(worst, count), off| (off.max(worst), count + 1))
 }
 
 /// A flood under way.
@@ -176,6 +199,19 @@ fn checksum(source: Ipv4Addr, message: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jitter_is_the_worst_distance_from_an_interval() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let adverts = [0, 100, 203, 299, 420].map(|at| start + ms(at));
+        let (worst, count) = jitter_ms(&adverts, ms(100), &Starved::default());
+        assert!((worst - 21.0).abs() < 0.001 && count == 4);
+        assert_eq!(
+            jitter_ms(&adverts[..1], ms(100), &Starved::default()).0,
+            f64::INFINITY
+        );
+    }
 
     #[test]
     fn packets_differ_in_sender_and_in_what_is_wrong() {

@@ -64,12 +64,48 @@ impl Canary {
         Self { stop, thread }
     }
 
-    /// Ends it: the worst lateness from `since` on.
+    /// Ends it: what it noted from `since` on.
     #[must_use]
-    pub fn finish(self, since: Instant) -> Duration {
+    pub fn finish(self, since: Instant) -> Starved {
         self.stop.store(true, Ordering::Relaxed);
-        let late = self.thread.join().unwrap_or_default();
-        let late = late.into_iter().filter(|(due, by)| *due + *by >= since);
-        late.map(|(_, by)| by).max().unwrap_or_default()
+        let mut late = self.thread.join().unwrap_or_default();
+        late.retain(|(due, by)| *due + *by >= since);
+        Starved(late)
+    }
+}
+
+/// When an ordinary thread was due, and by how much it was late; only what is worth noting.
+#[derive(Clone, Debug, Default)]
+pub struct Starved(Vec<(Instant, Duration)>);
+
+impl Starved {
+    /// The worst.
+    #[must_use]
+    pub fn worst(&self) -> Duration {
+        let late = self.0.iter().map(|(_, by)| *by);
+        late.max().unwrap_or_default()
+    }
+
+    /// Whether a thread was late by more than `most` at some moment between the two.
+    #[must_use]
+    pub fn between(&self, from: Instant, to: Instant, most: Duration) -> bool {
+        let mut late = self.0.iter().filter(|(_, by)| *by > most);
+        late.any(|(due, by)| *due <= to && *due + *by >= from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starvation_is_found_where_it_was() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let starved = Starved(vec![(start + ms(10), ms(5)), (start + ms(30), ms(2))]);
+        assert_eq!(starved.worst(), ms(5));
+        let between = |from, to, most| starved.between(start + ms(from), start + ms(to), ms(most));
+        assert!(between(0, 12, 3) && between(12, 13, 3) && between(15, 20, 3));
+        assert!(!between(0, 9, 3) && !between(16, 40, 3) && between(16, 40, 1));
     }
 }

@@ -183,7 +183,7 @@ fn crash(session: &mut Session<'_>) -> Result<[(&'static str, f64); 3], Failure>
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
     thread::sleep(plan.down_interval() + Duration::from_secs(1));
-    let starved = canary.finish(at);
+    let starved = canary.finish(at).worst();
     let heard = listener.finish(at);
     if starved > STILL_MAX {
         let why = format!("an idle thread was late by {starved:?}");
