@@ -2,7 +2,7 @@
 //!
 //! Ours is what carries our numbers and names: routes and next hops with the protocol number of
 //! bgpd's configuration (`[kernel] protocol`, 186 when nothing else is written); addresses and
-//! routes with vrrpd's number, 187. A daemon that runs would put everything back at once, and a
+//! routes with vrrpd's number, 187, its links with virtual MACs and its table of nftables. A daemon that runs would put everything back at once, and a
 //! master would lose what clients speak to, so daemons are asked for first: who answers on a
 //! socket must be stopped.
 
@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use ctl::client::Client;
 use rib::fib::KernelConfig;
 use rib::netlink::hosts::{HostAddresses, snapshot};
+use rib::netlink::links::cleanup_links;
+use rib::netlink::nft::{TABLE, cleanup_filter};
 
 use crate::grammar::Kernel;
 use crate::run::{Daemon, EXIT_CONFIG, EXIT_FAILED, Failure, Settings};
@@ -50,6 +52,7 @@ pub fn run(
     }
     if vrrp {
         refused += addresses(out)?;
+        refused += links(out)?;
         let kernel = KernelConfig {
             protocol: VRRP_PROTOCOL,
             ..KernelConfig::default()
@@ -88,6 +91,20 @@ fn addresses(out: &mut dyn Write) -> Result<usize, Failure> {
         "{removed} addresses of protocol {VRRP_PROTOCOL} removed"
     )?;
     Ok(refused.len())
+}
+
+/// Links with virtual MACs, and the rules of `accept = false`; how many were refused.
+fn links(out: &mut dyn Write) -> Result<usize, Failure> {
+    let (removed, refused) = cleanup_links().map_err(|error| of_kernel(&error))?;
+    writeln!(out, "{removed} links of virtual MACs removed")?;
+    match cleanup_filter() {
+        Ok(true) => writeln!(out, "table {TABLE} of nftables removed")?,
+        Ok(false) => {}
+        // A kernel without nftables has no rules of ours.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(of_kernel(&error)),
+    }
+    Ok(refused)
 }
 
 fn of_kernel(error: &io::Error) -> Failure {

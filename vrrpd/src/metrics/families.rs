@@ -4,6 +4,8 @@
 //! joins. What has a peer in its labels is bounded by the list it comes from: sixteen conflicts
 //! per virtual router, sixteen strangers per host.
 
+use std::collections::BTreeSet;
+
 use ctl::metrics::{Collector, Metric};
 use proto_codec::control::view::{MetricFamily, VrrpInstance, VrrpState};
 
@@ -105,6 +107,26 @@ const LATE: Metric = Metric::counter(
     "wayfare_vrrp_late_total",
     "Times this process found that it had stood still, and yielded or waited.",
 );
+const CHECK: Metric = Metric::gauge(
+    "wayfare_vrrp_check_state",
+    "1 for the verdict of the check, 0 for the others.",
+);
+const CHECK_SECONDS: Metric = Metric::gauge(
+    "wayfare_vrrp_check_state_seconds",
+    "Time since that verdict.",
+);
+const CHECK_PASSED: Metric = Metric::counter(
+    "wayfare_vrrp_check_passed_total",
+    "Good answers of the check.",
+);
+const CHECK_FAILED: Metric = Metric::counter(
+    "wayfare_vrrp_check_failed_total",
+    "Bad answers of the check.",
+);
+const CHECK_FALLS: Metric = Metric::counter(
+    "wayfare_vrrp_check_falls_total",
+    "How often the check became bad.",
+);
 const CONFLICT: Metric = Metric::gauge(
     "wayfare_vrrp_conflict",
     "How often a conflict was seen since it began, by kind and peer; absent when it is over.",
@@ -146,6 +168,7 @@ pub fn families(facts: &Facts) -> Vec<MetricFamily> {
         of_state(row, &labels, &mut into);
         of_counters(row, &labels, &mut into);
         of_conflicts(row, &labels, &mut into);
+        of_checks(row, &labels, &mut into);
     }
     into.finish()
 }
@@ -219,5 +242,24 @@ fn of_conflicts(row: &VrrpInstance, labels: &[(&str, &str)], into: &mut Collecto
         let labels = with(labels, &[("kind", &one.kind), ("peer", &peer)]);
         into.count(&CONFLICT, &labels, one.count);
         into.add(&CONFLICT_SECONDS, &labels, seconds(one.since_ms));
+    }
+}
+
+fn of_checks(row: &VrrpInstance, labels: &[(&str, &str)], into: &mut Collector) {
+    let mut seen = BTreeSet::new();
+    for one in &row.checks {
+        // The same check twice on one router (with two weights) is one series.
+        if !seen.insert(one.check.as_str()) {
+            continue;
+        }
+        let labels = with(labels, &[("check", &one.check)]);
+        for word in ["unknown", "good", "bad"] {
+            let labels = with(&labels, &[("state", word)]);
+            into.add(&CHECK, &labels, flag(one.state == word));
+        }
+        into.add(&CHECK_SECONDS, &labels, seconds(one.since_ms));
+        into.count(&CHECK_PASSED, &labels, one.passed);
+        into.count(&CHECK_FAILED, &labels, one.failed);
+        into.count(&CHECK_FALLS, &labels, one.falls);
     }
 }

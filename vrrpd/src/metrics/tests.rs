@@ -308,7 +308,7 @@ fn whatever_there_is_reads_back_strictly() {
     let second = "[[instance]]\nname = \"b\\\" \\\\ c\"\ninterface = \"eth\\\"1\"\n\
                   addresses = [\"10.1.0.50\"]\npriority = 200\n\
                   [[instance]]\nname = \"nowhere\"\ninterface = \"eth9\"\n\
-                  addresses = [\"10.2.0.50\"]\n";
+                  addresses = [\"10.2.0.50\"]\ntrack = [{ tcp = \"127.0.0.1:9\" }]\n";
     let mut node = node(now, second);
     let later = now + Duration::from_secs(5);
     node.handle_timeout(later);
@@ -327,6 +327,10 @@ fn whatever_there_is_reads_back_strictly() {
         .iter()
         .find(|one| one.name == "wayfare_vrrp_faults" && one.label("name") == "nowhere");
     assert!(faults.is_some_and(|one| one.value > 0.5));
+    let check = samples
+        .iter()
+        .find(|one| one.name == "wayfare_vrrp_check_state" && one.label("state") == "unknown");
+    assert!(check.is_some_and(|one| one.label("check").contains("127.0.0.1:9")));
 }
 
 /// A thousand instances are copied in portions, and their families made elsewhere; what one portion
