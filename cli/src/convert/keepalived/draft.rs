@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use super::report::Place;
 
+/// The daemon's patience with an answer.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+
 /// A whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -134,6 +137,20 @@ impl Instance {
             .is_some_and(|vip| vip.address.is_ipv6())
     }
 
+    /// The priority while all checks are good.
+    pub fn healthy(&self) -> u8 {
+        let gained = self.track.iter().map(|check| match check.weight {
+            Weight::Points(points) => points.max(0),
+            Weight::Fault | Weight::Content => 0,
+        });
+        match self.priority {
+            255 => 255,
+            own => {
+                u8::try_from((i32::from(own) + gained.sum::<i32>()).clamp(2, 254)).unwrap_or(254)
+            }
+        }
+    }
+
     /// How long a backup of this priority waits for a dead master (RFC 9568 §6.1, RFC 3768
     /// §6.1).
     pub fn down_interval(&self) -> Duration {
@@ -146,7 +163,7 @@ impl Instance {
             2 => Duration::from_secs(1),
             _ => self.interval,
         };
-        unit * (256 - u32::from(self.priority)) / 256
+        unit * (256 - u32::from(self.healthy())) / 256
     }
 }
 
@@ -155,8 +172,8 @@ impl Instance {
 pub enum Target {
     /// A link.
     Interface(String),
-    /// A command.
-    Script(String),
+    /// A program and its arguments.
+    Script(Vec<String>),
     /// The octets of a file.
     File(String),
     /// A process by name.
@@ -173,17 +190,28 @@ pub enum Target {
 }
 
 impl Target {
-    /// The key of `track`, and its value.
-    pub fn key(&self) -> (&'static str, &str) {
+    /// The key of `track`, and its value for people.
+    pub fn key(&self) -> (&'static str, String) {
         match self {
-            Self::Interface(name) => ("interface", name),
-            Self::Script(command) => ("script", command),
-            Self::File(path) => ("file", path),
-            Self::Process(name) => ("process", name),
-            Self::Http { url, .. } => ("http", url),
-            Self::Tcp(address) => ("tcp", address),
+            Self::Interface(name) => ("interface", name.clone()),
+            Self::Script(command) => ("script", command.join(" ")),
+            Self::File(path) => ("file", path.clone()),
+            Self::Process(name) => ("process", name.clone()),
+            Self::Http { url, .. } => ("http", url.clone()),
+            Self::Tcp(address) => ("tcp", address.clone()),
         }
     }
+}
+
+/// What an answer is worth: as keepalived has it, word for word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Bad: a fault.
+    Fault,
+    /// Added to the priority: a negative number while bad, a positive one while good.
+    Points(i32),
+    /// The number in a file is added.
+    Content,
 }
 
 /// One entry of `track`.
@@ -199,8 +227,8 @@ pub struct Check {
     pub rise: Option<u32>,
     /// Bad answers in a row until it counts as bad.
     pub fall: Option<u32>,
-    /// What a failure costs; `None`: it is a fault.
-    pub weight: Option<i32>,
+    /// What the answer is worth.
+    pub weight: Weight,
     /// Who runs the script.
     pub user: Option<String>,
 }
@@ -214,7 +242,7 @@ impl Check {
             timeout: None,
             rise: None,
             fall: None,
-            weight: None,
+            weight: Weight::Fault,
             user: None,
         }
     }
@@ -222,8 +250,13 @@ impl Check {
     /// How long it takes at most until a failure counts.
     pub fn detection(&self) -> Duration {
         let once = self.interval.unwrap_or_default();
-        let last = self.timeout.unwrap_or(once).min(once);
-        once * self.fall.unwrap_or(1) + last
+        once * self.fall.unwrap_or(1) + self.timeout()
+    }
+
+    /// How long an answer may take: as the daemon does where nothing is written.
+    pub fn timeout(&self) -> Duration {
+        let once = self.interval.unwrap_or_default();
+        self.timeout.unwrap_or(once.min(TIMEOUT_DEFAULT))
     }
 }
 
@@ -234,6 +267,8 @@ pub struct Group {
     pub name: String,
     /// `instances`.
     pub instances: Vec<String>,
+    /// `notify`.
+    pub notify: Option<String>,
     /// Comments above it.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::draft::{Check, Draft, Instance};
+use super::draft::{Check, Draft, Instance, Weight};
 
 /// The explanation as lines.
 pub fn explain(draft: &Draft) -> Vec<String> {
@@ -53,28 +53,32 @@ fn cause(one: &Instance, check: &Check) -> String {
     let (key, value) = check.target.key();
     let noticed = match check.interval {
         Some(interval) => format!(
-            "{} ({} x {} and the last answer)",
+            "{} ({} x {} and {} for the last answer)",
             text(check.detection()),
             check.fall.unwrap_or(1),
-            text(interval)
+            text(interval),
+            text(check.timeout())
         ),
         None => "at once".to_owned(),
     };
     match check.weight {
-        None => format!(
+        Weight::Fault => format!(
             "  {key} \"{value}\" fails: noticed {noticed}, then it lets go: at most {} more",
             text(one.skew())
         ),
-        Some(_) if !one.preempt => format!(
+        Weight::Content => format!(
+            "  {key} \"{value}\": its number is added to the priority {noticed} after it is written"
+        ),
+        Weight::Points(_) if !one.preempt => format!(
             "  {key} \"{value}\" fails: noticed {noticed}, and nothing happens: routers that do not \
              preempt leave a master that works alone"
         ),
-        Some(weight) => {
-            let left = (i32::from(one.priority) + weight).clamp(1, 254);
+        Weight::Points(points) => {
+            let healthy = one.healthy();
+            let left = (i32::from(healthy) - points.abs()).clamp(2, 254);
             format!(
-                "  {key} \"{value}\" fails: noticed {noticed}, then {left} of {}: a router with \
-                 more than {left} takes over {} later; without one nothing happens",
-                one.priority,
+                "  {key} \"{value}\" fails: noticed {noticed}, then {left} of {healthy}: a router \
+                 with more than {left} takes over {} later; without one nothing happens",
                 text(one.interval)
             )
         }

@@ -18,8 +18,7 @@ pub struct Idiom {
     pub differs: &'static str,
 }
 
-const CURL: &str =
-    "an HTTP check: any status but 2xx and 3xx fails, where curl without -f is content";
+const CURL: &str = "an HTTP check: any status but 2xx fails, where curl without -f is content";
 const PROCESS: &str = "a process check";
 const PORT: &str = "a TCP check";
 const APISERVER: &str =
@@ -72,9 +71,10 @@ fn dev_tcp(words: &[&str]) -> Option<Target> {
 }
 
 fn endpoint(host: &str, port: &str) -> Option<Target> {
-    let number: u16 = port.parse().ok()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
-    if host.is_empty() || !host.chars().all(plain) {
+    let number: u16 = port.parse().ok().filter(|it| *it > 0)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let numeric = host.parse::<std::net::Ipv6Addr>().is_ok();
+    if host.is_empty() || (!numeric && !host.chars().all(plain)) {
         return None;
     }
     // The daemon asks no resolver; this name has one meaning everywhere.
@@ -134,7 +134,7 @@ fn curl(arguments: &[&str]) -> Option<Idiom> {
                 words.next()?;
             }
             "--insecure" => insecure = true,
-            "--silent" | "--fail" | "--show-error" | "--location" | "--head" => {}
+            "--silent" | "--fail" | "--show-error" => {}
             ">" | "2>" | "&>" => {
                 words.next()?;
             }
@@ -147,7 +147,7 @@ fn curl(arguments: &[&str]) -> Option<Idiom> {
             }
             word => {
                 let flags = word.strip_prefix('-').filter(|it| !it.starts_with('-'))?;
-                if flags.is_empty() || !flags.chars().all(|c| "skfSLI".contains(c)) {
+                if flags.is_empty() || !flags.chars().all(|c| "skfS".contains(c)) {
                     return None;
                 }
                 insecure |= flags.contains('k');
@@ -155,12 +155,24 @@ fn curl(arguments: &[&str]) -> Option<Idiom> {
         }
     }
     let url = url?;
-    let shell = |c: char| "$`|&;<>\"'".contains(c) || c.is_control();
-    if url.contains(shell) {
+    if !askable(url) {
         return None;
     }
     let url = url.replacen("//localhost", "//127.0.0.1", 1);
     Some(idiom(Target::Http { url, insecure }, CURL))
+}
+
+/// Whether the daemon can ask it: host, port and path, and nothing for a shell.
+fn askable(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |it| it.1);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    let named = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let plain = |c: char| c.is_ascii_graphic() && !"$`|&;<>\"'#\\".contains(c);
+    !host.is_empty()
+        && host.chars().all(named)
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+        && path.chars().all(plain)
 }
 
 #[cfg(test)]
@@ -210,6 +222,8 @@ mod tests {
             "nc -l 1 2",
             "curl -d x https://a/",
             "curl https://a/$X",
+            "curl https://user@a/",
+            "curl https://a:0/",
             "curl https://a/ | grep ok",
             "</dev/tcp/$HOST/80",
             "/etc/keepalived/check.sh",

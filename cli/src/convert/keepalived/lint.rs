@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ctl::config::duration_text;
 
-use super::draft::{Draft, Instance};
+use super::draft::{Draft, Instance, Weight};
 use super::report::{Report, Span};
 
 /// A failure that is noticed later than this is probably not meant.
@@ -104,7 +104,7 @@ fn advice(one: &Instance) -> Vec<Advice> {
 fn slow_or_weak(one: &Instance) -> Vec<Advice> {
     let mut found: Vec<Advice> = Vec::new();
     let mut say = |what: String, cure| found.push(("track", what, cure));
-    let weighed = one.track.iter().any(|check| check.weight.is_some());
+    let weighed = one.track.iter().any(|check| check.weight != Weight::Fault);
     if !one.preempt && weighed {
         let what = "weights and preempt = false: a healthy backup does not take over from a \
                     master that lost priority";
@@ -113,7 +113,9 @@ fn slow_or_weak(one: &Instance) -> Vec<Advice> {
     }
     for check in &one.track {
         let (key, value) = check.target.key();
-        if let Some(weight) = check.weight.filter(|it| it.abs() <= SMALL_WEIGHT) {
+        if let Weight::Points(weight) = check.weight
+            && weight.abs() <= SMALL_WEIGHT
+        {
             let what = format!(
                 "{key} \"{value}\": a weight of {weight} changes the order only \
                  between priorities that are nearer"
@@ -136,17 +138,20 @@ fn beside(one: &Instance, others: &[&Instance]) -> Vec<(String, &'static str)> {
     let group = others
         .iter()
         .filter(|it| it.vrid == one.vrid && it.ipv6() == one.ipv6());
-    let Some(best) = group.map(|it| i32::from(it.priority)).max() else {
+    let Some(best) = group.map(|it| i32::from(it.healthy())).max() else {
         return Vec::new();
     };
-    let own = i32::from(one.priority);
+    let own = i32::from(one.healthy());
     let weak = one.track.iter().filter_map(|check| {
-        let weight = check.weight?;
+        let Weight::Points(points) = check.weight else {
+            return None;
+        };
         let (key, value) = check.target.key();
-        (own > best && own + weight > best).then(|| {
+        let left = own - points.abs();
+        (own > best && left > best).then(|| {
             let text = format!(
-                "{key} \"{value}\": {own} {weight} is still more than the {best} of the others: \
-                 it changes nothing alone"
+                "{key} \"{value}\": {left} is left of {own} when it fails, still more than the \
+                 {best} of the others: it changes nothing alone"
             );
             (text, "write a weight that is more than the difference")
         })

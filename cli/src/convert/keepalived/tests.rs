@@ -57,6 +57,10 @@ fn holds(text: &str) {
             one.auth_file = None;
             one.auth_mode = None;
             one.auth_window = None;
+            // Whether a user exists is the host's to say.
+            for check in &mut one.track {
+                check.user = None;
+            }
         }
         let written = render(&draft, "fuzz.conf", true);
         if let Err(faults) = vrrpd::config::parse("vrrpd.toml", &written) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ctl::config::duration_text;
 
-use super::draft::{Check, Draft, Group, Instance, Target, Vip};
+use super::draft::{Check, Draft, Group, Instance, Target, Vip, Weight};
 
 /// The file, with the lines of `head` as comments at the top.
 pub fn render(draft: &Draft, head: &[String]) -> String {
@@ -116,7 +116,14 @@ fn checks(track: &[Check]) -> String {
 
 fn check(one: &Check) -> String {
     let (key, value) = one.target.key();
-    let mut fields = vec![format!("{key} = {}", quoted(value))];
+    let value = match &one.target {
+        // One word is cut at its blanks by the daemon; several are taken as they are.
+        Target::Script(words) if words.len() > 1 && words.iter().any(|it| it.contains(' ')) => {
+            list(words.iter().map(|word| quoted(word)))
+        }
+        _ => quoted(&value),
+    };
+    let mut fields = vec![format!("{key} = {value}")];
     let mut put = |key: &str, value: Option<String>| {
         fields.extend(value.map(|value| format!("{key} = {value}")));
     };
@@ -124,7 +131,14 @@ fn check(one: &Check) -> String {
     put("timeout", one.timeout.map(duration));
     put("rise", one.rise.map(|it| it.to_string()));
     put("fall", one.fall.map(|it| it.to_string()));
-    put("weight", one.weight.map(|it| it.to_string()));
+    put(
+        "weight",
+        match one.weight {
+            Weight::Fault => None,
+            Weight::Points(points) => Some(points.to_string()),
+            Weight::Content => Some(quoted("content")),
+        },
+    );
     put("user", one.user.as_deref().map(quoted));
     let insecure = matches!(&one.target, Target::Http { insecure: true, .. });
     put("insecure", insecure.then(|| "true".to_owned()));
@@ -137,4 +151,7 @@ fn group(text: &mut String, one: &Group) {
     let members = list(one.instances.iter().map(|name| quoted(name)));
     let _ = writeln!(text, "name = {}", quoted(&one.name));
     let _ = writeln!(text, "instances = {members}");
+    if let Some(notify) = &one.notify {
+        let _ = writeln!(text, "notify = {}", quoted(notify));
+    }
 }

@@ -6,15 +6,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ctl::config::duration_text;
+
 use super::by_table;
 use super::global::Globals;
 use crate::convert::keepalived::blocks::Node;
-use crate::convert::keepalived::draft::{Check, Target};
+use crate::convert::keepalived::draft::{Check, TIMEOUT_DEFAULT, Target};
 use crate::convert::keepalived::idiom::recognise;
 use crate::convert::keepalived::lexer::command_words;
 use crate::convert::keepalived::numbers::seconds;
 use crate::convert::keepalived::report::Report;
 use crate::convert::keepalived::vocabulary::{self, Words};
+
+/// Most answers in a row.
+const ROW_MAX: u32 = 100;
+
+/// What the daemon takes as an interval; zero means a second, as keepalived says in its log.
+fn bounded(value: Duration) -> Duration {
+    match value.as_millis() {
+        0 if value.is_zero() => Duration::from_secs(1),
+        ms => Duration::from_millis(u64::try_from(ms.clamp(50, 3_600_000)).unwrap_or(50)),
+    }
+}
 
 /// A check as defined, with its default weight.
 #[derive(Clone, Debug)]
@@ -25,8 +38,6 @@ pub struct Defined {
     pub weight: i32,
     /// Counted the other way round.
     pub reverse: bool,
-    /// What a recognised script differs in.
-    pub differs: Option<&'static str>,
     /// Its section.
     node: Node,
 }
@@ -85,7 +96,7 @@ pub fn read(nodes: &[Node], globals: &Globals, report: &mut Report) -> Library {
             _ => continue,
         };
         let target = match kind {
-            Kind::Script => Target::Script(String::new()),
+            Kind::Script => Target::Script(Vec::new()),
             Kind::Process => Target::Process(String::new()),
             Kind::File => Target::File(String::new()),
         };
@@ -94,7 +105,6 @@ pub fn read(nodes: &[Node], globals: &Globals, report: &mut Report) -> Library {
             // What is read from a file is multiplied by one, if nothing else is written.
             weight: i32::from(kind == Kind::File),
             reverse: false,
-            differs: None,
             node: node.clone(),
         };
         if kind == Kind::Script {
@@ -135,8 +145,20 @@ fn finish(
         if one.check.user.is_none() {
             one.check.user.clone_from(&globals.script_user);
         }
+        if one.check.user.is_none() {
+            let what = "no user: keepalived runs it as keepalived_script where there is one, else \
+                        as root; here it runs as the daemon";
+            report.lint(span, what, "write user = \"nobody\", or whoever it needs");
+        }
     } else {
         one.check.user = None;
+    }
+    // Where nothing is written keepalived waits for the next turn.
+    if let Some(interval) = one.check.interval
+        && one.check.timeout.is_none()
+        && interval > TIMEOUT_DEFAULT
+    {
+        one.check.timeout = Some(interval);
     }
     let key = (kind, name);
     if library.defined.contains_key(&key) {
@@ -170,23 +192,30 @@ fn line(kind: Kind, node: &Node, one: &mut Defined, report: &mut Report) {
         "weight" => weight(node, one, report),
         "interval" | "timeout" => match seconds(word) {
             Some(value) => {
-                // Zero means a second, as keepalived says in its log.
-                let value = if value.is_zero() {
-                    Duration::from_secs(1)
-                } else {
-                    value
-                };
+                let written = value;
+                let value = bounded(value);
                 let key = if node.keyword() == "interval" {
                     &mut one.check.interval
                 } else {
                     &mut one.check.timeout
                 };
                 *key = Some(value);
-                report.taken(span, format!("{} of the check", node.keyword()));
+                let what = format!("{} of the check", node.keyword());
+                match value == written {
+                    true => report.taken(span, what),
+                    false => {
+                        let text = duration_text(value);
+                        report.changed(span, format!("{what} is {text}, which is in bounds"));
+                    }
+                }
             }
             None => report.refused(span, "no number of seconds", "write one"),
         },
-        "rise" | "fall" => match word.parse::<u32>().ok().filter(|it| *it > 0) {
+        "rise" | "fall" => match word
+            .parse::<u32>()
+            .ok()
+            .filter(|it| (1..=ROW_MAX).contains(it))
+        {
             Some(value) => {
                 let rise = node.keyword() == "rise";
                 let key = if rise {
@@ -197,7 +226,7 @@ fn line(kind: Kind, node: &Node, one: &mut Defined, report: &mut Report) {
                 *key = Some(value);
                 report.taken(span, format!("{} of the check", node.keyword()));
             }
-            None => report.refused(span, "no number of answers", "write 1 or more"),
+            None => report.refused(span, "no number of answers", "write 1 to 100"),
         },
         "user" => {
             one.check.user = Some(word.to_owned()).filter(|it| !it.is_empty());
@@ -210,29 +239,33 @@ fn line(kind: Kind, node: &Node, one: &mut Defined, report: &mut Report) {
 fn script(node: &Node, one: &mut Defined, report: &mut Report) {
     let command = node.text.strip_prefix("script").unwrap_or_default().trim();
     let mut parts = command_words(command);
+    let mut text = command.to_owned();
     // A command in one pair of quotes is cut again.
     if let [single] = parts.as_slice()
         && single.contains(' ')
     {
+        text.clone_from(single);
         parts = command_words(single);
     }
     if let Some(idiom) = recognise(&parts) {
         let (key, value) = idiom.target.key();
         let what = format!("{key} = \"{value}\": {}", idiom.differs);
         report.changed(node.whole(), what);
-        one.differs = Some(idiom.differs);
         one.check.target = idiom.target;
         return;
     }
-    let plain = match command
-        .strip_prefix('"')
-        .and_then(|it| it.strip_suffix('"'))
-    {
-        Some(inner) if !inner.contains('"') => inner,
-        _ => command,
-    };
-    one.check.target = Target::Script(plain.to_owned());
-    report.taken(node.whole(), "script of the check");
+    match parts.first() {
+        Some(program) if !program.starts_with('/') => {
+            let what = "by a shell that looks for it: the daemon takes whole paths";
+            report.changed(node.whole(), what);
+            let shell = ["/bin/sh", "-c"].map(str::to_owned);
+            one.check.target = Target::Script(shell.into_iter().chain([text]).collect());
+        }
+        _ => {
+            report.taken(node.whole(), "script of the check");
+            one.check.target = Target::Script(parts);
+        }
+    }
 }
 
 fn weight(node: &Node, one: &mut Defined, report: &mut Report) {

@@ -1,9 +1,7 @@
 //! `vrrp_sync_group`.
 //!
 //! Members keep their names; an instance that became two (one per family) brings both. Checks of
-//! the group are put into each member, since in ours only members have checks. `notify` of a group
-//! is called once per move, so the first member without one of its own tells it, in the words
-//! `GROUP name STATE priority`.
+//! the group are put into each member, since in ours only members have checks.
 
 use super::notify::Notify;
 use super::track::{self, Tracked};
@@ -47,7 +45,7 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
     }
     context.report.taken(node.line(), "[[sync-group]]");
     checks(tracked, &members, context);
-    told(name, &notify, &members, context);
+    let told = notify.settle(name, context);
     // The pair of an instance of two families is in this group now.
     let paired = |group: &Group| group.instances.iter().all(|it| members.contains(it));
     context.draft.groups.retain(|group| !paired(group));
@@ -59,6 +57,7 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
             name.to_owned()
         },
         instances: members,
+        notify: told,
         notes: Vec::new(),
     });
 }
@@ -133,27 +132,10 @@ fn checks(tracked: Vec<Tracked>, members: &[String], context: &mut Context<'_>) 
     context.draft.instances = instances;
 }
 
-fn told(name: &str, notify: &Notify, members: &[String], context: &mut Context<'_>) {
-    if notify.is_empty() {
-        return;
-    }
-    let mut instances = context.draft.instances.iter();
-    let free = instances.position(|it| it.notify.is_none() && members.contains(&it.name));
-    let Some(free) = free else {
-        return told_to_nobody(notify, context);
-    };
-    let value = notify.settle(name, Some(name), context);
-    let Some(teller) = context.draft.instances.get_mut(free) else {
-        return;
-    };
-    teller.notify = value;
-    teller.note("notify", format!("tells of the whole group {name}"));
-}
-
 fn told_to_nobody(notify: &Notify, context: &mut Context<'_>) {
     for line in notify.lines() {
-        let cause = "each member tells of itself already, or there is none";
-        let cure = "call it in the `notify` of one member";
+        let cause = "there is no group that it would tell of";
+        let cure = "call it in the `notify` of an instance";
         context.report.refused(line.whole(), cause, cure);
     }
 }

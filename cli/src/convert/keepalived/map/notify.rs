@@ -39,25 +39,14 @@ impl Notify {
         self.lines.push(line.clone());
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// The lines, for those who cannot take them.
     pub fn lines(&self) -> &[Node] {
         &self.lines
     }
 
-    /// The value of `notify`, and the script that it needs. `group`: the name that is told instead
-    /// of the instance's.
-    pub fn settle(
-        &self,
-        name: &str,
-        group: Option<&str>,
-        context: &mut Context<'_>,
-    ) -> Option<String> {
-        if let ([line], None) = (self.lines.as_slice(), group)
+    /// The value of `notify` of the instance or group `name`, and the script that it needs.
+    pub fn settle(&self, name: &str, context: &mut Context<'_>) -> Option<String> {
+        if let [line] = self.lines.as_slice()
             && line.keyword() == "notify"
             && line.words.len() == 2
             && !line.word(1).contains(' ')
@@ -75,16 +64,14 @@ impl Notify {
                 .report
                 .changed(line.whole(), "in one script that asks for the state");
         }
-        let script = self.script(group);
+        let script = self.script();
         Some(context.side_file(&format!("{name}-notify.sh"), script, 0o755))
     }
 
-    fn script(&self, group: Option<&str>) -> String {
-        let mut text = "#!/bin/sh\n# INSTANCE name STATE priority\nstate=$3\n".to_owned();
-        if let Some(group) = group {
-            let name = group.replace('\'', "");
-            let _ = writeln!(text, "set -- GROUP '{name}' \"$3\" \"$4\"");
-        }
+    fn script(&self) -> String {
+        let mut text =
+            "#!/bin/sh\n# called with INSTANCE or GROUP, name, state, priority\nstate=$3\n"
+                .to_owned();
         for (keyword, state) in STATES {
             let lines = self.lines.iter().filter(|it| it.keyword() == keyword);
             for line in lines {

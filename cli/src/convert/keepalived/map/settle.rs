@@ -64,7 +64,7 @@ pub fn settle(node: &Node, mut one: Instance, mut facts: Facts, context: &mut Co
     one.unicast_peers = facts.peers.iter().map(|(peer, _)| *peer).collect();
     let others = addresses(&facts.addresses, &mut one, ipv6, context);
     track::apply(std::mem::take(&mut facts.tracked), &mut one, context);
-    one.notify = facts.notify.settle(&one.name, None, context);
+    one.notify = facts.notify.settle(&one.name, context);
     let twin = (!others.is_empty()).then(|| twin(&one, others));
     if let Err((cause, cure)) = runs(&one, context) {
         context.report.refused(node.line(), cause, cure);
@@ -334,6 +334,7 @@ fn routes_apart(one: &mut Instance, mut twin: Instance, context: &mut Context<'_
     context.draft.groups.push(Group {
         name: format!("{}-both", one.name),
         instances: vec![one.name.clone(), twin.name.clone()],
+        notify: None,
         notes: vec!["IPv4 and IPv6 move together.".to_owned()],
     });
     context.draft.instances.push(one.clone());

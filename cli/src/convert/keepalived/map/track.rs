@@ -1,22 +1,21 @@
-//! `track_interface`, `track_script`, `track_process`, `track_file`: from keepalived's weights to
-//! ours, exactly.
+//! `track_interface`, `track_script`, `track_process`, `track_file`: weights mean the same.
 //!
-//! keepalived adds a positive weight while a check is good, subtracts a negative one while it is
-//! bad, and takes 0 (or none) for a fault. Ours says what a failure costs, and nothing else. So a
-//! positive weight goes into the priority, and is lost again when the check fails: the priority on
-//! the wire is the same in every state, as long as the sum stays within 1 to 254, to which both
-//! cut it. `reverse` has no counterpart. An owner (255) keeps its priority in both.
+//! keepalived adds a positive weight while a check is good, a negative one while it is bad, and
+//! takes 0 (or none) for a fault; so do we. Three things differ. `reverse` has no counterpart. The
+//! number in a file is added as it is, so only a multiplier of one can be taken. And checks change
+//! nothing of an owner (255), where keepalived knows faults of one. Both cut the sum, keepalived to
+//! 1 to 254, ours to 2 to 254, because 1 is what a router sends whose check is a fault.
 
 use ctl::config::did_you_mean;
 
 use super::Context;
 use super::checks::{Defined, Kind};
 use crate::convert::keepalived::blocks::Node;
-use crate::convert::keepalived::draft::{Check, Instance, Target};
+use crate::convert::keepalived::draft::{Check, Instance, Target, Weight};
 
-/// Weights as keepalived writes them.
+/// A weight as keepalived writes it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Weight {
+struct Written {
     value: i32,
     reverse: bool,
 }
@@ -24,9 +23,7 @@ struct Weight {
 /// A check to be put into an instance.
 #[derive(Clone, Debug)]
 pub struct Tracked {
-    /// The check, without weight.
     check: Check,
-    weight: i32,
     node: Node,
 }
 
@@ -50,17 +47,17 @@ fn one(block: &str, line: &Node, context: &mut Context<'_>) -> Option<Tracked> {
         None => None,
         Some(kind) => Some(find(kind, line, context)?),
     };
-    let default = defined.as_ref().map_or(Weight::default(), |it| Weight {
+    let default = defined.as_ref().map_or(Written::default(), |it| Written {
         value: it.weight,
         reverse: it.reverse,
     });
     let weight = weight(line, default, context)?;
-    if kind == Some(Kind::File) && weight.value != 0 {
+    if kind == Some(Kind::File) && weight.value != 1 {
         context.report.refused(
             line.whole(),
-            "keepalived multiplies the number in the file by the weight; ours only asks whether \
-             it is a good one",
-            "use a script with a weight, or one weight for bad",
+            "keepalived multiplies the number in the file by the weight, 0 making a fault of any \
+             but 0; ours adds the number as it is",
+            "write the number that is to be added into the file, and weight 1",
         );
         return None;
     }
@@ -76,9 +73,13 @@ fn one(block: &str, line: &Node, context: &mut Context<'_>) -> Option<Tracked> {
         );
         return None;
     }
+    let weight = match (kind, weight.value) {
+        (Some(Kind::File), _) => Weight::Content,
+        (_, 0) => Weight::Fault,
+        (_, points) => Weight::Points(points),
+    };
     Some(Tracked {
-        check,
-        weight: weight.value,
+        check: Check { weight, ..check },
         node: line.clone(),
     })
 }
@@ -96,7 +97,7 @@ fn find(kind: Kind, line: &Node, context: &mut Context<'_>) -> Option<Defined> {
     found
 }
 
-fn weight(line: &Node, default: Weight, context: &mut Context<'_>) -> Option<Weight> {
+fn weight(line: &Node, default: Written, context: &mut Context<'_>) -> Option<Written> {
     let mut weight = default;
     match (line.word(1), line.word(2).parse::<i32>()) {
         ("", _) => return Some(weight),
@@ -126,50 +127,20 @@ pub fn nobody(tracked: &[Tracked], context: &mut Context<'_>) {
     }
 }
 
-/// Puts the checks into `instance`, whose priority is final but for them.
+/// Puts the checks into `instance`, whose priority is settled.
 pub fn apply(tracked: Vec<Tracked>, instance: &mut Instance, context: &mut Context<'_>) {
-    let owner = instance.priority == 255;
-    let wanted: i32 = tracked.iter().map(|one| one.weight.max(0)).sum();
-    let base = i32::from(instance.priority);
-    let sum = if owner { 255 } else { (base + wanted).min(254) };
-    if sum != base {
-        instance.note(
-            "priority",
-            format!("{base}, and {} of checks while they are good", sum - base),
-        );
-        instance.priority = u8::try_from(sum).unwrap_or(254);
-    }
     for one in tracked {
-        let mut check = one.check;
         let span = one.node.whole();
-        match one.weight {
-            0 => context.report.taken(span, "a fault when it fails"),
-            _ if owner => {
-                let why = "an owner keeps its priority, with keepalived too";
-                context.report.dropped(span, why);
-                continue;
-            }
-            weight if weight < 0 => {
-                check.weight = Some(weight);
-                context.report.taken(span, format!("weight = {weight}"));
-            }
-            weight => {
-                check.weight = Some(-weight);
-                let what = format!(
-                    "weight = {} and priority = {sum}: {weight} more while it is good is {weight} \
-                     less while it is bad",
-                    -weight
-                );
-                context.report.changed(span, what);
-                if base + wanted > 254 {
-                    context.report.lint(
-                        span,
-                        format!("the sum of priority and weights is {}", base + wanted),
-                        "254 is the most: lower all priorities of the group",
-                    );
-                }
-            }
+        if instance.priority == 255 {
+            let why = "checks change nothing of an owner (255)";
+            context.report.dropped(span, why);
+            continue;
         }
-        instance.track.push(check);
+        match one.check.weight {
+            Weight::Fault => context.report.taken(span, "a fault while it is bad"),
+            Weight::Content => context.report.taken(span, "weight = \"content\""),
+            Weight::Points(points) => context.report.taken(span, format!("weight = {points}")),
+        }
+        instance.track.push(one.check);
     }
 }
