@@ -1,5 +1,5 @@
-//! `wayfare convert keepalived` from the outside: every line has its verdict, and what is written is
-//! good to the daemon itself.
+//! `wayfare convert keepalived` from the outside: every line has its verdict, and what is written
+//! is good to the daemon itself.
 //!
 //! Our own fixtures cover each construct and hold the exact output (`UPDATE_EXPECT=1` writes it
 //! anew). The files of the field lie beside the checkout; where they are absent, that test is

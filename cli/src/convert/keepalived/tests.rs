@@ -17,7 +17,7 @@ const FIXTURES: [&str; 7] = [
     include_str!("../../../tests/fixtures/convert/tracking.conf"),
 ];
 /// Mutations of all fixtures together.
-const ROUNDS: usize = 3_000;
+const ROUNDS: usize = 1_000;
 
 /// xorshift64*: enough to be different each time and the same each run.
 struct Dice(u64);

@@ -65,6 +65,11 @@ fn one(block: &str, line: &Node, context: &mut Context<'_>) -> Option<Tracked> {
         None => Check::new(Target::Interface(line.keyword().to_owned())),
         Some(found) => found.check.clone(),
     };
+    if line.keyword().is_empty() {
+        let cure = "name what is tracked";
+        context.report.refused(line.whole(), "no name", cure);
+        return None;
+    }
     if weight.reverse {
         context.report.refused(
             line.whole(),
@@ -133,6 +138,12 @@ pub fn apply(tracked: Vec<Tracked>, instance: &mut Instance, context: &mut Conte
         let span = one.node.whole();
         if instance.priority == 255 {
             let why = "checks change nothing of an owner (255)";
+            context.report.dropped(span, why);
+            continue;
+        }
+        let key = one.check.target.key();
+        if instance.track.iter().any(|it| it.target.key() == key) {
+            let why = format!("{} tracks it already, and that counts", instance.name);
             context.report.dropped(span, why);
             continue;
         }
