@@ -150,3 +150,6 @@ fn words(check: &Check, standing: &Standing) -> String {
         _ => format!("check {check} is good: {found}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
