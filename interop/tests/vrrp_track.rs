@@ -195,7 +195,7 @@ const ALL: &str = r#"
 track = [
   { interface = "track0" },
   { route = "192.0.2.0/24", weight = -150 },
-  { script = ["/bin/sh", "-c", "id -un; test -e /run/node/well"], user = "nobody", interval = "200ms", fall = 2 },
+  { script = "/run/node/check", user = "nobody", interval = "200ms", fall = 2 },
   { file = "/run/node/ready", weight = -150, interval = "200ms" },
   { process = "worker" },
   { tcp = "127.0.0.1:8080", weight = -150, interval = "200ms", fall = 2, rise = 1 },
@@ -213,6 +213,8 @@ fn every_kind_of_check_moves_the_address() {
              done
              ip route add 192.0.2.0/24 dev track1
              touch /run/node/well /run/node/ready; chmod 755 /run/node
+             printf '#!/bin/sh\\nid -un\\ntest -e /run/node/well\\n' >/run/node/check
+             chmod 755 /run/node/check
              cp /bin/sleep /run/node/worker; ln -s /usr/bin/python3 /run/node/listener");
         for (kind, _, mend) in KINDS {
             if matches!(kind, "process" | "tcp") {

@@ -5,7 +5,8 @@
 //! but for the end, whose last line is shown: a script that writes for ever fills nothing. Exit
 //! code 0 is good.
 //!
-//! The daemon's capabilities are not handed on. Another user needs CAP_SETUID and CAP_SETGID, and CAP_KILL to end what is late; see the unit.
+//! The daemon's capabilities are not handed on. Another user needs CAP_SETUID and CAP_SETGID, and
+//! CAP_KILL to end what is late; see the unit.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};

@@ -5,8 +5,8 @@
 //! the reload is looked up here: users, and whether scripts and certificates are there.
 //!
 //! Defaults: every second, with a patience of two seconds or one interval, the less; three bad
-//! answers in a row are bad (`fall`), two good ones are good again (`rise`). What this host knows of
-//! itself (all but `tcp`, `http` and `script`) counts at once.
+//! answers in a row are bad (`fall`), two good ones are good again (`rise`). What this host knows
+//! of itself (all but `tcp`, `http` and `script`) counts at once.
 
 mod entry;
 mod lint;
