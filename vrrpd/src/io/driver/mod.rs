@@ -17,6 +17,8 @@ mod inform;
 mod kernel;
 mod leave;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
