@@ -133,6 +133,9 @@ fn notes(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
             held(one)
         )?;
     }
+    for problem in &row.route_problems {
+        writeln!(out, "  route {problem}")?;
+    }
     if row.released {
         writeln!(out, "  released: leaves the master alone until resume")?;
     }
@@ -184,6 +187,9 @@ fn details(out: &mut dyn Write, row: &VrrpInstance) -> io::Result<()> {
         row.virtual_mac,
         row.checksum
     )?;
+    for route in &row.routes {
+        writeln!(out, "  while master: route {route}")?;
+    }
     if !row.unicast_peers.is_empty() {
         let peers: Vec<_> = row.unicast_peers.iter().map(ToString::to_string).collect();
         writeln!(out, "  unicast to {}", peers.join(" "))?;

@@ -6,8 +6,12 @@
 //! duplicate address detection: another router may just be letting go of them) and are never
 //! chosen as the source of the host's own connections (preferred lifetime 0).
 //!
+//! [`HostRoute`]s come and go with such addresses, and never outlive them.
+//!
 //! [`HostWatch`] hears of links and addresses that somebody else changed: what its writer caused
 //! is muted in the kernel, so a removal that is heard was not ours.
+
+mod routes;
 
 use std::io;
 use std::net::IpAddr;
@@ -37,6 +41,8 @@ const IFA_F_TENTATIVE: u32 = 0x40;
 const IFLA_ADDRESS: u16 = 1;
 /// Requests of one datagram: some 100 octets each.
 const BATCH_MAX: usize = 256;
+
+pub use routes::{HostRoute, RoutePut, TABLE_DEFAULT};
 
 /// A link with what sending frames over it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

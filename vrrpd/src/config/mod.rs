@@ -12,8 +12,7 @@
 //! ```
 //!
 //! The interface is then the one of the route to the address, and the vrid its last octet.
-//! Keys whose feature is not built yet are accepted with a warning that names them, so that one
-//! file serves all versions. Looks outside are `auth-file` and `notify`, because a password that
+//! Looks outside are `auth-file` and `notify`, because a password that
 //! cannot be read, or a program that others may change, must be found before the reload.
 
 mod auth;
@@ -25,6 +24,7 @@ mod notify;
 mod plan;
 mod raw;
 mod resolve;
+mod routes;
 mod track;
 
 use std::path::Path;
@@ -34,6 +34,7 @@ use toml::de::DeTable;
 
 pub use model::{Config, Instance, Place, SyncGroup};
 pub use plan::{Change, Impact, Plan};
+pub use routes::VirtualRoute;
 
 /// What keepalived and FRR call our keys, and what ours looks like.
 const DIALECT: Dialect = Dialect {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::check::Tracked;
+use super::routes::VirtualRoute;
 use crate::router::Settings;
 
 /// The whole file.
@@ -67,6 +68,8 @@ pub struct Instance {
     pub networks: Vec<IpNet>,
     /// What is tracked.
     pub track: Vec<Tracked>,
+    /// What it can reach while it is master.
+    pub routes: Vec<VirtualRoute>,
     /// Who is told of every state.
     pub notify: Option<PathBuf>,
     /// Whether a master that does not own the addresses takes what is sent to them (Accept_Mode,

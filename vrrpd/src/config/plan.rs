@@ -187,6 +187,7 @@ fn differences(old: &Instance, new: &Instance) -> Vec<(String, Impact)> {
         path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
     };
     compare("notify", (program(old), program(new)), Hitless);
+    compare("routes", (list(&old.routes), list(&new.routes)), Hitless);
     compare(
         "addresses",
         (list(&old.networks), list(&new.networks)),

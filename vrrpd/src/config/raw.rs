@@ -1,8 +1,7 @@
 //! The file as it was written: every field optional and with its place.
 //!
-//! Nothing is defaulted or compared here. A value that cannot be read is recorded and absent; keys
-//! of features that are not built yet are read over with a warning that names them, so that the
-//! list of known keys is the contract's.
+//! Nothing is defaulted or compared here. A value that cannot be read is recorded and absent.
+//! Sections and keys of one feature are read beside what judges them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,6 +45,7 @@ pub(super) struct RawInstance {
     pub checksum: Option<At<ChecksumWord>>,
     pub auth_file: Option<At<PathBuf>>,
     pub notify: Option<At<PathBuf>>,
+    pub routes: Option<At<Many<String>>>,
     pub auth_mode: Option<At<ModeWord>>,
     pub auth_window: Option<At<Duration>>,
     pub track: RawTrack,
@@ -106,25 +106,13 @@ fn read_instance(table: Table<'_>) -> RawInstance {
         checksum: table.get("checksum"),
         auth_file: table.get("auth-file"),
         notify: table.get("notify"),
+        routes: table.get("routes"),
         auth_mode: table.get("auth-mode"),
         auth_window: table.get("auth-window"),
         track: track::read(&table),
     };
-    for (key, what) in [("routes", "no route is bound to the instance")] {
-        if let Some(field) = table.field(key) {
-            not_built(&table, &field.span(), &format!("`{key}`: {what}"));
-        }
-    }
     table.finish();
     instance
-}
-
-/// A key of the contract whose feature this version lacks.
-fn not_built(table: &Table<'_>, span: &std::ops::Range<usize>, what: &str) {
-    let message = format!("not in this version: {what}");
-    table
-        .sink()
-        .warning(span, message, "leave it out until the release that has it");
 }
 
 impl Value for VersionWord {

@@ -19,6 +19,7 @@ use super::metrics;
 use super::model::{Config, Instance, Place};
 use super::notify;
 use super::raw::{Raw, RawInstance};
+use super::routes;
 use super::track;
 use crate::router::Settings;
 
@@ -38,6 +39,7 @@ pub(super) fn resolve(raw: &Raw, directory: &Path, sink: &Sink) -> Config {
         .filter_map(|one| Some((instance(one, directory, sink)?, one)))
         .collect();
     beside_each_other(&resolved, sink);
+    routes::beside_each_other(&resolved, sink);
     let instances: Vec<Instance> = resolved.into_iter().map(|(one, _)| one).collect();
     let groups = group::resolve(&raw.groups, &instances, directory, sink);
     Config {
@@ -102,6 +104,7 @@ fn instance(raw: &RawInstance, directory: &Path, sink: &Sink) -> Option<Instance
         settings,
         networks,
         track,
+        routes: routes::resolve(raw.routes.as_ref(), first.is_ipv6(), sink),
         notify: notify::resolve(raw.notify.as_ref(), directory, sink),
         accept: value(raw.accept.as_ref(), true),
     })

@@ -103,6 +103,13 @@ pub(crate) fn row(node: &Node, (id, slot): (SlotId, &Slot), now: Instant) -> Vrr
         conflicts: conflicts(router, now),
         checks: checks(node, slot, now),
         counters: counters(router),
+        routes: slot
+            .instance
+            .routes
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        route_problems: slot.route_problems.clone(),
         sync_group: group.map(|(name, _)| name.to_owned()),
         sync_group_state: group.and_then(|(_, shared)| shared).map(state),
     }

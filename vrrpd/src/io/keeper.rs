@@ -18,12 +18,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use rib::netlink::hosts::{HostAddress, HostAddresses, HostLink, snapshot};
+use rib::netlink::hosts::{HostAddress, HostAddresses, HostLink, HostRoute, snapshot};
 use tokio::sync::Notify;
 
 use super::accept::Gate;
 use super::holder::{LIFETIME_S, Put};
 use super::realtime;
+use super::routes;
 use super::vmac::Vmacs;
 use crate::node::{Carriers, WantedCarrier};
 
@@ -46,6 +47,10 @@ pub enum Order {
     Remove(Vec<Put>),
     /// Take a picture of links and addresses.
     Look,
+    /// Put routes there, or refresh them.
+    PutRoutes(Vec<routes::Wanted>),
+    /// Take routes out.
+    RemoveRoutes(Vec<HostRoute>),
     /// Have these links and closed addresses and no others, and look whether they still are as
     /// they were made.
     Carry {
@@ -73,6 +78,8 @@ pub enum Answer {
     },
     /// To [`Order::Look`].
     Seen(io::Result<Picture>),
+    /// To [`Order::PutRoutes`].
+    Routes(Vec<(HostRoute, routes::Fate)>),
     /// To [`Order::Carry`].
     Carried {
         /// What became of the links.
@@ -158,6 +165,11 @@ fn work(
                 continue;
             }
             Order::Look => Answer::Seen(snapshot()),
+            Order::PutRoutes(list) => Answer::Routes(routes::put(&mut writer, list)),
+            Order::RemoveRoutes(list) => {
+                routes::take_out(&mut writer, &list);
+                continue;
+            }
             Order::Carry {
                 wanted,
                 closed,

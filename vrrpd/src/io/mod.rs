@@ -9,6 +9,7 @@
 //! - [`host`] is the seam between the driver and Linux,
 //! - [`holder`] decides which virtual addresses are on links and refreshes their lifetime,
 //! - [`keeper`] is the thread that writes them,
+//! - [`routes`] are there while an instance is master,
 //! - [`notices`] runs the programs of `notify`,
 //! - [`estate`] is what a process leaves to its successor,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
@@ -24,6 +25,7 @@ pub mod host;
 pub mod keeper;
 pub mod notices;
 pub mod realtime;
+pub mod routes;
 pub mod segment;
 pub mod shared;
 pub mod sockopt;

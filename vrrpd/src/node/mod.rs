@@ -60,6 +60,8 @@ pub struct Slot {
     /// It was removed or replaced and only hands over.
     pub leaving: bool,
     deadline: Option<Instant>,
+    /// Its routes that cannot be put, and why.
+    pub route_problems: Vec<String>,
     /// Its addresses are being taken: what it does next has to wait for that.
     waits: bool,
     /// The link and the carrier where an earlier process left it, until it begins.
@@ -116,11 +118,12 @@ impl Node {
             match wanted.get(slot.instance.name.as_str()) {
                 Some(new) if slot.instance.is_same_router(new) => {
                     if slot.instance != **new {
+                        let routes = slot.instance.routes != new.routes;
                         let lengths = slot.instance.networks != new.networks
                             && slot.instance.settings.addresses == new.settings.addresses;
                         slot.instance = (*new).clone();
                         slot.router.reconfigure(now, new.settings.clone());
-                        if lengths {
+                        if lengths || routes {
                             slot.router.take_again();
                         }
                     }
@@ -161,6 +164,7 @@ impl Node {
             link: None,
             leaving: false,
             deadline: None,
+            route_problems: Vec::new(),
             waits: false,
             inherits_on: None,
         };

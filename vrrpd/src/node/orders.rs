@@ -61,4 +61,16 @@ impl Node {
         self.settle(id);
         Some(answer)
     }
+
+    /// The routes that cannot be put, and whose they are.
+    pub fn set_route_problems(&mut self, problems: Vec<(SlotId, String)>) {
+        for slot in self.slots.values_mut() {
+            slot.route_problems.clear();
+        }
+        for (id, text) in problems {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.route_problems.push(text);
+            }
+        }
+    }
 }

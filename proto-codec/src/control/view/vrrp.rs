@@ -90,6 +90,12 @@ pub struct VrrpInstance {
     /// Counters.
     #[serde(default)]
     pub counters: VrrpCounters,
+    /// Routes that are there while it is master.
+    #[serde(default)]
+    pub routes: Vec<String>,
+    /// Those that cannot be put, and why.
+    #[serde(default)]
+    pub route_problems: Vec<String>,
     /// The sync group it moves with.
     #[serde(default)]
     pub sync_group: Option<String>,

@@ -92,7 +92,7 @@ impl Driver {
     fn act(&mut self, id: SlotId, action: Action) {
         let Some(place) = self.shared.peek(|node, _| place(node, id)) else {
             if action == Action::LetGo {
-                self.holder.let_go(&mut *self.host, id);
+                self.let_go(id);
             }
             return;
         };
@@ -100,7 +100,7 @@ impl Driver {
             Action::LetGo => {
                 // What it has said goes out before.
                 self.flush();
-                self.holder.let_go(&mut *self.host, id);
+                self.let_go(id);
             }
             Action::Take => {
                 let networks = self.shared.peek(|node, _| node.networks_to_put(id));
@@ -112,6 +112,7 @@ impl Driver {
                 {
                     self.shared.peek(|node, _| node.wait(id));
                 }
+                self.take_routes(id);
             }
             Action::Announce => {
                 let addresses = self.shared.peek(|node, _| {
@@ -145,6 +146,21 @@ impl Driver {
                 }
             }
         }
+    }
+
+    fn take_routes(&mut self, id: SlotId) {
+        let (routes, host) = (&mut self.routes, &mut *self.host);
+        self.shared.peek(|node, now| {
+            if let Some(slot) = node.slot(id) {
+                routes.take(host, now, (id, slot, node.hosts()));
+            }
+        });
+    }
+
+    /// Routes go before the addresses they depend on.
+    pub(super) fn let_go(&mut self, id: SlotId) {
+        self.routes.let_go(&mut *self.host, id);
+        self.holder.let_go(&mut *self.host, id);
     }
 
     pub(super) fn refused(&mut self, id: SlotId, text: &str) {

@@ -52,6 +52,11 @@ impl Driver {
                     }
                 }
                 Answer::Carried { carriers, gate } => self.carried(carriers, gate),
+                Answer::Routes(fates) => {
+                    if let Some(told) = self.routes.answered(&fates) {
+                        self.shared.peek(|node, _| node.set_route_problems(told));
+                    }
+                }
                 Answer::Seen(outcome) => {
                     let stale = self.looking.take().unwrap_or_default();
                     match outcome {

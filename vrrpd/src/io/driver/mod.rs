@@ -39,6 +39,7 @@ use super::holder::{Holder, Put};
 use super::host::{Host, Linux, Wire};
 use super::keeper::Order;
 use super::notices::Notices;
+use super::routes::Routes;
 use super::segment::Outgoing;
 use super::shared::Shared;
 use crate::node::SlotId;
@@ -68,6 +69,7 @@ pub struct Driver {
     shared: Rc<Shared>,
     host: Box<dyn Host>,
     holder: Holder,
+    routes: Routes,
     segments: BTreeMap<(u32, bool), Line>,
     /// A picture of the host is being taken; `true`: it is out of date already.
     looking: Option<bool>,
@@ -146,6 +148,7 @@ impl Driver {
             shared,
             host,
             holder: Holder::default(),
+            routes: Routes::default(),
             segments: BTreeMap::new(),
             looking: None,
             retry: None,
@@ -173,7 +176,21 @@ impl Driver {
         kept.extend(&waiting);
         driver.waiting = waiting;
         Holder::clean(&mut *driver.host, &addresses, &kept);
+        driver.clean_routes();
         Ok(driver)
+    }
+
+    /// Takes out routes of an earlier process that nothing else does. Of a master that goes on
+    /// where that one was, they stay.
+    fn clean_routes(&mut self) {
+        let host = &mut *self.host;
+        self.shared.peek(|node, _| {
+            for (_, slot) in node.slots() {
+                if !slot.router.is_holding() {
+                    Routes::clean(host, slot, node.hosts());
+                }
+            }
+        });
     }
 
     /// Runs until the daemon is asked to stop and everybody has handed over.
@@ -206,6 +223,7 @@ impl Driver {
         self.inform_all();
         self.carry();
         self.holder.refresh(&mut *self.host, self.shared.now());
+        self.routes.refresh(&mut *self.host, self.shared.now());
         let idle = self.shared.peek(|node, _| node.is_idle());
         let late = self.stop_by.is_some_and(|by| by <= self.shared.now());
         if idle || late {
@@ -224,6 +242,7 @@ impl Driver {
             .peek(|node, _| node.poll_timeout())
             .into_iter()
             .chain(self.holder.next_refresh())
+            .chain(self.routes.next_refresh())
             .chain(self.retry)
             .chain(self.retry_refused)
             .chain(self.stop_by)
@@ -303,7 +322,7 @@ impl Driver {
             .shared
             .peek(|node, _| node.slots().map(|(id, _)| id).collect());
         for id in ids {
-            self.holder.let_go(&mut *self.host, id);
+            self.let_go(id);
         }
         self.host.order(Order::Carry {
             wanted: Vec::new(),
