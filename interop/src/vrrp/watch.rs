@@ -25,6 +25,7 @@ use nix::sys::socket::{
     SockType, bind, recv, recvmsg, setsockopt, socket, sockopt,
 };
 
+use crate::failover::pace::realtime;
 use crate::lab::Lab;
 use crate::node::Node;
 
@@ -98,6 +99,7 @@ impl Watch {
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
+            realtime();
             while !stopped.load(Ordering::Relaxed) {
                 watcher.turn();
             }
