@@ -88,6 +88,8 @@ pub struct Node {
     deadlines: BTreeSet<(Instant, SlotId)>,
     /// Slots with outputs.
     ready: VecDeque<SlotId>,
+    /// Those that have done what they had to, and may tell.
+    telling: VecDeque<SlotId>,
     hosts: Hosts,
     groups: Groups,
     checks: Checks,

@@ -8,7 +8,8 @@
 use super::{Node, Output, SlotId};
 
 impl Node {
-    /// The next thing to do or to tell, and whose it is; drain after every input.
+    /// The next thing to do or to tell, and whose it is; drain after every input. What all have to
+    /// do comes before what anybody tells: a thousand lines of a log hold up no advert.
     pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
         while let Some(front) = self.ready.front().copied() {
             let id = self.groups.takes_first(front, &self.slots).unwrap_or(front);
@@ -18,6 +19,16 @@ impl Node {
                 if let Some(action) = slot.router.poll_action() {
                     return Some((id, Output::Do(action)));
                 }
+                if self.telling.back() != Some(&id) {
+                    self.telling.push_back(id);
+                }
+            }
+            self.ready.pop_front();
+        }
+        while let Some(id) = self.telling.front().copied() {
+            if !self.groups.holds_up(id, &self.slots)
+                && let Some(slot) = self.slots.get_mut(&id)
+            {
                 if let Some(event) = slot.router.poll_event() {
                     return Some((id, Output::Tell(event)));
                 }
@@ -25,7 +36,7 @@ impl Node {
                     self.forget(id);
                 }
             }
-            self.ready.pop_front();
+            self.telling.pop_front();
         }
         None
     }

@@ -347,6 +347,27 @@ fn another_prefix_length_is_put_in_force() {
     );
 }
 
+/// A thousand instances that take over together write a thousand lines: their adverts go first.
+#[test]
+fn what_all_do_comes_before_what_anybody_tells() {
+    let now = Instant::now();
+    let mut node = node(TWO, now);
+    outputs(&mut node);
+    node.handle_timeout(now + Duration::from_secs(4));
+    let done = outputs(&mut node);
+    let doers: BTreeSet<SlotId> = done
+        .iter()
+        .filter(|(_, it)| matches!(it, Output::Do(Action::Send { .. })))
+        .map(|(id, _)| *id)
+        .collect();
+    assert_eq!(doers.len(), 2, "{done:?}");
+    let first_told = done
+        .iter()
+        .position(|(_, it)| matches!(it, Output::Tell(_)));
+    let last_done = done.iter().rposition(|(_, it)| matches!(it, Output::Do(_)));
+    assert!(last_done < first_told, "{done:?}");
+}
+
 /// A master without its addresses is none; nobody hears of it when it has told nobody yet.
 #[test]
 fn refused_addresses_are_a_fault() {

@@ -55,6 +55,8 @@ impl Driver {
                 match output {
                     Output::Do(action) => self.act(id, action),
                     Output::Tell(event) => {
+                        // Telling takes its time: what was done goes out before.
+                        self.flush();
                         if matches!(event, Event::Transition { .. }) {
                             self.moved();
                         }
@@ -63,9 +65,10 @@ impl Driver {
                 }
             }
             if !self.flush() {
-                return;
+                break;
             }
         }
+        self.tell_status();
     }
 
     /// Sends what waits; `true`: some of it did not leave, and the node has more to tell.

@@ -85,6 +85,8 @@ pub struct Driver {
     look_at_carriers: bool,
     /// A socket holds more than one turn reads.
     backlog: bool,
+    /// The status line is no longer true.
+    status_due: bool,
     /// When the service manager wants to hear of us next.
     next_watchdog: Option<Instant>,
     notices: Option<Notices>,
@@ -158,6 +160,7 @@ impl Driver {
             carrying: false,
             look_at_carriers: false,
             backlog: false,
+            status_due: false,
             next_watchdog: None,
             notices: None,
             inform_due: false,

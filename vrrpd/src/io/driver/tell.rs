@@ -54,15 +54,23 @@ impl Driver {
             text,
         };
         self.shared.note(entry);
+        if let Event::Transition { to, why, .. } = event {
+            self.status_due = true;
+            self.inform(id, *to, why);
+        }
+    }
+
+    /// The status line, once after all that was told: it counts all virtual routers.
+    pub(super) fn tell_status(&mut self) {
+        if !std::mem::take(&mut self.status_due) {
+            return;
+        }
         let (masters, all) = self.shared.peek(|node, _| {
             let states = node.slots().map(|(_, slot)| slot.router.state());
             states.fold((0, 0), |(masters, all), state| {
                 (masters + u32::from(state == State::Master), all + 1)
             })
         });
-        if let Event::Transition { to, why, .. } = event {
-            notify::status(&format!("master of {masters} of {all} virtual routers"));
-            self.inform(id, *to, why);
-        }
+        notify::status(&format!("master of {masters} of {all} virtual routers"));
     }
 }
