@@ -117,7 +117,7 @@ fn move_all(test: &str, links: u8, vrids: u8) {
         wait::until_true("each was heard", 10, || {
             heard_vrids(&ears, &two, cut) == count
         });
-        let starved = canary.finish(cut);
+        let starved = canary.finish(cut).worst();
         let mut worst = Duration::ZERO;
         for (at, ear) in ears.iter().enumerate() {
             let link = u8::try_from(at + 1).expect("four links");
