@@ -2,9 +2,9 @@
 //!
 //! Ours is what carries our numbers and names: routes and next hops with the protocol number of
 //! bgpd's configuration (`[kernel] protocol`, 186 when nothing else is written); addresses and
-//! routes with vrrpd's number, 187, its links with virtual MACs and its table of nftables. A daemon that runs would put everything back at once, and a
-//! master would lose what clients speak to, so daemons are asked for first: who answers on a
-//! socket must be stopped.
+//! routes with vrrpd's number, 187, its links with virtual MACs and its table of nftables. A
+//! daemon that runs would put everything back at once, and a master would lose what clients speak
+//! to, so daemons are asked for first: who answers on a socket must be stopped.
 
 use std::io::{self, Write};
 

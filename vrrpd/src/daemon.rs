@@ -20,6 +20,7 @@ use crate::args::{Args, LogFormat};
 use crate::config::{self, Impact, Loaded, Plan};
 use crate::control;
 use crate::dirs;
+use crate::io::caps;
 use crate::io::driver::{Driver, Waits};
 use crate::io::estate::EstateFile;
 use crate::io::notices::Notices;
@@ -84,6 +85,8 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let hello = Hello::new("vrrpd", env!("CARGO_PKG_VERSION"));
     let server = Server::bind(&args.socket, hello, Access::from_system())
         .map_err(|error| error.to_string())?;
+    // No other thread runs yet: they inherit what is left.
+    caps::give_up();
     let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
     let instances = loaded.config.instances.len();
     let shared = Shared::new(Node::default(), args.config.clone());

@@ -4,6 +4,7 @@
 //! out what the routers ask for, sleep until the next deadline or the next packet. Reading first
 //! is what keeps a process that stood still from taking unread adverts for silence.
 //!
+//! - [`caps`] gives up what root has and nobody here needs,
 //! - [`driver`] is that loop,
 //! - [`segment`] is the raw socket of one link and family,
 //! - [`host`] is the seam between the driver and Linux,
@@ -18,6 +19,7 @@
 
 pub mod accept;
 pub mod alarm;
+pub mod caps;
 pub mod driver;
 pub mod estate;
 pub mod holder;

@@ -10,7 +10,7 @@
 //!
 //! This file is the crate's only room for `unsafe`: one call of `sendto` with a `sockaddr_ll`, one
 //! registration, one `pidfd_open`, one `prctl` of a child, one `sched_setscheduler`, one
-//! `mlockall`.
+//! `mlockall`, one `capset`.
 
 #![allow(
     unsafe_code,
@@ -53,6 +53,49 @@ pub fn without_capabilities(command: &mut std::process::Command) {
                 _ => Err(io::Error::last_os_error()),
             }
         });
+    }
+}
+
+/// Gives up every capability of the calling thread that is not in `mask`, for good.
+///
+/// # Errors
+/// The system call is forbidden.
+pub fn keep_capabilities(mask: u64) -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: two words of each set.
+    const VERSION: u32 = 0x2008_0522;
+    let mut header = [VERSION, 0];
+    // Effective, permitted and inheritable, the low words first.
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: header and sets have the layout and the length that version 3 asks for, and live
+    // longer than the call, which writes them.
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_capget,
+            header.as_mut_ptr(),
+            sets.as_mut_ptr().cast::<u32>(),
+        )
+    };
+    if read != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for (half, words) in sets.iter_mut().enumerate() {
+        let [effective, permitted, inheritable] = words;
+        let mask = u32::try_from(mask >> (32 * half) & u64::from(u32::MAX)).unwrap_or(0);
+        *permitted &= mask;
+        *effective = *permitted;
+        *inheritable &= mask;
+    }
+    // SAFETY: as above; the kernel only reads.
+    let written = unsafe {
+        libc::syscall(
+            libc::SYS_capset,
+            header.as_mut_ptr(),
+            sets.as_ptr().cast::<u32>(),
+        )
+    };
+    match written {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
