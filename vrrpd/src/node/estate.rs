@@ -25,7 +25,18 @@ pub struct Left {
     link: Option<u32>,
     /// The one that carried its addresses.
     carrier: Option<u32>,
+    /// What it put there.
+    addresses: Vec<IpNet>,
     router: Legacy,
+}
+
+/// What an instance that has not begun is to find.
+#[derive(Debug)]
+pub(super) struct Inherits {
+    /// The link it was on.
+    pub(super) link: u32,
+    /// Its addresses, on what carried them.
+    addresses: Vec<(u32, IpNet)>,
 }
 
 impl Node {
@@ -39,6 +50,7 @@ impl Node {
                 identity: identity(&slot.instance),
                 link: slot.link,
                 carrier: self.carrier_of(*id),
+                addresses: self.networks_to_put(*id),
                 router: slot.router.legacy(now),
             })
             .collect()
@@ -63,11 +75,20 @@ impl Node {
                 continue;
             }
             let fresh = slot.router.inherit(now, &left.router, gap);
-            let put = !slot.instance.settings.is_owner() && left.router.state() == State::Master;
-            let mut networks = slot.instance.networks.iter();
-            let here = |link: u32| networks.all(|one| !put || ours.contains(&(link, *one)));
+            let none = slot.instance.settings.is_owner() || left.router.state() != State::Master;
+            let here = |carrier: u32| {
+                let mut put = left.addresses.iter();
+                none || (!left.addresses.is_empty()
+                    && put.all(|one| ours.contains(&(carrier, *one))))
+            };
             if fresh && left.carrier.is_some_and(here) {
-                slot.inherits_on = left.link.zip(left.carrier);
+                slot.inherits = left.link.zip(left.carrier).map(|(link, carrier)| {
+                    let addresses = left.addresses.iter();
+                    Inherits {
+                        link,
+                        addresses: addresses.map(|one| (carrier, *one)).collect(),
+                    }
+                });
                 heirs += 1;
             } else {
                 slot.router.disinherit();
@@ -81,7 +102,7 @@ impl Node {
     pub fn end_inheritance(&mut self, all: bool) {
         for slot in self.slots.values_mut() {
             if all || !slot.instance.settings.virtual_mac {
-                slot.inherits_on = None;
+                slot.inherits = None;
                 slot.router.disinherit();
             }
         }
@@ -90,13 +111,13 @@ impl Node {
     /// The addresses of those that are still to begin as heirs.
     #[must_use]
     pub fn still_to_inherit(&self) -> BTreeSet<(u32, IpNet)> {
-        let slots = self.slots.values();
-        let heirs = slots.filter_map(|slot| Some((slot.inherits_on?.1, slot)));
-        let networks = heirs.flat_map(|(carrier, slot)| {
-            let networks = slot.instance.networks.iter();
-            networks.map(move |one| (carrier, *one))
-        });
-        networks.collect()
+        let heirs = self
+            .slots
+            .values()
+            .filter_map(|slot| slot.inherits.as_ref());
+        heirs
+            .flat_map(|heir| heir.addresses.iter().copied())
+            .collect()
     }
 
     /// Every master says so now: it is about to be silent for the time of a restart.

@@ -64,8 +64,8 @@ pub struct Slot {
     pub route_problems: Vec<String>,
     /// Its addresses are being taken: what it does next has to wait for that.
     waits: bool,
-    /// The link and the carrier where an earlier process left it, until it begins.
-    inherits_on: Option<(u32, u32)>,
+    /// Where an earlier process left it, until it begins.
+    inherits: Option<estate::Inherits>,
 }
 
 /// Something for the world around to do, or to know.
@@ -168,7 +168,7 @@ impl Node {
             deadline: None,
             route_problems: Vec::new(),
             waits: false,
-            inherits_on: None,
+            inherits: None,
         };
         self.slots.insert(id, slot);
         self.settle(id);

@@ -246,8 +246,8 @@ pub(super) fn settle(
     }
     slot.link = link.map(|link| link.index);
     if slot
-        .inherits_on
-        .take_if(|(old, _)| Some(*old) != slot.link)
+        .inherits
+        .take_if(|old| Some(old.link) != slot.link)
         .is_some()
     {
         slot.router.disinherit();

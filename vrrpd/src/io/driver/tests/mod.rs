@@ -188,7 +188,11 @@ fn a_stop_hands_over_before_addresses_go() {
 
 /// What a master leaves, and the one after it with the addresses that are still there.
 fn restarted(gap: Gap, config: &str, addresses: &[&str]) -> Lab {
-    let old = master(ONE);
+    restarted_from(ONE, gap, config, addresses)
+}
+
+fn restarted_from(before: &str, gap: Gap, config: &str, addresses: &[&str]) -> Lab {
+    let old = master(before);
     let instances: Vec<Left> = old.shared.peek(|node, now| node.estate(now));
     let found = Found { instances, gap };
     Lab::after(config, Some(&found), addresses)
@@ -228,6 +232,14 @@ fn a_successor_goes_on_where_the_other_ended() {
         assert!(lab.run(ms(101)));
         assert_eq!(lab.acts(), ["send 100 of 50"], "{gap:?}: no gratuitous ARP");
     }
+}
+
+/// What counts is what was put on the link: a subnet of the host swallows the length.
+#[test]
+fn an_address_with_a_length_is_known_again() {
+    let config = ONE.replace("10.0.0.50", "10.0.0.50/24");
+    let lab = restarted_from(&config, gap(20, None), &config, &["10.0.0.50/32"]);
+    assert_eq!(state(&lab, "a"), State::Master);
 }
 
 /// Too late, addresses that are gone, other settings: it starts as anybody does, and takes off what
