@@ -43,6 +43,8 @@ pub struct Facts {
     pub addresses: Vec<Written>,
     /// Peers.
     pub peers: Vec<(IpAddr, Node)>,
+    /// `virtual_routes`.
+    pub routes: Vec<routes::Route>,
     /// `authentication`.
     pub auth: Authentication,
     /// `auth_hmac`.
@@ -239,7 +241,7 @@ fn blocks(line: &Node, one: &mut Instance, facts: &mut Facts, context: &mut Cont
             let found = address::read(line, one.interface.as_deref(), context);
             facts.addresses.extend(found);
         }
-        "virtual_routes" => one.routes.extend(routes::read(line, context)),
+        "virtual_routes" => facts.routes.extend(routes::read(line, context)),
         "authentication" => auth::read(line, &mut facts.auth, context),
         "auth_hmac" => later(facts.hmac.replace(line.covered()), context),
         "unicast_peer" => peers(line, facts, context),

@@ -17,6 +17,8 @@ mod routes;
 mod settle;
 mod track;
 
+use std::collections::BTreeSet;
+
 use super::blocks::Node;
 use super::draft::{Draft, SideFile};
 use super::report::Report;
@@ -33,6 +35,8 @@ struct Context<'c> {
     draft: Draft,
     /// keepalived notices a second instance, group or script of a name and skips it.
     names: Vec<String>,
+    /// The places of routes that are taken.
+    routes: BTreeSet<routes::Place>,
 }
 
 impl Context<'_> {
@@ -69,6 +73,7 @@ pub fn map(nodes: &[Node], report: &mut Report) -> Draft {
         library,
         draft: Draft::default(),
         names: Vec::new(),
+        routes: BTreeSet::new(),
     };
     for node in nodes.iter().filter(|it| it.keyword() == "vrrp_instance") {
         instance::read(node, &mut context);

@@ -1,68 +1,139 @@
 //! `virtual_routes`: routes that are present while master.
 //!
-//! keepalived takes nearly all of iproute's words; ours takes a prefix with a gateway or a link.
+//! keepalived takes nearly all of iproute's words; ours takes a prefix with a gateway, a link, a
+//! source, a metric and a table. A route is of the family of its instance, and no two are at the
+//! same place of a table.
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::Context;
 use crate::convert::keepalived::blocks::Node;
 
+/// A route and its line.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// In our words.
+    pub text: String,
+    /// Its family.
+    pub ipv6: bool,
+    /// Its line.
+    pub node: Node,
+}
+
+/// Prefix, metric and table: what makes two routes one.
+pub type Place = (IpNet, u32, u32);
+
+/// The table that is written by leaving it out.
+const MAIN: u32 = 254;
+const CURE: &str = "make it a fixed route of the host, or set it in `notify`";
+
 /// Reads the block.
-pub fn read(block: &Node, context: &mut Context<'_>) -> Vec<String> {
+pub fn read(block: &Node, context: &mut Context<'_>) -> Vec<Route> {
     context.report.taken(block.line(), "routes = [...]");
     let mut found = Vec::new();
     for line in block.inside() {
         match route(line) {
-            Ok(text) => {
-                context.report.taken(line.whole(), "");
-                found.push(text);
-            }
-            Err(cause) => context.report.refused(
+            Ok((text, place)) if context.routes.insert(place) => found.push(Route {
+                text,
+                ipv6: place.0.addr().is_ipv6(),
+                node: line.clone(),
+            }),
+            Ok(_) => context.report.refused(
                 line.whole(),
-                cause,
-                "make it a fixed route of the host, or set it in `notify`",
+                "there is a route at this place already",
+                "give one of them another metric or table",
             ),
+            Err(cause) => context.report.refused(line.whole(), cause, CURE),
         }
     }
     found
 }
 
-fn route(line: &Node) -> Result<String, String> {
-    let mut prefix = None;
-    let mut via = None;
+/// The routes of one family, the rest having no instance to be bound to.
+pub fn of_family(routes: Vec<Route>, ipv6: bool, context: &mut Context<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for route in routes {
+        let span = route.node.whole();
+        if route.ipv6 == ipv6 {
+            context.report.taken(span, "");
+            found.push(route.text);
+        } else {
+            let cause = "of another family than the addresses of the instance";
+            context.report.refused(span, cause, CURE);
+        }
+    }
+    found
+}
+
+fn route(line: &Node) -> Result<(String, Place), String> {
+    let (mut prefix, mut via, mut src) = (None, None, None);
     let mut dev = None;
+    let (mut metric, mut table) = (None, None);
     let mut words = line.words.iter().map(String::as_str);
     while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("nothing behind `{word}`"));
         match word {
-            "via" | "gw" => via = words.next(),
-            "dev" | "oif" => dev = words.next(),
-            "inet" | "inet6" | "to" | "no_track" => {}
-            "scope" if dev.is_some() => {
-                words.next();
+            "via" | "gw" => via = Some(address(value()?)?),
+            "src" => src = Some(address(value()?)?),
+            "dev" | "oif" => dev = Some(value()?),
+            "metric" | "priority" | "preference" => metric = Some(number(value()?)?),
+            "table" => match value()? {
+                "main" => {}
+                id => table = Some(number(id)?).filter(|id| *id != MAIN),
+            },
+            "scope" => {
+                value()?;
             }
-            _ if prefix.is_none() => prefix = Some(network(word)?),
+            "inet" | "inet6" | "to" | "no_track" => {}
+            _ if prefix.is_none() => prefix = Some(word),
             _ => return Err(format!("`{word}` is nothing that our routes have")),
         }
     }
-    let prefix = prefix.ok_or("no prefix")?;
-    let gateway = via.map(|via| format!(" via {via}")).unwrap_or_default();
-    let link = dev.map(|dev| format!(" dev {dev}")).unwrap_or_default();
-    match via.map(str::parse::<std::net::IpAddr>) {
-        Some(Err(_)) => Err("no gateway behind `via`".to_owned()),
-        None if dev.is_none() => Err("neither a gateway nor a link".to_owned()),
-        _ => Ok(format!("{prefix}{gateway}{link}")),
+    let ipv6 = via.or(src).is_some_and(|address| address.is_ipv6());
+    let net = network(prefix.ok_or("no prefix")?, ipv6)?;
+    let alike = |address: Option<IpAddr>| {
+        address.is_none_or(|address| address.is_ipv6() == net.addr().is_ipv6())
+    };
+    if !alike(via) || !alike(src) || matches!(table, Some(0 | 255)) {
+        return Err("the parts of it do not belong together".to_owned());
     }
+    if via.is_none() && dev.is_none() {
+        return Err("neither a gateway nor a link".to_owned());
+    }
+    let parts = [
+        via.map(|via| format!(" via {via}")),
+        dev.map(|dev| format!(" dev {dev}")),
+        src.map(|src| format!(" src {src}")),
+        metric.map(|metric| format!(" metric {metric}")),
+        table.map(|table| format!(" table {table}")),
+    ];
+    let place = (net, metric.unwrap_or_default(), table.unwrap_or(MAIN));
+    let rest: String = parts.into_iter().flatten().collect();
+    Ok((format!("{net}{rest}"), place))
 }
 
-fn network(word: &str) -> Result<String, String> {
+fn address(word: &str) -> Result<IpAddr, String> {
+    word.parse().map_err(|_| format!("`{word}` is no address"))
+}
+
+fn number(word: &str) -> Result<u32, String> {
+    let range = 0..=u32::from(u16::MAX);
+    let parsed = word.parse().ok().filter(|it| range.contains(it));
+    parsed.ok_or(format!("`{word}` is no number from 0 to 65535"))
+}
+
+fn network(word: &str, ipv6: bool) -> Result<IpNet, String> {
     if word == "default" {
-        return Ok("0.0.0.0/0".to_owned());
+        let everything = if ipv6 { "::/0" } else { "0.0.0.0/0" };
+        return everything.parse().map_err(|_| String::new());
     }
     if let Ok(net) = word.parse::<IpNet>() {
-        return Ok(net.trunc().to_string());
+        return Ok(net.trunc());
     }
-    match word.parse::<std::net::IpAddr>() {
-        Ok(address) => Ok(IpNet::from(address).to_string()),
+    match word.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
         Err(_) => Err(format!("`{word}` is nothing that our routes have")),
     }
 }

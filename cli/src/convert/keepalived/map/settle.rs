@@ -12,6 +12,7 @@ use ctl::config::duration_text;
 
 use super::address::Written;
 use super::instance::Facts;
+use super::routes::{self, Route};
 use super::{Context, hmac, track};
 use crate::convert::keepalived::blocks::Node;
 use crate::convert::keepalived::draft::{Group, Instance, Vip};
@@ -68,14 +69,16 @@ pub fn settle(node: &Node, mut one: Instance, mut facts: Facts, context: &mut Co
     let twin = (!others.is_empty()).then(|| twin(&one, others));
     if let Err((cause, cure)) = runs(&one, context) {
         context.report.refused(node.line(), cause, cure);
+        routes::of_family(facts.routes, ipv6, context);
         return;
     }
     context.report.taken(node.line(), "[[instance]]");
     match twin {
-        Some(twin) if runs(&twin, context).is_ok() => {
-            routes_apart(&mut one, twin, context);
+        Some(twin) if runs(&twin, context).is_ok() => pair(one, twin, facts.routes, context),
+        _ => {
+            one.routes = routes::of_family(facts.routes, ipv6, context);
+            context.draft.instances.push(one);
         }
-        _ => context.draft.instances.push(one),
     }
 }
 
@@ -325,20 +328,19 @@ fn twin(one: &Instance, addresses: Vec<Vip>) -> Instance {
     twin
 }
 
-fn routes_apart(one: &mut Instance, mut twin: Instance, context: &mut Context<'_>) {
-    let (own, other): (Vec<String>, Vec<String>) = std::mem::take(&mut one.routes)
-        .into_iter()
-        .partition(|route| route.contains(':') == one.ipv6());
-    one.routes = own;
-    twin.routes = other;
+/// Both in a group, each with the routes of its family.
+fn pair(mut one: Instance, mut twin: Instance, all: Vec<Route>, context: &mut Context<'_>) {
+    let ipv6 = one.ipv6();
+    let (own, other) = all.into_iter().partition(|route| route.ipv6 == ipv6);
+    one.routes = routes::of_family(own, ipv6, context);
+    twin.routes = routes::of_family(other, !ipv6, context);
     context.draft.groups.push(Group {
         name: format!("{}-both", one.name),
         instances: vec![one.name.clone(), twin.name.clone()],
         notify: None,
         notes: vec!["IPv4 and IPv6 move together.".to_owned()],
     });
-    context.draft.instances.push(one.clone());
-    context.draft.instances.push(twin);
+    context.draft.instances.extend([one, twin]);
 }
 
 /// Whether ours would run it, or why not and what to do.
