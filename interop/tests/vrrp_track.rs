@@ -292,3 +292,35 @@ fn a_bgp_neighbor_that_is_lost_hands_over() {
         assert!(told.contains("bgpd at /run/wayfare/bgpd.sock: "), "{told}");
     });
 }
+
+/// keepalived knows nothing of health: priority 0 is what it understands.
+#[test]
+fn keepalived_takes_over_from_who_is_sick() {
+    enter("keepalived_takes_over_from_who_is_sick", |lab| {
+        let group = Group::new(3);
+        let (one, other, client) = (lab.node("one"), lab.node("ka"), lab.node("client"));
+        api(&one);
+        ours(&one, &group, HIGH, READYZ);
+        wait::until_true("one is master", 15, || holds(&one, &group));
+        group.keepalived(&other, LOW);
+        wait::until_true("keepalived runs", 15, || other.has_process("keepalived"));
+        moves(
+            &group,
+            &client,
+            "sick beside keepalived",
+            (&one, &other),
+            || {
+                mood(&one, "500");
+            },
+        );
+        moves(
+            &group,
+            &client,
+            "well beside keepalived",
+            (&other, &one),
+            || {
+                mood(&one, "200");
+            },
+        );
+    });
+}

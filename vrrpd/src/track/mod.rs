@@ -222,3 +222,6 @@ fn file(path: &Path) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
