@@ -22,11 +22,12 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ctl::config::duration_text;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, LocalSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::task::{JoinHandle, JoinSet, LocalSet};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::check::{Check, Probe};
 use crate::io::shared::Shared;
@@ -35,6 +36,9 @@ use crate::node::checks::Outcome;
 /// Answers under way. When it is full, checks wait: the loop that reads them has stood still.
 const ANSWERS_MAX: usize = 64;
 
+/// How long a stop waits for the thread to end its scripts.
+const END_TIME_MAX: Duration = Duration::from_millis(200);
+
 /// An answer and what was asked.
 type Answer = (Check, Outcome);
 
@@ -42,6 +46,8 @@ type Answer = (Check, Outcome);
 #[derive(Debug)]
 pub struct Runner {
     orders: Option<mpsc::UnboundedSender<BTreeSet<Check>>>,
+    /// Closed when the thread has ended.
+    ended: Option<std::sync::mpsc::Receiver<()>>,
     answers: mpsc::Sender<Answer>,
     bgpd: PathBuf,
 }
@@ -52,6 +58,7 @@ pub fn start(shared: &Rc<Shared>, own_socket: &Path) {
     let (answers, mut inbox) = mpsc::channel(ANSWERS_MAX);
     shared.set_runner(Runner {
         orders: None,
+        ended: None,
         answers,
         bgpd: own_socket.with_file_name("bgpd.sock"),
     });
@@ -82,25 +89,45 @@ impl Runner {
         }
     }
 
-    fn spawn(&self) -> Option<mpsc::UnboundedSender<BTreeSet<Check>>> {
+    fn spawn(&mut self) -> Option<mpsc::UnboundedSender<BTreeSet<Check>>> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (answers, bgpd) = (self.answers.clone(), self.bgpd.clone());
+        let (alive, ended) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::Builder::new().name("checks".to_owned());
         let thread = thread.spawn(move || {
+            let _alive = alive;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             match runtime {
-                Ok(runtime) => LocalSet::new().block_on(&runtime, serve(inbox, answers, bgpd)),
+                Ok(runtime) => {
+                    LocalSet::new().block_on(&runtime, serve(inbox, answers, bgpd));
+                    // A look-up of a name that nobody answers is not waited for.
+                    runtime.shutdown_background();
+                }
                 Err(error) => tracing::error!(%error, "no checks are run"),
             }
         });
         match thread {
-            Ok(_) => Some(orders),
+            Ok(_) => {
+                self.ended = Some(ended);
+                Some(orders)
+            }
             Err(error) => {
                 tracing::error!(%error, "no thread to run checks: none is run");
                 None
             }
+        }
+    }
+}
+
+/// Ends the thread, and with it the scripts that run.
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(ended) = &self.ended {
+            // Nothing is sent: it waits for the other end to go.
+            let _ = ended.recv_timeout(END_TIME_MAX);
         }
     }
 }
@@ -125,13 +152,14 @@ async fn serve(
                     check: check.clone(),
                     answers: answers.clone(),
                 };
-                tokio::task::spawn_local(run(mail, bgpd.clone()))
+                tokio::task::spawn_local(supervise(mail, bgpd.clone()))
             });
         }
     }
 }
 
 /// Where the answers of one check go.
+#[derive(Clone)]
 struct Mail {
     check: Check,
     answers: mpsc::Sender<Answer>,
@@ -141,6 +169,20 @@ impl Mail {
     async fn send(&self, outcome: Outcome) {
         // Fails only when the daemon ends.
         let _ = self.answers.send((self.check.clone(), outcome)).await;
+    }
+}
+
+/// A check that ends by a fault of ours is bad and begun again: what it said last holds no longer.
+async fn supervise(mail: Mail, bgpd: PathBuf) {
+    loop {
+        // Ended with this task, wherever that is.
+        let mut task = JoinSet::new();
+        task.spawn_local(run(mail.clone(), bgpd.clone()));
+        if let Some(Err(error)) = task.join_next().await {
+            tracing::error!(check = %mail.check, %error, "a check ended by itself");
+        }
+        mail.send(Outcome::bad("the check ended by itself")).await;
+        sleep(mail.check.interval).await;
     }
 }
 
@@ -174,7 +216,13 @@ async fn ask(check: &Check, bgpd: &Path, trust: &mut tls::Trust) -> Outcome {
             Probe::Tcp(endpoint) => tcp::ask(endpoint, &phase).await,
             Probe::Http(http) => http::ask(http, trust, &phase).await,
             Probe::Script(script) => script::ask(script).await,
-            Probe::File(path) => file(path),
+            Probe::File(path) => {
+                // A file system that hangs must not take the other checks along.
+                phase.set("file system");
+                let path = path.clone();
+                let look = tokio::task::spawn_blocking(move || file(&path)).await;
+                look.unwrap_or_else(|error| Outcome::bad(error.to_string()))
+            }
             Probe::Bgp { neighbor, socket } => {
                 bgp::ask(socket.as_deref().unwrap_or(bgpd), *neighbor, &phase).await
             }

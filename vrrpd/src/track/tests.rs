@@ -1,7 +1,6 @@
 //! The runner: each check once, unchanged ones untouched, unwanted ones ended.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::*;
 use crate::config::check::ScriptProbe;
@@ -27,6 +26,7 @@ fn runner() -> (Runner, mpsc::Receiver<Answer>) {
     let (answers, inbox) = mpsc::channel(ANSWERS_MAX);
     let runner = Runner {
         orders: None,
+        ended: None,
         answers,
         bgpd: PathBuf::from("/nonexistent/bgpd.sock"),
     };

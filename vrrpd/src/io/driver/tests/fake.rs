@@ -114,7 +114,7 @@ impl Host for Fake {
             Order::Put { list, .. } => world.acts.push(format!("put {}", words(list))),
             Order::Remove(list) => world.acts.push(format!("remove {}", words(list))),
             Order::Look => world.acts.push("look".to_owned()),
-            Order::Carry { .. } => {}
+            Order::Carry { .. } | Order::PutRoutes(_) | Order::RemoveRoutes(_) => {}
         }
         world.orders.push_back(order);
         true
@@ -137,7 +137,7 @@ impl Host for Fake {
                         refused: (!world.too_late).then(|| refused.collect()),
                     }
                 }
-                Order::Remove(_) => continue,
+                Order::Remove(_) | Order::PutRoutes(_) | Order::RemoveRoutes(_) => continue,
                 Order::Look => Answer::Seen(self.picture()),
                 Order::Carry { .. } => Answer::Carried {
                     carriers: crate::node::Carriers::new(),
