@@ -21,13 +21,14 @@ use crate::config::{self, Impact, Loaded, Plan};
 use crate::control;
 use crate::dirs;
 use crate::io::caps;
+use crate::io::chronicle::Chronicle;
 use crate::io::driver::{Driver, Waits};
 use crate::io::estate::EstateFile;
 use crate::io::notices::Notices;
 use crate::io::realtime;
-use crate::io::shared::Shared;
+use crate::io::shared::{Shared, epoch_ms};
 use crate::metrics;
-use crate::node::Node;
+use crate::node::{Entry, Node};
 use crate::track;
 
 /// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
@@ -90,6 +91,9 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
     let instances = loaded.config.instances.len();
     let shared = Shared::new(Node::default(), args.config.clone());
+    let (chronicle, past) = Chronicle::open(dirs::state_file(&args.socket, "history"));
+    shared.go_on(chronicle, past);
+    shared.note(of_the_daemon("started"));
     shared.step(|node, now| node.apply(now, loaded.config));
     let mut waits =
         Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
@@ -107,8 +111,19 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     notify::ready();
     driver.run(&mut waits).await;
     driver.finish_notices(NOTIFY_TIME).await;
+    shared.note(of_the_daemon("stopped"));
+    shared.close();
     tracing::info!("wayfare-vrrpd stopped");
     Ok(())
+}
+
+/// The history goes over several processes: where each begins and ends is part of it.
+fn of_the_daemon(what: &str) -> Entry {
+    Entry {
+        epoch_ms: epoch_ms(),
+        instance: "daemon".to_owned(),
+        text: format!("wayfare-vrrpd {} {what}", env!("CARGO_PKG_VERSION")),
+    }
 }
 
 /// Reads the file and puts it in force, or says what it would change.

@@ -11,6 +11,7 @@
 //! - [`holder`] decides which virtual addresses are on links and refreshes their lifetime,
 //! - [`keeper`] is the thread that writes them,
 //! - [`routes`] are there while an instance is master,
+//! - [`chronicle`] keeps the history on disk,
 //! - [`notices`] runs the programs of `notify`,
 //! - [`estate`] is what a process leaves to its successor,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
@@ -20,6 +21,7 @@
 pub mod accept;
 pub mod alarm;
 pub mod caps;
+pub mod chronicle;
 pub mod driver;
 pub mod estate;
 pub mod holder;

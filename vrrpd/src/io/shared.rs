@@ -13,6 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, broadcast};
 
+use super::chronicle::Chronicle;
 use crate::node::{Entry, Node};
 use crate::track::Runner;
 
@@ -40,6 +41,8 @@ pub struct Shared {
     replaced: Cell<bool>,
     /// Runs the checks, once it is there.
     runner: RefCell<Option<Runner>>,
+    /// Keeps the history on disk.
+    chronicle: RefCell<Option<Chronicle>>,
 }
 
 impl Shared {
@@ -63,6 +66,7 @@ impl Shared {
             config_epoch_ms: Cell::new(epoch_ms()),
             replaced: Cell::new(true),
             runner: RefCell::new(None),
+            chronicle: RefCell::new(None),
         })
     }
 
@@ -96,7 +100,24 @@ impl Shared {
             // Nobody left in between: then nobody misses it.
             let _ = self.events.send(entry.clone());
         }
+        if let Some(chronicle) = &mut *self.chronicle.borrow_mut() {
+            chronicle.add(entry.clone());
+        }
         self.peek(|node, _| node.history_mut().push(entry));
+    }
+
+    /// Goes on with a history that began earlier.
+    pub fn go_on(&self, chronicle: Chronicle, past: Vec<Entry>) {
+        self.peek(|node, _| {
+            let history = node.history_mut();
+            past.into_iter().for_each(|entry| history.push(entry));
+        });
+        *self.chronicle.borrow_mut() = Some(chronicle);
+    }
+
+    /// Has the rest of the history written, within a second.
+    pub fn close(&self) {
+        *self.chronicle.borrow_mut() = None;
     }
 
     /// What happens from now on.

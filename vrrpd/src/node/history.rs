@@ -1,6 +1,6 @@
 //! What happened and why, for `show vrrp history`: a bounded list, the oldest forgotten first.
 //!
-//! It begins with the process. The log has the same lines, and keeps them longer.
+//! It goes on with what earlier processes left on disk ([`crate::io::chronicle`]).
 
 use std::collections::VecDeque;
 

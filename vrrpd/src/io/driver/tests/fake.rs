@@ -18,6 +18,7 @@ use crate::io::estate::Found;
 use crate::io::holder::Put;
 use crate::io::host::{Host, Take, Wire};
 use crate::io::keeper::{Answer, Order, Picture};
+use crate::io::routes::Fate;
 use crate::io::segment::Outgoing;
 use crate::io::shared::Shared;
 use crate::node::{Node, Slot};
@@ -115,6 +116,15 @@ impl Host for Fake {
             Order::Remove(list) => world.acts.push(format!("remove {}", words(list))),
             Order::Look => world.acts.push("look".to_owned()),
             Order::Carry { .. } | Order::PutRoutes(_) | Order::RemoveRoutes(_) => {}
+            Order::PutRoutes(list) => {
+                let list: Vec<_> = list.iter().map(|it| it.route.prefix.to_string()).collect();
+                world.acts.push(format!("put routes {}", list.join(" ")));
+            }
+            Order::RemoveRoutes(list) => {
+                let list: Vec<_> = list.iter().map(|it| it.prefix.to_string()).collect();
+                world.acts.push(format!("remove routes {}", list.join(" ")));
+            }
+            Order::Carry { .. } => {}
         }
         world.orders.push_back(order);
         true
@@ -138,6 +148,11 @@ impl Host for Fake {
                     }
                 }
                 Order::Remove(_) | Order::PutRoutes(_) | Order::RemoveRoutes(_) => continue,
+                Order::Remove(_) | Order::RemoveRoutes(_) => continue,
+                Order::PutRoutes(list) => {
+                    let fates = list.into_iter().map(|it| (it.route, Fate::There));
+                    Answer::Routes(fates.collect())
+                }
                 Order::Look => Answer::Seen(self.picture()),
                 Order::Carry { .. } => Answer::Carried {
                     carriers: crate::node::Carriers::new(),
