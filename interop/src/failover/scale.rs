@@ -38,6 +38,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const SWEEP_PACE: Duration = Duration::from_micros(100);
 /// For the answers of a sweep.
 const SWEEP_WAIT: Duration = Duration::from_millis(500);
+/// How often a crash is repeated.
+const CRASHES_MAX: usize = 6;
 /// What a machine may stand still while addresses move.
 const STILL_MAX: Duration = Duration::from_millis(25);
 
@@ -159,7 +161,17 @@ fn measure(session: &mut Session<'_>) -> Result<Sample, Failure> {
         ("master PSS MiB", after[0].pss_mib),
         ("backup PSS MiB", after[1].pss_mib),
     ];
-    figures.extend(crash(session)?);
+    // The cost is taken; only the crash is repeated where the machine stood still.
+    let mut moved = crash(session);
+    for _ in 0..CRASHES_MAX {
+        if !matches!(moved, Err(Failure::Noise(_))) {
+            break;
+        }
+        session.settle()?;
+        wait::poll(READY_LIMIT, || all_with(NAME_A))?;
+        moved = crash(session);
+    }
+    figures.extend(moved?);
     if let Err(why) = wait::poll(Duration::from_secs(5), || all_with(NAME_B)) {
         return Err(Failure::Wrong(format!("after the crash: {why}")));
     }
@@ -183,10 +195,11 @@ fn crash(session: &mut Session<'_>) -> Result<[(&'static str, f64); 3], Failure>
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
     thread::sleep(plan.down_interval() + Duration::from_secs(1));
-    let starved = canary.finish(at).worst();
+    let starved = canary.finish(at);
     let heard = listener.finish(at);
-    if starved > STILL_MAX {
-        let why = format!("an idle thread was late by {starved:?}");
+    // What was before the third advert that did not come makes no difference.
+    if starved.between(at + plan.interval() * 2, Instant::now(), STILL_MAX) {
+        let why = format!("an idle thread was late by {:?}", starved.worst());
         return Err(Failure::Noise(why));
     }
     let mut moved: Vec<f64> = plan
