@@ -242,6 +242,34 @@ fn an_address_with_a_length_is_known_again() {
     assert_eq!(state(&lab, "a"), State::Master);
 }
 
+/// The members of a group are heirs together, and what the operator ordered stays ordered.
+#[test]
+fn groups_and_orders_outlive_a_restart() {
+    let group = "[[sync-group]]\nname = \"both\"\ninstances = [\"a\", \"b\"]\n";
+    let both = format!("{ONE}{TWO}{group}");
+    let there = ["10.0.0.50/32", "10.0.0.51/32"];
+    let mut lab = restarted_from(&both, gap(20, None), &both, &there);
+    assert!(lab.run(ms(500)));
+    let states = [state(&lab, "a"), state(&lab, "b")];
+    assert_eq!(states, [State::Master; 2]);
+    let acts = lab.acts();
+    assert!(
+        !acts.iter().any(|act| act.starts_with(['t', 'r', 'c'])),
+        "{acts:?}"
+    );
+
+    let mut old = master(ONE);
+    old.shared
+        .step(|node, now| node.with_router("a", |router| router.hold(now)));
+    assert!(old.run(ms(500)));
+    let instances = old.shared.peek(|node, now| node.estate(now));
+    let gap = gap(20, None);
+    let mut lab = Lab::after(ONE, Some(&Found { instances, gap }), &[]);
+    assert!(lab.run(ms(2000)));
+    assert_eq!(state(&lab, "a"), State::Initialize);
+    assert!(lab.acts().is_empty());
+}
+
 /// Too late, addresses that are gone, other settings: it starts as anybody does, and takes off what
 /// lies about.
 #[test]
