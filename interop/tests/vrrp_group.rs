@@ -231,6 +231,11 @@ fn programs_are_told_in_order_one_at_a_time_and_of_the_end() {
                     .all(|line| line.ends_with("0000000000000000")),
                 "{signals}"
             );
+            start_ours(&us);
+            let history = us.sh("/opt/wayfare/wayfare show vrrp history");
+            for kept in ["interface eth0 is down", "stopped", "started"] {
+                assert!(history.contains(kept), "{history}");
+            }
             let log = us.read("/run/node/vrrpd.log");
             assert!(log.contains("because interface eth0 is down"), "{log}");
         },

@@ -253,12 +253,14 @@ impl Node {
         };
         let virtual_addresses = &addresses(false) - &addresses(true);
         let mut own = BTreeMap::new();
+        let mut taken = BTreeMap::new();
         let ids: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
                 tell_time(slot, self.clock);
                 let around = (&self.hosts, &self.carriers);
-                place::settle(now, slot, around, &virtual_addresses);
+                let here = (&virtual_addresses, &mut taken);
+                place::settle(now, slot, around, here);
                 if let Some(link) = slot.link {
                     let own = own
                         .entry(link)

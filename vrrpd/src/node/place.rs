@@ -224,7 +224,7 @@ pub(super) fn settle(
     now: Instant,
     slot: &mut Slot,
     (hosts, carriers): (&Hosts, &Carriers),
-    virtual_addresses: &BTreeSet<IpAddr>,
+    (virtual_addresses, taken): (&BTreeSet<IpAddr>, &mut Taken),
 ) {
     let settings = &slot.instance.settings;
     let kind = (settings.ipv6(), !settings.unicast_peers.is_empty());
@@ -233,11 +233,13 @@ pub(super) fn settle(
     let fault = match (link, primary) {
         (None, _) => Some(nowhere(&slot.instance.place)),
         (Some(link), _) if !link.usable => Some(Fault::InterfaceDown(link.name.clone())),
-        (Some(link), _) => not_ours(settings, hosts, link.index).or_else(|| {
-            let nowhere = primary.is_none();
-            let fault = nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()));
-            fault.or_else(|| missing(slot, link.index, carriers))
-        }),
+        (Some(link), _) => same_id(slot, link.index, taken)
+            .or_else(|| not_ours(settings, hosts, link.index))
+            .or_else(|| {
+                let nowhere = primary.is_none();
+                let fault = nowhere.then(|| Fault::NoPrimaryAddress(link.name.clone()));
+                fault.or_else(|| missing(slot, link.index, carriers))
+            }),
     };
     let moved = slot.link.is_some() && link.map(|link| link.index) != slot.link;
     if moved {
@@ -262,6 +264,7 @@ pub(super) fn settle(
         Fault::NoInterface(_)
         | Fault::InterfaceDown(_)
         | Fault::NoPrimaryAddress(_)
+        | Fault::SameId(_)
         | Fault::NotOurs(_)
         | Fault::VirtualMac(_) => Some(one) == fault.as_ref(),
         // What was refused on a link that went is tried at once when it is back.
@@ -270,6 +273,22 @@ pub(super) fn settle(
         Fault::Socket(_) => !moved,
         Fault::Filter(_) | Fault::Held | Fault::Group { .. } => true,
     });
+}
+
+/// Who has a vrid on a link.
+pub(super) type Taken = BTreeMap<(u32, bool, u8), String>;
+
+/// Two instances that live where their routes lead may meet. The one that is here longer stays;
+/// the other would answer its adverts, and both would have one virtual MAC.
+fn same_id(slot: &Slot, link: u32, taken: &mut Taken) -> Option<Fault> {
+    if slot.leaving {
+        return None;
+    }
+    let settings = &slot.instance.settings;
+    let name = &slot.instance.name;
+    let key = (link, settings.ipv6(), settings.vrid);
+    let first = taken.entry(key).or_insert_with(|| name.clone());
+    (first != name).then(|| Fault::SameId(first.clone()))
 }
 
 /// An address that is there already would become ours, and be gone when we let go. Only the owner

@@ -403,6 +403,31 @@ fn refused_addresses_are_a_fault() {
     assert!(own.any(|(_, it)| matches!(it, Output::Do(Action::Send { .. }))));
 }
 
+/// Two instances whose routes lead to the same segment with the same vrid: the second is at fault,
+/// until they part.
+#[test]
+fn instances_that_meet_with_one_vrid_are_told_and_the_first_stays() {
+    let text = "[[instance]]\nname = \"a\"\naddresses = [\"192.0.2.7\"]\nvrid = 9\n\
+                [[instance]]\nname = \"b\"\naddresses = [\"198.51.100.7\"]\nvrid = 9\n";
+    let now = Instant::now();
+    let mut node = node(text, now);
+    node.set_hosts(now, hosts(), &mut |_| Some(2));
+    assert_eq!(slot(&node, "a").router.state(), State::Backup);
+    let said = "instance a has the same vrid on this segment: write another `vrid`";
+    assert_eq!(faults(&node, "b"), [said]);
+    outputs(&mut node);
+    let apart = |to: IpAddr| {
+        Some(if to == IpAddr::from([192, 0, 2, 7]) {
+            2
+        } else {
+            3
+        })
+    };
+    node.set_hosts(now, hosts(), &mut { apart });
+    assert_eq!(faults(&node, "b"), [""; 0]);
+    assert_eq!(slot(&node, "b").router.state(), State::Backup);
+}
+
 /// A thousand instances have one ordered set of deadlines, and all of them come due.
 #[test]
 fn many_instances_become_master_together() {

@@ -59,6 +59,8 @@ pub enum Fault {
     NoPrimaryAddress(String),
     /// The sockets cannot be used; the text of the system.
     Socket(String),
+    /// Another instance of this host has this vrid on the same link; which.
+    SameId(String),
     /// A virtual address is on the interface and somebody else put it there.
     NotOurs(String),
     /// The kernel does not take a virtual address; which, and its text.
@@ -87,6 +89,10 @@ impl fmt::Display for Fault {
             Self::InterfaceDown(name) => write!(f, "interface {name} is down"),
             Self::NoPrimaryAddress(name) => write!(f, "interface {name} has no address"),
             Self::Socket(text) => write!(f, "sockets: {text}"),
+            Self::SameId(other) => write!(
+                f,
+                "instance {other} has the same vrid on this segment: write another `vrid`"
+            ),
             Self::NotOurs(address) => write!(
                 f,
                 "{address} is on the interface already and not ours: take it off, or write \

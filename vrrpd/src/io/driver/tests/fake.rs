@@ -115,7 +115,6 @@ impl Host for Fake {
             Order::Put { list, .. } => world.acts.push(format!("put {}", words(list))),
             Order::Remove(list) => world.acts.push(format!("remove {}", words(list))),
             Order::Look => world.acts.push("look".to_owned()),
-            Order::Carry { .. } | Order::PutRoutes(_) | Order::RemoveRoutes(_) => {}
             Order::PutRoutes(list) => {
                 let list: Vec<_> = list.iter().map(|it| it.route.prefix.to_string()).collect();
                 world.acts.push(format!("put routes {}", list.join(" ")));
@@ -147,7 +146,6 @@ impl Host for Fake {
                         refused: (!world.too_late).then(|| refused.collect()),
                     }
                 }
-                Order::Remove(_) | Order::PutRoutes(_) | Order::RemoveRoutes(_) => continue,
                 Order::Remove(_) | Order::RemoveRoutes(_) => continue,
                 Order::PutRoutes(list) => {
                     let fates = list.into_iter().map(|it| (it.route, Fate::There));

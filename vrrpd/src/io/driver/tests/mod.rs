@@ -316,3 +316,26 @@ fn a_picture_that_is_out_of_date_is_taken_again() {
         "our own address is not foreign"
     );
 }
+
+/// Routes need the addresses: they come after them and go before them.
+#[test]
+fn routes_come_after_addresses_and_go_before_them() {
+    let routes = "routes = [\"default via 10.0.0.1\", \"10.9.0.0/16 via 10.0.0.1\"]\n";
+    let mut lab = Lab::new(&format!("{ONE}{routes}"));
+    assert!(lab.run(ms(362)));
+    let acts = lab.acts();
+    let put = "put routes 0.0.0.0/0 10.9.0.0/16";
+    assert_eq!(acts[..2], ["put 10.0.0.50".to_owned(), put.to_owned()]);
+    assert!(lab.run(ms(1000)));
+    let refreshed = lab.acts().iter().filter(|act| *act == put).count();
+    assert_eq!(refreshed, 2);
+    lab.driver.stop();
+    while lab.run(ms(10)) {}
+    let acts = lab.acts();
+    let place = |what: &str| acts.iter().position(|act| act.starts_with(what));
+    let gone = place("remove routes 0.0.0.0/0 10.9.0.0/16");
+    assert!(
+        gone.is_some() && gone < place("remove 10.0.0.50"),
+        "{acts:?}"
+    );
+}
