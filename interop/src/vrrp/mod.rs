@@ -42,6 +42,8 @@ pub struct Group {
     pub checksum: &'static str,
     /// The routers' own addresses, when they speak unicast.
     pub unicast: Vec<String>,
+    /// Where ours runs.
+    pub interface: &'static str,
     /// More lines of our instance.
     pub more_ours: String,
     /// More lines of keepalived's.
@@ -59,6 +61,7 @@ impl Group {
             password: None,
             checksum: "rfc5798",
             unicast: Vec::new(),
+            interface: "eth0",
             more_ours: String::new(),
             more_keepalived: String::new(),
         }
@@ -94,8 +97,9 @@ impl Group {
         let list = |items: Vec<String>| format!("[{}]", items.join(", "));
         let quoted = |text: &String| format!("\"{text}\"");
         let mut text = format!(
-            "[[instance]]\nname = \"vip\"\ninterface = \"eth0\"\nvrid = {VRID}\nversion = {}\n\
+            "[[instance]]\nname = \"vip\"\ninterface = \"{}\"\nvrid = {VRID}\nversion = {}\n\
              priority = {priority}\nadvertise-interval = \"{}ms\"\naddresses = {}\n",
+            self.interface,
             self.version,
             self.interval_ms,
             list(self.addresses.iter().map(quoted).collect()),

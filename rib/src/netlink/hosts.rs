@@ -257,6 +257,26 @@ impl HostAddresses {
     /// # Errors
     /// The socket fails.
     pub fn link_towards(&mut self, address: IpAddr) -> io::Result<Option<u32>> {
+        let route = self.route(address, None)?;
+        Ok(route.and_then(|(own, link)| link.filter(|_| !own)))
+    }
+
+    /// Whether packets to `address` that come over `link` are ours to take. The kernel answers a
+    /// new IPv6 address and makes its route later, in a worker of its own.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn is_in_force(&mut self, link: u32, address: IpAddr) -> io::Result<bool> {
+        let route = self.route(address, Some(link))?;
+        Ok(route.is_some_and(|(own, _)| own))
+    }
+
+    /// Whether it is our own address, and the link of the route to it.
+    fn route(
+        &mut self,
+        address: IpAddr,
+        over: Option<u32>,
+    ) -> io::Result<Option<(bool, Option<u32>)>> {
         const RTN_LOCAL: u8 = 2;
         let (family, len, octets) = match address {
             IpAddr::V4(v4) => (AF_INET, 32, v4.octets().to_vec()),
@@ -267,6 +287,9 @@ impl HostAddresses {
         let header = [family, len, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         self.out.begin(RTM_GETROUTE, 0, self.seq, &header);
         self.out.attr(RTA_DST, &octets);
+        if let Some(link) = over {
+            self.out.attr_u32(RTA_OIF, link);
+        }
         self.out.end();
         self.socket.send(self.out.bytes())?;
         loop {
@@ -279,7 +302,7 @@ impl HostAddresses {
                 }
                 let own = u8_at(message.body, 7) == Some(RTN_LOCAL);
                 let oif = attrs(message.body, 12).find(|(kind, _)| *kind == RTA_OIF);
-                return Ok(oif.and_then(|(_, value)| u32_at(value, 0)).filter(|_| !own));
+                return Ok(Some((own, oif.and_then(|(_, value)| u32_at(value, 0)))));
             }
         }
     }

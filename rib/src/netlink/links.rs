@@ -9,6 +9,8 @@
 //! to that macvlan alone: while two routers have the same virtual MAC up, the parent of each would
 //! be deaf to the other's adverts, and the old holder's macvlan would hear, and may answer, the new
 //! one's gratuitous ARP. In mode *bridge* such a frame goes to the parent and to no macvlan of ours.
+//! Over a parent that is a macvlan itself the kernel puts ours beside it; there only mode *vepa*
+//! lets the parent hear such frames.
 //!
 //! Settings of IPv4 on a link are written with the link (`IFLA_INET_CONF`), so that a daemon
 //! without write access to `/proc/sys` can set them.
@@ -28,8 +30,8 @@ use super::wire::{
 /// Every alias of a link of ours begins so.
 pub const ALIAS: &str = "wayfare-vrrpd ";
 
-/// Begins what is remembered of the parent's settings.
-const BEFORE: &str = "; parent had ";
+/// Begins what is remembered of the settings of a link below.
+const BEFORE: &str = "; before on link ";
 /// The kernel takes 255 octets.
 const ALIAS_MAX: usize = 255;
 
@@ -45,6 +47,8 @@ const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
+const IFLA_LINK_NETNSID: u16 = 37;
+const MACVLAN_MODE_VEPA: u32 = 2;
 const MACVLAN_MODE_BRIDGE: u32 = 4;
 const IFF_UP: u32 = 1;
 const NLA_F_NESTED: u16 = 0x8000;
@@ -94,6 +98,8 @@ pub struct Macvlan {
     pub parent: u32,
     /// Its Ethernet address.
     pub mac: [u8; 6],
+    /// The parent is a macvlan: the kernel puts this one beside it, on what is under both.
+    pub over_macvlan: bool,
     /// What is known of it: begins with [`ALIAS`], at most 255 octets.
     pub alias: String,
 }
@@ -107,8 +113,34 @@ pub struct FoundLink {
     pub link: Macvlan,
     /// Set up.
     pub up: bool,
-    /// A macvlan of mode bridge, as we make them.
-    pub as_made: bool,
+    /// The mode, of a macvlan.
+    mode: Option<u32>,
+    /// Its parent is in another network namespace.
+    elsewhere: bool,
+}
+
+impl FoundLink {
+    /// Whether it is a macvlan of the mode it would be made with.
+    #[must_use]
+    pub fn is_as_made(&self) -> bool {
+        self.mode == Some(mode(self.link.over_macvlan))
+    }
+}
+
+/// What is under a macvlan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Below {
+    /// The link, where it is in this network namespace.
+    pub link: Option<(u32, String)>,
+    /// It hears other macvlans of that link.
+    pub talks: bool,
+}
+
+fn mode(over_macvlan: bool) -> u32 {
+    match over_macvlan {
+        false => MACVLAN_MODE_BRIDGE,
+        true => MACVLAN_MODE_VEPA,
+    }
 }
 
 /// Makes, changes and removes links. Calls wait for the kernel's answer.
@@ -146,6 +178,30 @@ impl VirtualLinks {
         Ok(found)
     }
 
+    /// What a link is a macvlan of, if it is one: the same segment, where ARP is answered too.
+    ///
+    /// # Errors
+    /// The dump fails.
+    pub fn below(&self, index: u32) -> io::Result<Option<Below>> {
+        let (mut under, mut names) = (None, Vec::new());
+        Dumper::open()?.read_all(Dump::Links, |message| {
+            let Some(found) = parse(message.body).filter(|_| message.kind == RTM_NEWLINK) else {
+                return;
+            };
+            if let Some(mode) = found.mode.filter(|_| found.index == index) {
+                under = Some((found.link.parent, found.elsewhere, mode));
+            }
+            names.push((found.index, found.link.name));
+        })?;
+        Ok(under.map(|(under, elsewhere, mode)| {
+            let mut names = names.into_iter().filter(|_| !elsewhere);
+            Below {
+                link: names.find(|(index, _)| *index == under),
+                talks: matches!(mode, MACVLAN_MODE_BRIDGE | MACVLAN_MODE_VEPA),
+            }
+        }))
+    }
+
     /// Makes a link, down and silent, with the given settings of IPv4.
     ///
     /// # Errors
@@ -160,7 +216,7 @@ impl VirtualLinks {
         self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
         self.out.attr_u32(IFLA_LINK, link.parent);
         self.out.attr(IFLA_ADDRESS, &link.mac);
-        let mode = attr(IFLA_MACVLAN_MODE, &MACVLAN_MODE_BRIDGE.to_ne_bytes());
+        let mode = attr(IFLA_MACVLAN_MODE, &mode(link.over_macvlan).to_ne_bytes());
         let mut info = attr(IFLA_INFO_KIND, b"macvlan");
         info.extend(attr(IFLA_INFO_DATA | NLA_F_NESTED, &mode));
         self.out.attr(IFLA_LINKINFO | NLA_F_NESTED, &info);
@@ -257,37 +313,43 @@ impl VirtualLinks {
     }
 }
 
-/// What is written on a link of ours: who uses it, and what the settings of its parent were before.
+/// Settings of a link, by its index.
+pub type SettingsOf = (u32, Vec<(Ipv4Setting, u32)>);
+
+/// What is written on a link of ours: who uses it, and what the settings of the links under it were
+/// before.
 #[must_use]
-pub fn alias(owner: &str, before: &[(Ipv4Setting, u32)]) -> String {
-    let each = before.iter();
-    let list = each.map(|(setting, value)| format!("{}={value}", setting.name()));
-    let list: Vec<String> = list.collect();
-    let room = ALIAS_MAX.saturating_sub(ALIAS.len() + BEFORE.len() + list.join(" ").len());
+pub fn alias(owner: &str, before: &[SettingsOf]) -> String {
+    let one = |(link, settings): &SettingsOf| {
+        let list = settings.iter();
+        let list = list.map(|(setting, value)| format!("{}={value}", setting.name()));
+        format!("{BEFORE}{link}: {}", list.collect::<Vec<_>>().join(" "))
+    };
+    let before: String = before.iter().map(one).collect();
+    let room = ALIAS_MAX.saturating_sub(ALIAS.len() + before.len());
     let owner: String = owner
         .char_indices()
         .take_while(|(at, one)| at + one.len_utf8() <= room)
         .map(|(_, one)| one)
         .collect();
-    match list.is_empty() {
-        true => format!("{ALIAS}{owner}"),
-        false => format!("{ALIAS}{owner}{BEFORE}{}", list.join(" ")),
-    }
+    format!("{ALIAS}{owner}{before}")
 }
 
-/// What [`alias`] says of the parent.
+/// What [`alias`] says of the links under it.
 #[must_use]
-pub fn settings_before(alias: &str) -> Vec<(Ipv4Setting, u32)> {
-    let Some((_, list)) = alias.rsplit_once(BEFORE) else {
-        return Vec::new();
-    };
+pub fn settings_before(alias: &str) -> Vec<SettingsOf> {
     let known = [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce];
-    let one = |word: &str| {
+    let setting = |word: &str| {
         let (name, value) = word.split_once('=')?;
         let setting = known.into_iter().find(|it| it.name() == name)?;
         Some((setting, value.parse().ok()?))
     };
-    list.split(' ').filter_map(one).collect()
+    let one = |text: &str| {
+        let (link, list) = text.split_once(": ")?;
+        let list = list.split(' ').filter_map(setting).collect();
+        Some((link.parse().ok()?, list))
+    };
+    alias.split(BEFORE).skip(1).filter_map(one).collect()
 }
 
 /// A setting of IPv4 as it is now; `all` is the name of what counts for every link.
@@ -311,10 +373,10 @@ pub fn cleanup_links() -> io::Result<(usize, usize)> {
             Ok(()) => removed += 1,
             Err(_) => refused += 1,
         }
-        let before = settings_before(&found.link.alias);
-        // A parent that is gone has no settings.
-        if !before.is_empty() && links.set_ipv4(found.link.parent, &before).is_err() {
-            refused += 1;
+        for (link, before) in settings_before(&found.link.alias) {
+            // One that is gone has no settings.
+            let outcome = links.set_ipv4(link, &before);
+            refused += usize::from(outcome.is_err_and(|error| error.errno != errno::ENODEV));
         }
     }
     Ok((removed, refused))
@@ -349,6 +411,10 @@ fn with_nul(text: &str) -> Vec<u8> {
 }
 
 fn decode(body: &[u8]) -> Option<FoundLink> {
+    parse(body).filter(|found| found.link.alias.starts_with(ALIAS))
+}
+
+fn parse(body: &[u8]) -> Option<FoundLink> {
     if u8_at(body, 0)? != 0 {
         return None;
     }
@@ -358,10 +424,12 @@ fn decode(body: &[u8]) -> Option<FoundLink> {
             name: String::new(),
             parent: 0,
             mac: [0; 6],
+            over_macvlan: false,
             alias: String::new(),
         },
         up: u32_at(body, 8)? & IFF_UP != 0,
-        as_made: false,
+        mode: None,
+        elsewhere: false,
     };
     for (kind, value) in attrs(body, 16) {
         match kind {
@@ -369,21 +437,23 @@ fn decode(body: &[u8]) -> Option<FoundLink> {
             IFLA_IFALIAS => found.link.alias = text_of(value),
             IFLA_LINK => found.link.parent = u32_at(value, 0)?,
             IFLA_ADDRESS => found.link.mac = value.try_into().unwrap_or_default(),
-            IFLA_LINKINFO => found.as_made = is_bridge_macvlan(value),
+            IFLA_LINK_NETNSID => found.elsewhere = true,
+            IFLA_LINKINFO => found.mode = macvlan(value),
             _ => {}
         }
     }
-    found.link.alias.starts_with(ALIAS).then_some(found)
+    found.link.over_macvlan = found.mode == Some(MACVLAN_MODE_VEPA);
+    Some(found)
 }
 
-fn is_bridge_macvlan(info: &[u8]) -> bool {
+/// The mode of a macvlan.
+fn macvlan(info: &[u8]) -> Option<u32> {
     let of = |kind: u16| attrs(info, 0).find(|(found, _)| *found == kind);
-    let macvlan = of(IFLA_INFO_KIND).is_some_and(|(_, value)| text_of(value) == "macvlan");
-    let mode = of(IFLA_INFO_DATA).and_then(|(_, data)| {
-        let mode = attrs(data, 0).find(|(kind, _)| *kind == IFLA_MACVLAN_MODE);
-        u32_at(mode?.1, 0)
-    });
-    macvlan && mode == Some(MACVLAN_MODE_BRIDGE)
+    let (_, data) = of(IFLA_INFO_KIND)
+        .filter(|(_, value)| text_of(value) == "macvlan")
+        .and_then(|_| of(IFLA_INFO_DATA))?;
+    let mode = attrs(data, 0).find(|(kind, _)| *kind == IFLA_MACVLAN_MODE);
+    u32_at(mode?.1, 0)
 }
 
 #[cfg(test)]
@@ -412,8 +482,11 @@ mod tests {
         assert_eq!((found.index, found.link.parent, found.up), (7, 2, true));
         assert_eq!(found.link.name, "vrrp4-51-2");
         assert_eq!(found.link.mac, [0, 0, 0x5e, 0, 1, 51]);
-        assert!(found.as_made);
-        assert!(!decode(&told("wayfare-vrrpd vip", 1)).expect("ours").as_made);
+        assert!(found.is_as_made() && !found.link.over_macvlan);
+        let vepa = decode(&told("wayfare-vrrpd vip", 2)).expect("ours");
+        assert!(vepa.is_as_made() && vepa.link.over_macvlan);
+        let private = decode(&told("wayfare-vrrpd vip", 1)).expect("ours");
+        assert!(!private.is_as_made());
         assert_eq!(decode(&told("somebody else", 4)), None);
         for len in 0..16 {
             assert_eq!(decode(&told("wayfare-vrrpd vip", 4)[..len]), None);
@@ -421,9 +494,15 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_remembers_what_the_parent_had() {
-        let before = [(Ipv4Setting::ArpIgnore, 0), (Ipv4Setting::ArpAnnounce, 1)];
-        for owner in ["vip", "a; parent had arp_ignore=7", &"é".repeat(200)] {
+    fn an_alias_remembers_what_links_below_had() {
+        let before = [
+            (
+                3,
+                vec![(Ipv4Setting::ArpIgnore, 0), (Ipv4Setting::ArpAnnounce, 1)],
+            ),
+            (2, vec![(Ipv4Setting::ArpIgnore, 8)]),
+        ];
+        for owner in ["vip", "a: b=7", &"é".repeat(200)] {
             let text = alias(owner, &before);
             assert!(text.len() <= ALIAS_MAX && text.starts_with(ALIAS));
             assert_eq!(settings_before(&text), before);

@@ -31,6 +31,10 @@ use crate::node::{Carriers, WantedCarrier};
 /// An order to put addresses that is older than this is not carried out.
 pub const LATE: Duration = Duration::from_millis(500);
 
+/// Longest wait for the routes of new IPv6 addresses, and the time between two looks.
+const IN_FORCE_WITHIN: Duration = Duration::from_millis(20);
+const IN_FORCE_LOOK: Duration = Duration::from_micros(100);
+
 /// What the thread is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -141,13 +145,13 @@ impl Drop for Keeper {
     }
 }
 
-fn work(
-    mut writer: HostAddresses,
-    inbox: &Receiver<Order>,
-    outbox: &Sender<Answer>,
-    wake: &Notify,
-) {
-    let (mut vmacs, mut gate) = (Vmacs::default(), Gate::default());
+fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>, wake: &Notify) {
+    let mut hand = Hand {
+        writer,
+        vmacs: Vmacs::default(),
+        gate: Gate::default(),
+        in_force: BTreeSet::new(),
+    };
     while let Ok(order) = inbox.recv() {
         let answer = match order {
             Order::Put {
@@ -156,12 +160,11 @@ fn work(
                 list,
             } => {
                 let late = given.elapsed() >= LATE;
-                let refused = (!late).then(|| put(&mut writer, &mut vmacs, &list));
+                let refused = (!late).then(|| hand.put(&list));
                 Answer::Put { ticket, refused }
             }
             Order::Remove(list) => {
-                vmacs.before_remove(&list);
-                remove(&mut writer, &list);
+                hand.remove(&list);
                 continue;
             }
             Order::Look => Answer::Seen(snapshot()),
@@ -175,8 +178,8 @@ fn work(
                 closed,
                 look,
             } => Answer::Carried {
-                carriers: vmacs.sync(&wanted, look),
-                gate: gate.sync(&closed),
+                carriers: hand.vmacs.sync(&wanted, look),
+                gate: hand.gate.sync(&closed),
             },
         };
         if outbox.send(answer).is_err() {
@@ -186,28 +189,64 @@ fn work(
     }
 }
 
-fn put(writer: &mut HostAddresses, vmacs: &mut Vmacs, list: &[Put]) -> Vec<(Put, String)> {
-    let mut refused = vmacs.before_put(list);
-    // An address on a link that is down would be no help to anybody.
-    let list: Vec<Put> = list
-        .iter()
-        .filter(|one| !refused.iter().any(|(other, _)| other == *one))
-        .copied()
-        .collect();
-    match writer.put(&list, LIFETIME_S) {
-        Ok(some) => refused.extend(some.into_iter().filter_map(|(at, error)| {
-            let reason = io::Error::from_raw_os_error(error.errno);
-            let more = error
-                .text
-                .map_or_else(String::new, |text| format!(": {text}"));
-            Some((*list.get(at)?, format!("{reason}{more}")))
-        })),
-        Err(error) => {
-            let text = format!("netlink fails: {error}");
-            refused.extend(list.iter().map(|one| (*one, text.clone())));
+/// What the thread works with.
+struct Hand {
+    writer: HostAddresses,
+    vmacs: Vmacs,
+    gate: Gate,
+    /// IPv6 addresses that packets come in for.
+    in_force: BTreeSet<Put>,
+}
+
+impl Hand {
+    fn put(&mut self, list: &[Put]) -> Vec<(Put, String)> {
+        let mut refused = self.vmacs.before_put(list);
+        // An address on a link that is down would be no help to anybody.
+        let list: Vec<Put> = list
+            .iter()
+            .filter(|one| !refused.iter().any(|(other, _)| other == *one))
+            .copied()
+            .collect();
+        match self.writer.put(&list, LIFETIME_S) {
+            Ok(some) => refused.extend(some.into_iter().filter_map(|(at, error)| {
+                let reason = io::Error::from_raw_os_error(error.errno);
+                let more = error
+                    .text
+                    .map_or_else(String::new, |text| format!(": {text}"));
+                Some((*list.get(at)?, format!("{reason}{more}")))
+            })),
+            Err(error) => {
+                let text = format!("netlink fails: {error}");
+                refused.extend(list.iter().map(|one| (*one, text.clone())));
+            }
+        }
+        self.wait_for_routes(&list, &refused);
+        refused
+    }
+
+    /// The kernel answers a new IPv6 address before it takes packets for it: whoever announces it
+    /// earlier invites what is lost.
+    fn wait_for_routes(&mut self, list: &[Put], refused: &[(Put, String)]) {
+        let until = Instant::now() + IN_FORCE_WITHIN;
+        for one in list {
+            let (link, address) = (one.0, one.1.addr());
+            let known = self.in_force.contains(one);
+            if known || address.is_ipv4() || refused.iter().any(|(other, _)| other == one) {
+                continue;
+            }
+            while !self.writer.is_in_force(link, address).unwrap_or(true) && Instant::now() < until
+            {
+                std::thread::sleep(IN_FORCE_LOOK);
+            }
+            self.in_force.insert(*one);
         }
     }
-    refused
+
+    fn remove(&mut self, list: &[Put]) {
+        self.in_force.retain(|one| !list.contains(one));
+        self.vmacs.before_remove(list);
+        remove(&mut self.writer, list);
+    }
 }
 
 /// Takes addresses off; what stays is told here, because nobody can do anything about it.

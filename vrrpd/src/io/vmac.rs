@@ -23,7 +23,7 @@ use std::io;
 
 use ipnet::IpNet;
 use proto_codec::vrrp::virtual_mac;
-use rib::netlink::links::{FoundLink, Macvlan, VirtualLinks, alias, settings_before};
+use rib::netlink::links::{FoundLink, Macvlan, SettingsOf, VirtualLinks, alias, settings_before};
 
 use settings::{Guard, keep_ipv6_quiet, of_a_virtual_link};
 
@@ -132,27 +132,25 @@ impl Vmacs {
         }
         for left in found.iter().filter(|_| !self.looked) {
             let mut wanted = wanted.iter();
-            let before = settings_before(&left.link.alias);
-            // Removed or taken over: in both cases this is known by the parent's guard alone.
-            if !before.is_empty() {
-                let guard = self.guards.entry(left.link.parent);
-                guard.or_insert_with(|| Guard::remembered(before));
+            // Removed or taken over: in both cases this is known by the guards alone.
+            let settings = settings_before(&left.link.alias);
+            let parent = settings.first().map_or(0, |(parent, _)| *parent);
+            for (link, before) in settings {
+                let guard = self.guards.entry(link);
+                guard.or_insert_with(|| Guard::remembered(parent, before));
             }
             if !wanted.any(|key| is(*key, left)) {
                 tracing::info!(link = left.link.name, "an earlier process left it: removed");
                 remove(writer, left.index, &left.link.name);
             }
         }
-        let parents: BTreeSet<u32> = wanted
-            .iter()
-            .filter(|key| !key.1)
-            .map(|key| key.0)
-            .collect();
+        let parents = wanted.iter().filter(|key| !key.1);
+        let parents: BTreeSet<u32> = parents.map(|key| key.0).collect();
         let idle = self
             .guards
-            .extract_if(.., |parent, _| !parents.contains(parent));
-        for (parent, guard) in idle.collect::<Vec<_>>() {
-            guard.give_back(writer, parent);
+            .extract_if(.., |_, guard| !parents.contains(&guard.parent()));
+        for (link, guard) in idle.collect::<Vec<_>>() {
+            guard.give_back(writer, link);
         }
     }
 
@@ -164,14 +162,20 @@ impl Vmacs {
     ) -> Result<u32, String> {
         let (parent, ipv6, vrid) = want.key;
         let name = name_of(want.key);
+        let below = writer.below(parent).map_err(|error| error.to_string())?;
+        if below.as_ref().is_some_and(|below| !below.talks) {
+            let text = "is a macvlan that hears no other: make its mode bridge or vepa";
+            return Err(format!("{} {text}", want.parent));
+        }
+        let over_macvlan = below.is_some();
         let before = match ipv6 {
             // ARP is IPv4's.
             true => Vec::new(),
+            // What the parent is a macvlan of is on the same segment.
             false => {
-                let guard = self.guards.entry(parent);
-                let guard = guard.or_insert_with(|| Guard::begin(&want.parent));
-                guard.set(writer, (parent, &want.parent))?;
-                guard.before()
+                let mut links = vec![(parent, want.parent.clone())];
+                links.extend(below.and_then(|below| below.link));
+                self.guard(writer, links)?
             }
         };
         if let Some(there) = found.iter().find(|one| is(want.key, one)) {
@@ -182,6 +186,7 @@ impl Vmacs {
             name: name.clone(),
             parent,
             mac: virtual_mac(vrid, ipv6),
+            over_macvlan,
             alias: alias(&want.instance, &before),
         };
         let settings = of_a_virtual_link(&want.parent);
@@ -207,6 +212,24 @@ impl Vmacs {
         };
         self.made.insert(want.key, made);
         Ok(index)
+    }
+
+    /// Sets the settings of a parent, the first, and of what is under it. Comes back with what
+    /// they were.
+    fn guard(
+        &mut self,
+        writer: &mut VirtualLinks,
+        links: Vec<(u32, String)>,
+    ) -> Result<Vec<SettingsOf>, String> {
+        let parent = links.first().map_or(0, |(parent, _)| *parent);
+        let mut before = Vec::new();
+        for (link, name) in links {
+            let guard = self.guards.entry(link);
+            let guard = guard.or_insert_with(|| Guard::begin(parent, &name));
+            guard.set(writer, (link, &name))?;
+            before.push((link, guard.before()));
+        }
+        Ok(before)
     }
 
     fn adopt(&mut self, key: Key, there: &FoundLink) {
@@ -304,12 +327,11 @@ fn remove(writer: &mut VirtualLinks, index: u32, name: &str) {
     }
 }
 
-/// Whether a link is the one that belongs to `key`, as we would make it.
+/// Whether a link is the one that belongs to `key`, as we would make it. The name has the parent's
+/// index, with which it would have gone.
 fn is(key: Key, there: &FoundLink) -> bool {
-    let (parent, ipv6, vrid) = key;
-    let link = &there.link;
-    let same = (link.parent, link.mac) == (parent, virtual_mac(vrid, ipv6));
-    same && there.as_made && link.name == name_of(key)
+    let same = there.link.mac == virtual_mac(key.2, key.1);
+    same && there.is_as_made() && there.link.name == name_of(key)
 }
 
 /// `vrrp4-51-2`: family, vrid and the parent's index, which no other name of ours can have.
@@ -347,30 +369,5 @@ mod tests {
         assert_eq!(name_of((99_999, true, 255)), "vrrp6-255-99999");
         let long = name_of((u32::MAX >> 1, false, 255));
         assert!(long.len() <= NAME_MAX, "{long}");
-    }
-
-    #[test]
-    fn only_a_link_as_we_make_it_is_taken_over() {
-        let key = (2, false, 51);
-        let there = FoundLink {
-            index: 9,
-            link: Macvlan {
-                name: name_of(key),
-                parent: 2,
-                mac: virtual_mac(51, false),
-                alias: alias("vip", &[]),
-            },
-            up: true,
-            as_made: true,
-        };
-        assert!(is(key, &there));
-        for other in [(3, false, 51), (2, true, 51), (2, false, 52)] {
-            assert!(!is(other, &there));
-        }
-        let private = FoundLink {
-            as_made: false,
-            ..there
-        };
-        assert!(!is(key, &private));
     }
 }

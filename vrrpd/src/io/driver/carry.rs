@@ -18,6 +18,14 @@ use crate::node::{Carriers, SlotId};
 /// How often links and settings are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Addresses that went from links of virtual MACs.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    heard: Vec<(u32, IpAddr)>,
+    /// The kernel was asked whether the links are still there.
+    asked: Vec<(u32, IpAddr)>,
+}
+
 impl Driver {
     /// Asks for links and closed addresses when it is time.
     pub(super) fn carry(&mut self) {
@@ -31,6 +39,7 @@ impl Driver {
         let idle = wanted.is_empty() && closed.is_empty();
         self.next_carry = (!idle).then_some(now + EVERY);
         let look = std::mem::take(&mut self.look_at_carriers);
+        self.lost.asked.append(&mut self.lost.heard);
         self.carrying = self.host.order(Order::Carry {
             wanted,
             closed,
@@ -45,7 +54,37 @@ impl Driver {
             node.set_carriers(now, carriers);
             node.set_filter_fault(now, gate.err().as_deref());
         });
+        for (link, address) in std::mem::take(&mut self.lost.asked) {
+            let parent = self.shared.peek(|node, _| node.parent_of(link));
+            if parent != link {
+                self.put_back(parent, address);
+            }
+        }
         self.end_waiting();
+    }
+
+    /// An address went from a link. On one of ours the link itself may be about to follow: then
+    /// the addresses go on a new one, and not back.
+    pub(super) fn address_gone(&mut self, link: u32, address: IpAddr) {
+        if self
+            .shared
+            .peek(|node, _| node.is_carrying(link) && node.parent_of(link) != link)
+        {
+            self.lost.heard.push((link, address));
+            self.look_at_carriers = true;
+            self.next_carry = Some(self.shared.now());
+        } else {
+            self.put_back(link, address);
+        }
+    }
+
+    fn put_back(&mut self, link: u32, address: IpAddr) {
+        let back = self
+            .shared
+            .peek(|node, now| node.addresses_lost(now, link, address));
+        if back {
+            tracing::warn!(%address, "a virtual address was taken off: put back");
+        }
     }
 
     /// Whether a change is of a link that carries a virtual MAC: no instance is placed on those.

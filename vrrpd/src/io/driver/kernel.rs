@@ -176,14 +176,7 @@ impl Driver {
                 // With its link: there is nothing to put it back on.
                 && !links_gone.contains(&gone.index)
             {
-                let address = gone.network.addr();
-                let ours = self.shared.peek(|node, now| {
-                    let link = node.parent_of(gone.index);
-                    node.addresses_lost(now, link, address)
-                });
-                if ours {
-                    tracing::warn!(%address, "a virtual address was taken off: put back");
-                }
+                self.address_gone(gone.index, gone.network.addr());
             }
             if let HostChange::Address(one) = &change
                 && self.holder.holds(one.index, one.network)

@@ -83,6 +83,7 @@ pub struct Driver {
     carrying: bool,
     /// Somebody changed one of those links.
     look_at_carriers: bool,
+    lost: carry::Lost,
     /// A socket holds more than one turn reads.
     backlog: bool,
     /// The status line is no longer true.
@@ -159,6 +160,7 @@ impl Driver {
             next_carry: None,
             carrying: false,
             look_at_carriers: false,
+            lost: carry::Lost::default(),
             backlog: false,
             status_due: false,
             next_watchdog: None,

@@ -66,6 +66,8 @@ pub(super) fn check_virtual_link(writer: &mut VirtualLinks, index: u32, name: &s
 /// The settings of a parent, and what they were.
 #[derive(Debug)]
 pub(super) struct Guard {
+    /// The parent of virtual MACs it is for.
+    parent: u32,
     name: String,
     before: Vec<(Ipv4Setting, u32)>,
     set: bool,
@@ -73,7 +75,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Remembers what is now.
-    pub(super) fn begin(name: &str) -> Self {
+    pub(super) fn begin(parent: u32, name: &str) -> Self {
         let now = |setting: Ipv4Setting| {
             let value = ipv4_now(name, setting).unwrap_or(0);
             (setting, value.cast_unsigned())
@@ -82,6 +84,7 @@ impl Guard {
             tracing::warn!("virtual MACs on {name}: {text}");
         }
         Self {
+            parent,
             name: name.to_owned(),
             before: [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce]
                 .map(now)
@@ -91,12 +94,17 @@ impl Guard {
     }
 
     /// Takes over from an earlier process.
-    pub(super) fn remembered(before: Vec<(Ipv4Setting, u32)>) -> Self {
+    pub(super) fn remembered(parent: u32, before: Vec<(Ipv4Setting, u32)>) -> Self {
         Self {
+            parent,
             name: String::new(),
             before,
             set: false,
         }
+    }
+
+    pub(super) fn parent(&self) -> u32 {
+        self.parent
     }
 
     pub(super) fn before(&self) -> Vec<(Ipv4Setting, u32)> {
