@@ -4,9 +4,9 @@
 //! errata 7947 and 7949; RFC 5227 §3). From a virtual MAC it is a reply: the old holder may still
 //! hear a request, and some answer it (keepalived does) from the same virtual MAC, which turns
 //! switches back to the old port until the next advert. IPv6: an unsolicited neighbor advertisement
-//! to all nodes with Router and Override set and Solicited clear (RFC 9568 §6.4.1, RFC 4861 §4.4). Both are
-//! whole Ethernet frames: the sender address of the frame matters as much as its content, since
-//! switches learn from it.
+//! to all nodes with Router and Override set and Solicited clear (RFC 9568 §6.4.1, RFC 4861 §4.4).
+//! Both are whole Ethernet frames: the sender address of the frame matters as much as its content,
+//! since switches learn from it.
 //!
 //! ```text
 //! Ethernet  | dst 6 | src 6 | type 2 |

@@ -257,7 +257,7 @@ impl HostAddresses {
     /// # Errors
     /// The socket fails.
     pub fn link_towards(&mut self, address: IpAddr) -> io::Result<Option<u32>> {
-        let route = self.route(address, None)?;
+        let route = self.way_to(address, None)?;
         Ok(route.and_then(|(own, link)| link.filter(|_| !own)))
     }
 
@@ -267,12 +267,12 @@ impl HostAddresses {
     /// # Errors
     /// The socket fails.
     pub fn is_in_force(&mut self, link: u32, address: IpAddr) -> io::Result<bool> {
-        let route = self.route(address, Some(link))?;
+        let route = self.way_to(address, Some(link))?;
         Ok(route.is_some_and(|(own, _)| own))
     }
 
     /// Whether it is our own address, and the link of the route to it.
-    fn route(
+    fn way_to(
         &mut self,
         address: IpAddr,
         over: Option<u32>,

@@ -8,12 +8,14 @@
 //! The mode matters. A frame from the wire whose source is the MAC of a *private* macvlan is handed
 //! to that macvlan alone: while two routers have the same virtual MAC up, the parent of each would
 //! be deaf to the other's adverts, and the old holder's macvlan would hear, and may answer, the new
-//! one's gratuitous ARP. In mode *bridge* such a frame goes to the parent and to no macvlan of ours.
-//! Over a parent that is a macvlan itself the kernel puts ours beside it; there only mode *vepa*
-//! lets the parent hear such frames.
+//! one's gratuitous ARP. In mode *bridge* such a frame goes to the parent and to no macvlan of
+//! ours. Over a parent that is a macvlan itself the kernel puts ours beside it; there only mode
+//! *vepa* lets the parent hear such frames.
 //!
 //! Settings of IPv4 on a link are written with the link (`IFLA_INET_CONF`), so that a daemon
 //! without write access to `/proc/sys` can set them.
+
+mod alias;
 
 use std::io;
 
@@ -27,13 +29,10 @@ use super::wire::{
     messages, text_of, u8_at, u32_at,
 };
 
+pub use alias::{SettingsOf, alias, settings_before};
+
 /// Every alias of a link of ours begins so.
 pub const ALIAS: &str = "wayfare-vrrpd ";
-
-/// Begins what is remembered of the settings of a link below.
-const BEFORE: &str = "; before on link ";
-/// The kernel takes 255 octets.
-const ALIAS_MAX: usize = 255;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -313,45 +312,6 @@ impl VirtualLinks {
     }
 }
 
-/// Settings of a link, by its index.
-pub type SettingsOf = (u32, Vec<(Ipv4Setting, u32)>);
-
-/// What is written on a link of ours: who uses it, and what the settings of the links under it were
-/// before.
-#[must_use]
-pub fn alias(owner: &str, before: &[SettingsOf]) -> String {
-    let one = |(link, settings): &SettingsOf| {
-        let list = settings.iter();
-        let list = list.map(|(setting, value)| format!("{}={value}", setting.name()));
-        format!("{BEFORE}{link}: {}", list.collect::<Vec<_>>().join(" "))
-    };
-    let before: String = before.iter().map(one).collect();
-    let room = ALIAS_MAX.saturating_sub(ALIAS.len() + before.len());
-    let owner: String = owner
-        .char_indices()
-        .take_while(|(at, one)| at + one.len_utf8() <= room)
-        .map(|(_, one)| one)
-        .collect();
-    format!("{ALIAS}{owner}{before}")
-}
-
-/// What [`alias`] says of the links under it.
-#[must_use]
-pub fn settings_before(alias: &str) -> Vec<SettingsOf> {
-    let known = [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce];
-    let setting = |word: &str| {
-        let (name, value) = word.split_once('=')?;
-        let setting = known.into_iter().find(|it| it.name() == name)?;
-        Some((setting, value.parse().ok()?))
-    };
-    let one = |text: &str| {
-        let (link, list) = text.split_once(": ")?;
-        let list = list.split(' ').filter_map(setting).collect();
-        Some((link.parse().ok()?, list))
-    };
-    alias.split(BEFORE).skip(1).filter_map(one).collect()
-}
-
 /// A setting of IPv4 as it is now; `all` is the name of what counts for every link.
 #[must_use]
 pub fn ipv4_now(link: &str, setting: Ipv4Setting) -> Option<i32> {
@@ -491,23 +451,6 @@ mod tests {
         for len in 0..16 {
             assert_eq!(decode(&told("wayfare-vrrpd vip", 4)[..len]), None);
         }
-    }
-
-    #[test]
-    fn an_alias_remembers_what_links_below_had() {
-        let before = [
-            (
-                3,
-                vec![(Ipv4Setting::ArpIgnore, 0), (Ipv4Setting::ArpAnnounce, 1)],
-            ),
-            (2, vec![(Ipv4Setting::ArpIgnore, 8)]),
-        ];
-        for owner in ["vip", "a: b=7", &"é".repeat(200)] {
-            let text = alias(owner, &before);
-            assert!(text.len() <= ALIAS_MAX && text.starts_with(ALIAS));
-            assert_eq!(settings_before(&text), before);
-        }
-        assert_eq!(settings_before(&alias("vip", &[])), []);
     }
 
     #[test]

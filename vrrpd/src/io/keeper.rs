@@ -168,7 +168,7 @@ fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>,
                 continue;
             }
             Order::Look => Answer::Seen(snapshot()),
-            Order::PutRoutes(list) => Answer::Routes(routes::put(&mut writer, list)),
+            Order::PutRoutes(list) => Answer::Routes(routes::put(&mut hand.writer, list)),
             Order::RemoveRoutes(list) => {
                 routes::take_out(&mut writer, &list);
                 continue;

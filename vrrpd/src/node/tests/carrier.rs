@@ -2,7 +2,8 @@
 
 use super::*;
 
-const VIRTUAL: &str = "[[instance]]\nname = \"a\"\naddresses = [\"10.0.0.50/24\"]\nvirtual-mac = true\n\
+const VIRTUAL: &str = "[[instance]]\nname = \"a\"\naddresses = [\"10.0.0.50/24\"]\n\
+                       virtual-mac = true\n\
                        [[instance]]\nname = \"b\"\naddresses = [\"10.1.0.50\"]\naccept = false\n";
 const KEY: Key = (2, false, 50);
 
