@@ -170,7 +170,7 @@ fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>,
             Order::Look => Answer::Seen(snapshot()),
             Order::PutRoutes(list) => Answer::Routes(routes::put(&mut hand.writer, list)),
             Order::RemoveRoutes(list) => {
-                routes::take_out(&mut writer, &list);
+                routes::take_out(&mut hand.writer, &list);
                 continue;
             }
             Order::Carry {
