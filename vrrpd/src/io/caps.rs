@@ -12,7 +12,8 @@
 
 use super::sockopt;
 
-/// `linux/capability.h`: DAC_OVERRIDE, KILL, SETGID, SETUID, NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE.
+/// `linux/capability.h`: DAC_OVERRIDE, KILL, SETGID, SETUID, NET_ADMIN, NET_RAW, IPC_LOCK,
+/// SYS_NICE.
 const KEPT: [u32; 8] = [1, 5, 6, 7, 12, 13, 14, 23];
 
 /// Gives up everything but what is [`KEPT`].
