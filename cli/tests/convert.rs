@@ -172,8 +172,11 @@ fn other_formats_and_missing_files_are_refused_plainly() {
     let (code, text) = run(&["keepalived", "/nowhere/keepalived.conf"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("/nowhere/keepalived.conf"), "{text}");
-    let (code, _) = run(&["frr", "x"]);
-    assert_eq!(code, Some(2));
+    for format in ["metallb", "frr", "bird", "kube-router", "calico"] {
+        let (code, text) = run(&[format, "x"]);
+        assert_eq!(code, Some(2));
+        assert!(text.contains("not converted in this version"), "{text}");
+    }
 }
 
 /// Test 13 of the design: the files of the field.

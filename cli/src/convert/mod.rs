@@ -44,7 +44,10 @@ pub const WORDS: &[(&str, &str)] = &[
         "convert",
         "writes another daemon's configuration in our words",
     ),
+    ("frr", "an frr.conf"),
     ("keepalived", "a keepalived.conf"),
+    ("kube-router", "kube-router's options"),
+    ("metallb", "MetalLB's resources"),
 ];
 
 /// Formats of the grammar that nobody converts yet.

@@ -252,6 +252,11 @@ pub const ROWS: &[Row] = &[
         "writes a vrrpd.toml, and a verdict on each line to standard error",
         |line| convert::build(line).map(Command::Convert),
     ),
+    plain(
+        "convert (metallb|frr|bird|kube-router|calico) FILE...",
+        "not in this version",
+        |line| convert::build(line).map(Command::Convert),
+    ),
     row(
         "decode mrt FILE [--format (text|json|bgpdump)]",
         "prints the records of an MRT archive, also gzip and bzip2",
