@@ -6,7 +6,6 @@
 //! both are skipped by name.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -98,10 +97,11 @@ impl Container {
             .find(|line| line.split(' ').nth(2) == Some("cgroup2"))
             .and_then(|line| line.split(' ').nth(1))
             .ok_or("no control groups of version 2")?;
-        // Process numbers begin anew in each lab; the number of its namespace is its own.
-        let lab_id = fs::metadata("/proc/self/ns/pid").map_err(|why| why.to_string())?;
-        let group = Path::new(groups).join(format!("wayfare-lab-{}", lab_id.ino()));
-        fs::create_dir(&group).map_err(|why| format!("control groups: {why}"))?;
+        // Process numbers begin anew in each lab, and one that was killed may have left its group.
+        let group = (0..1000)
+            .map(|at| Path::new(groups).join(format!("wayfare-lab-{at}")))
+            .find(|path| fs::create_dir(path).is_ok())
+            .ok_or("no control group can be made")?;
         let work = std::env::var("WAYFARE_LAB").unwrap_or_default();
         let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
         let join = format!(
