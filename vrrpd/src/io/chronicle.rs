@@ -6,8 +6,9 @@
 //! writes, so a disk that is slow costs no advert; entries that pile up beyond [`WAITING_MAX`] are
 //! left out, and a disk that is full is told once: the history in memory goes on.
 
-use std::fs::{File, OpenOptions, rename};
+use std::fs::{DirBuilder, File, OpenOptions, rename};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -34,6 +35,10 @@ impl Chronicle {
     /// Goes on with the history in `path`; what is in it so far comes back, the oldest first.
     #[must_use]
     pub fn open(path: PathBuf) -> (Self, Vec<Entry>) {
+        if let Some(directory) = path.parent() {
+            // Without a service manager nobody may have made it; what fails is said when writing.
+            let _ = DirBuilder::new().mode(0o750).create(directory);
+        }
         let mut past = read(&before(&path));
         past.extend(read(&path));
         let (entries, inbox) = sync_channel(WAITING_MAX);
