@@ -7,7 +7,7 @@
 
 use interop::lab::{Lab, enter};
 use interop::node::Node;
-use interop::vrrp::{Group, Stream, holds, show, start_ours, wait_master};
+use interop::vrrp::{Group, Stream, holds, show, start_ours, strip, wait_master};
 use interop::wait;
 
 /// Better and worse priority.
@@ -45,7 +45,7 @@ fn better_of_two(group: &Group, ours: &Node, theirs: &Node, client: &Node) {
     theirs.kill(&["keepalived"]);
     // What a killed keepalived leaves behind, we take off for the next act.
     for address in &group.addresses {
-        theirs.sh(&format!("ip addr del {address} dev eth0 || true"));
+        strip(theirs, address);
     }
 }
 
@@ -154,7 +154,7 @@ fn two_of_ours_keep_what_they_promise() {
             &["--config", "/run/node/vrrpd.toml"],
         );
         assert_eq!(second.status.code(), Some(1), "two at once are refused");
-        one.sh("ip addr del 10.99.0.50/24 dev eth0");
+        strip(&one, group.address());
         wait::until_true("the address is back", 5, || holds(&one, &group));
         planned(&group, &client, "release", || {
             one.sh("/opt/wayfare/wayfare vrrp release vip");

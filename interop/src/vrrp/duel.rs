@@ -21,8 +21,8 @@ use super::{Group, frr};
 const SLACK: Duration = Duration::from_millis(250);
 /// A frame is stamped a little later than its sender looked at the clock.
 const EARLY_MAX: Duration = Duration::from_millis(5);
-/// A daemon's start, from the command to its first timer; FRR is three of them.
-const START_UP: Duration = Duration::from_secs(5);
+/// When an act that has not settled is given up; what is too slow is found in what was seen.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 /// How long two may hold the addresses: ours outlive the advert of a successor by 20 ms, and a busy
 /// machine takes its time to run a process. The RFC's own bound is an interval.
 const OVERLAP_MAX: Duration = Duration::from_millis(100);
@@ -142,8 +142,7 @@ impl<'l> Duel<'l> {
             _ => 2,
         };
         let name = format!("{deed:?} of {:?} ({who})", party.kind);
-        let limit = START_UP + 8 * self.interval() + Duration::from_secs(3);
-        let settled = wait::poll(limit, || {
+        let settled = wait::poll(GIVEN_UP, || {
             let verdict = judge(&act, &self.watch.since(Duration::ZERO), now());
             match verdict.converged {
                 Some(_) if verdict.adverts_since >= quiet => Ok(verdict),

@@ -216,6 +216,15 @@ pub fn holds(node: &Node, group: &Group) -> bool {
     addresses.any(|one| one["local"].as_str() == Some(group.address()))
 }
 
+/// Takes an address off `eth0`, whatever its length is; nothing when it is not there.
+pub fn strip(node: &Node, address: &str) {
+    let address = address.split('/').next().unwrap_or(address);
+    node.sh(&format!(
+        "for length in 24 32 64 128\n\
+         do ip addr del {address}/$length dev eth0 2>/dev/null || true; done"
+    ));
+}
+
 /// Waits until `master` holds the address and `backup` does not.
 #[track_caller]
 pub fn wait_master(group: &Group, master: &Node, backup: &Node, seconds: u64) {

@@ -11,7 +11,7 @@ use crate::lab::Lab;
 use crate::node::Node;
 use crate::wait;
 
-use super::{Group, frr, start_keepalived_with, start_ours};
+use super::{Group, frr, start_keepalived_with, start_ours, strip};
 
 /// Where the image keeps Debian 12's programs, unless it is Debian 12 itself.
 const BOOKWORM: &str = "/usr/local/lib/bookworm";
@@ -159,9 +159,7 @@ impl Party {
             }
         }
         for address in &self.group.addresses {
-            self.node.sh(&format!(
-                "ip addr del {address} dev eth0 2>/dev/null || true"
-            ));
+            strip(&self.node, address);
         }
     }
 

@@ -9,12 +9,14 @@
 //!
 //! Times are since 1970, as the kernel stamps them.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -75,7 +77,9 @@ pub struct Seen {
 /// A running watch.
 #[derive(Debug)]
 pub struct Watch {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: RefCell<Vec<Seen>>,
+    /// The thread has real time where it is allowed: it must never wait for a reader.
+    more: Receiver<Seen>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -89,12 +93,12 @@ impl Watch {
             .iter()
             .map(|(node, sign)| Side::open(node, sign.clone()))
             .collect();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (note, more) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let mut watcher = Watcher {
             wire: open_wire(),
             sides,
-            seen: Arc::clone(&seen),
+            note,
             last: now(),
         };
         let stopped = Arc::clone(&stop);
@@ -105,7 +109,8 @@ impl Watch {
             }
         });
         Self {
-            seen,
+            seen: RefCell::default(),
+            more,
             stop,
             thread: Some(thread),
         }
@@ -114,10 +119,10 @@ impl Watch {
     /// All that was seen since `from`, in the order of its time.
     #[must_use]
     pub fn since(&self, from: Duration) -> Vec<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut list: Vec<Seen> = seen.iter().filter(|one| one.at >= from).cloned().collect();
-        list.sort_by_key(|one| one.at);
-        list
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.more.try_iter());
+        seen.sort_by_key(|one| one.at);
+        seen.iter().filter(|one| one.at >= from).cloned().collect()
     }
 }
 
@@ -224,7 +229,7 @@ fn attributes(mut octets: &[u8]) -> Vec<(u16, &[u8])> {
 struct Watcher {
     wire: OwnedFd,
     sides: Vec<Side>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    note: Sender<Seen>,
     last: Duration,
 }
 
@@ -246,8 +251,8 @@ impl Watcher {
     }
 
     fn note(&self, at: Duration, node: usize, fact: Fact) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.push(Seen { at, node, fact });
+        // Nobody reads any more when the watch ends.
+        let _ = self.note.send(Seen { at, node, fact });
     }
 
     fn read_kernels(&mut self, now: Duration) {
