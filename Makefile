@@ -23,7 +23,7 @@ help:
 	@echo "make bench-quick     the same at a tenth of the size, one run of each, 3 minutes"
 	@echo "                     BENCH='--shape s1,s3 --daemon wayfare,bird2 --runs 3' narrows it"
 	@echo "make bench-vrrp      virtual addresses: this, keepalived and FRR, medians of 5"
-	@echo "make bench-vrrp-quick the same at 100 ms adverts, one run of each, 3 minutes"
+	@echo "make bench-vrrp-quick the same at 100 ms, without FRR, one run of each, 3 minutes"
 	@echo "                     BENCH='--case crash,stop --daemon wayfare --runs 3' narrows it"
 	@echo "make peers           build the peers' root directory"
 
@@ -69,7 +69,8 @@ bench-quick: bench-build
 bench-vrrp: bench-build
 	@target/release/vrrp-load $(BENCH)
 
-VRRP_QUICK = --runs 1 --interval 100 --json target/bench-vrrp-quick.json
+VRRP_QUICK = --runs 1 --interval 100 --daemon wayfare,keepalived --json target/bench-vrrp-quick.json \
+	--case return,restart,stop,crash,link,port,kill,hang,flood-10000,scale-255
 
 bench-vrrp-quick: bench-build
 	@target/release/vrrp-load $(VRRP_QUICK) $(BENCH)
