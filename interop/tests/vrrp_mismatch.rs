@@ -126,7 +126,7 @@ fn play(case: &Case, one: &Node, two: &Node) {
 
 /// keepalived 2.2 knows no other checksum than that of RFC 5798, whatever is written: it discards
 /// ours of RFC 9568 and keeps the addresses. It falls silent though (any packet that arrives puts
-/// its next advert off, even one that is discarded), so what there is to hear of it is heard before.
+/// its next advert off, even one that is discarded): what there is to hear of it is heard before.
 #[test]
 fn a_peer_that_refuses_our_checksum_is_named() {
     enter("a_peer_that_refuses_our_checksum_is_named", |lab| {
