@@ -1,7 +1,7 @@
 //! The history on disk: `show vrrp history` goes back over restarts and reboots.
 //!
 //! One line per entry is added to a file: milliseconds since 1970, instance, text, apart by tabs.
-//! At [`FILE_MAX`] octets the file becomes `FILE.1`, in the place of the one before, so that the two
+//! At [`FILE_MAX`] octets the file becomes `FILE.1`, in place of the one before, so that the two
 //! hold at most twice that. A line that a crash cut short is passed over and ended. A thread
 //! writes, so a disk that is slow costs no advert; entries that pile up beyond [`WAITING_MAX`] are
 //! left out, and a disk that is full is told once: the history in memory goes on.
