@@ -203,8 +203,8 @@ fn act(
     said
 }
 
-/// Captures all adverts of the node. Whole packets would leave room for eight in tcpdump's ring, and
-/// nine virtual routers speak at once.
+/// Captures all adverts of the node. Whole packets would leave room for eight in tcpdump's ring,
+/// and nine virtual routers speak at once.
 fn listen(node: &Node, name: &str) {
     let file = format!("/run/node/{name}.pcap");
     let log = format!("{name}-tcpdump.log");
