@@ -1,5 +1,6 @@
 //! `accept = false`: a gateway that is nobody's host. It answers ARP and neighbor discovery and
-//! forwards what comes to its virtual MAC, and takes nothing that is sent to its addresses.
+//! forwards what comes to its virtual MAC, and takes nothing that is sent to its addresses. And
+//! what a virtual address must not do to its host: take an address or a route of it along.
 
 use interop::lab::{Lab, enter};
 use interop::node::Node;
@@ -139,9 +140,39 @@ fn a_reload_opens_and_closes() {
         });
         assert_eq!(show(&router).expect("it answers")[0]["transitions"], before);
         router.kill(&["wayfare-vrrpd"]);
+        wait::until_true("it is gone", 10, || !router.has_process("wayfare-vrrpd"));
         assert!(router.sh("nft list ruleset").contains("wayfare-vrrp"));
         open.ours(&router, PRIORITY);
         wait::until("it is open", 15, || answers(&client, "10.99.0.50"));
         assert_eq!(router.sh("nft list ruleset"), "");
+    });
+}
+
+/// Audit M4, and its like in IPv6: beside an address of the host in the same subnet the kernel
+/// would make one the secondary of the other, and give the subnet's route two seconds to live.
+#[test]
+fn a_host_keeps_its_address_and_its_routes() {
+    enter("a_host_keeps_its_address_and_its_routes", |lab| {
+        let router = lab.node("router");
+        router.sh("echo 0 >/proc/sys/net/ipv4/conf/all/promote_secondaries\n\
+                   echo 0 >/proc/sys/net/ipv4/conf/eth0/promote_secondaries");
+        for addresses in [&["10.99.0.50/24"][..], &["fe80::50/64", "fd99::50/64"]] {
+            let group = Group {
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                ..Group::new(3)
+            };
+            group.ours(&router, PRIORITY);
+            wait_for_master(&router);
+            let routes = router.sh("ip -6 route show fd99::/64");
+            assert!(!routes.contains("expires"), "{routes}");
+            router.signal("TERM", "wayfare-vrrpd");
+            wait::until_true("it ends", 10, || !router.has_process("wayfare-vrrpd"));
+            let left = router.sh("ip -o addr show dev eth0");
+            assert!(
+                left.contains("10.99.0.1/24") && left.contains("fd99::1/64"),
+                "{left}"
+            );
+            assert!(!left.contains(group.address()), "{left}");
+        }
     });
 }

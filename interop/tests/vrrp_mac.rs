@@ -365,6 +365,7 @@ fn what_is_set_is_watched_and_given_back() {
             links.is_empty() && parent() == pair("0", "0")
         });
         one.kill(&["wayfare-vrrpd"]);
+        wait::until_true("it is gone", 10, || !one.has_process("wayfare-vrrpd"));
         group.ours(&one, HIGH);
         assert_eq!(parent(), pair("1", "2"));
         one.signal("TERM", "wayfare-vrrpd");

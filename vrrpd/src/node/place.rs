@@ -190,7 +190,8 @@ impl Hosts {
     }
 
     /// What adverts over `link` are sent from: the first IPv4 address, or the first link-local
-    /// IPv6 address (RFC 9568 §5.1.1.1, §5.1.2.1). Towards unicast peers any IPv6 address will do.
+    /// IPv6 address (RFC 9568 §5.1.1.1, §5.1.2.1). Towards unicast peers, which may be beyond
+    /// the link, the first IPv6 address that is not link-local.
     fn primary(
         &self,
         link: u32,
