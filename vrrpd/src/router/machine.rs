@@ -256,7 +256,7 @@ impl Router {
             self.actions.push_back(Action::Take);
             if self.state == State::Master {
                 self.announce(now);
-                self.timers.begin_announcing(now);
+                self.timers.begin_announcing(now, self.settings.virtual_mac);
             }
         }
     }
@@ -281,7 +281,7 @@ impl Router {
             self.actions.push_back(Action::Take);
             if self.state == State::Master {
                 self.announce(now);
-                self.timers.begin_announcing(now);
+                self.timers.begin_announcing(now, self.settings.virtual_mac);
             }
         }
         true

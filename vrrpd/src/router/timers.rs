@@ -13,6 +13,8 @@ const ANNOUNCE_AFTER: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
+/// When the old holder of a virtual MAC has surely heard of the new one and is silent.
+const ANNOUNCE_OVER_OLD: Duration = Duration::from_millis(20);
 /// Then at this pace, for neighbours that forgot or were told otherwise.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 
@@ -47,10 +49,14 @@ impl Timers {
         .min()
     }
 
-    /// A burst of announcements begins: the first is made by the caller.
-    pub fn begin_announcing(&mut self, now: Instant) {
+    /// A burst of announcements begins: the first is made by the caller. From a virtual MAC there
+    /// is one more: what the old holder answered before it heard of us turned switches back.
+    pub fn begin_announcing(&mut self, now: Instant, virtual_mac: bool) {
         self.announced = 0;
-        self.announce_again(now);
+        match virtual_mac {
+            false => self.announce_again(now),
+            true => self.announce = Some(now + ANNOUNCE_OVER_OLD),
+        }
     }
 
     /// One of the burst was made; sets the next.

@@ -168,7 +168,7 @@ impl Router {
             self.actions.push_back(Action::Take);
         }
         self.announce(now);
-        self.timers.begin_announcing(now);
+        self.timers.begin_announcing(now, self.settings.virtual_mac);
         self.send_adverts(now, self.effective_priority());
         self.timers.advert = Some(now + self.settings.interval);
     }
