@@ -38,6 +38,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const SWEEP_PACE: Duration = Duration::from_micros(100);
 /// For the answers of a sweep.
 const SWEEP_WAIT: Duration = Duration::from_millis(500);
+/// Of the time, what a hypervisor may take before a cost is not a cost any more.
+const STOLEN_MAX: f64 = 0.01;
 /// How often a crash is repeated.
 const CRASHES_MAX: usize = 6;
 /// What a machine may stand still while addresses move.
@@ -148,9 +150,14 @@ fn measure(session: &mut Session<'_>) -> Result<Sample, Failure> {
     // Bursts that follow a transition (announcements, repeated) are not the cost at rest.
     thread::sleep(plan.interval() * 5 + Duration::from_secs(6));
     let before = [session.a.cost(), session.b.cost()];
-    let start = Instant::now();
+    let (start, stolen) = (Instant::now(), stolen_s());
     thread::sleep(SPAN);
     let span = start.elapsed().as_secs_f64();
+    let stolen = stolen_s() - stolen;
+    if stolen > STOLEN_MAX * span {
+        let why = format!("the hypervisor took {stolen:.2} s of {span:.0}, which count as ours");
+        return Err(Failure::Noise(why));
+    }
     let after = [session.a.cost(), session.b.cost()];
     let percent = |index: usize| (after[index].cpu_s - before[index].cpu_s) / span * 100.0;
     let mut figures = vec![
@@ -220,6 +227,21 @@ fn crash(session: &mut Session<'_>) -> Result<[(&'static str, f64); 3], Failure>
         ("median moved ms", median(moved).unwrap_or(f64::INFINITY)),
         ("last moved ms", last),
     ])
+}
+
+/// Time that the hypervisor gave to others while somebody here wanted to run: a process that was
+/// running then is charged with it.
+fn stolen_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = text
+        .lines()
+        .next()
+        .and_then(|line| line.split_whitespace().nth(8));
+    // A hundred a second, whatever the kernel's own clock is.
+    ticks
+        .and_then(|word| word.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 100.0
 }
 
 /// One packet to each address: who answers.
