@@ -31,8 +31,9 @@ use crate::node::{Carriers, WantedCarrier};
 /// An order to put addresses that is older than this is not carried out.
 pub const LATE: Duration = Duration::from_millis(500);
 
-/// Longest wait for the routes of new IPv6 addresses, and the time between two looks.
-const IN_FORCE_WITHIN: Duration = Duration::from_millis(20);
+/// Longest wait for the routes of new IPv6 addresses, and the time between two looks. The kernel's
+/// worker needs the lock that all links of the host share; until it had it, nothing comes in.
+const IN_FORCE_WITHIN: Duration = Duration::from_millis(200);
 const IN_FORCE_LOOK: Duration = Duration::from_micros(100);
 
 /// What the thread is to do.
