@@ -2,7 +2,7 @@
 //!
 //! Ours is what carries our numbers and names: routes and next hops with the protocol number of
 //! bgpd's configuration (`[kernel] protocol`, 186 when nothing else is written); addresses and
-//! routes with vrrpd's number, 187, its links with virtual MACs and its table of nftables. A
+//! routes with vrrpd's number, 112, its links with virtual MACs and its table of nftables. A
 //! daemon that runs would put everything back at once, and a master would lose what clients speak
 //! to, so daemons are asked for first: who answers on a socket must be stopped.
 
@@ -21,7 +21,7 @@ use crate::run::{Daemon, EXIT_CONFIG, EXIT_FAILED, Failure, Settings};
 const CONFIG_DEFAULT: &str = "/etc/wayfare/bgpd.toml";
 
 /// Protocol number of vrrpd's addresses and routes.
-const VRRP_PROTOCOL: u8 = 187;
+const VRRP_PROTOCOL: u8 = 112;
 
 /// Cleans up and says what was deleted.
 ///

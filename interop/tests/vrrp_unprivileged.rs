@@ -209,10 +209,10 @@ fn left_behind(group: &Group, (one, two): (&Node, &Node)) {
     two.kill(&["wayfare-vrrpd"]);
     wait::until_true("it is gone", 5, || !two.has_process("wayfare-vrrpd"));
     // As one of an earlier kernel or with a longer lifetime would be.
-    two.sh("ip addr add 10.99.0.77/32 dev eth0 proto 187 2>/dev/null || true");
+    two.sh("ip addr add 10.99.0.77/32 dev eth0 proto 112 2>/dev/null || true");
     let cleaned = two.output(WAYFARE, &["cleanup", "vrrp"]).expect("it may");
     assert!(
-        cleaned.contains("addresses of protocol 187 removed"),
+        cleaned.contains("addresses of protocol 112 removed"),
         "{cleaned}"
     );
     assert!(!holds(two, group), "{cleaned}");

@@ -16,8 +16,9 @@ use super::host::Host;
 use super::keeper::Order;
 use crate::node::SlotId;
 
-/// `IFA_PROTO` of virtual addresses: a restart knows its own by it.
-pub const ADDRESS_PROTOCOL: u8 = 187;
+/// `IFA_PROTO` of virtual addresses and `RTA_PROTOCOL` of routes: a restart knows its own by it.
+/// VRRP's IP protocol number, which no routing daemon has in the kernel's list (FRR's end at 199).
+pub const ADDRESS_PROTOCOL: u8 = 112;
 
 /// Seconds an address lives without a refresh.
 pub const LIFETIME_S: u32 = 2;

@@ -37,7 +37,7 @@ fn hosts() -> Hosts {
     };
     let links = vec![link(2, "eth0"), link(3, "eth\"1")];
     let addresses = vec![address(2, "10.0.0.2/24"), address(3, "10.1.0.2/24")];
-    Hosts::new(links, addresses, 187)
+    Hosts::new(links, addresses, 112)
 }
 
 /// A backup of priority 100 on eth0 with vrid 50, and what `more` says of it.

@@ -13,7 +13,7 @@ use super::*;
 use crate::config::parse;
 use crate::router::State;
 
-const PROTOCOL: u8 = 187;
+const PROTOCOL: u8 = 112;
 
 fn link(index: u32, name: &str) -> HostLink {
     HostLink {

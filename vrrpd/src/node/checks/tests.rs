@@ -36,7 +36,7 @@ fn hosts(eth1: bool) -> Hosts {
         usable: true,
     };
     let links = vec![link(2, "eth0", true), link(3, "eth1", eth1)];
-    Hosts::new(links, vec![address], 187)
+    Hosts::new(links, vec![address], 112)
 }
 
 fn node(text: &str, now: Instant) -> Node {

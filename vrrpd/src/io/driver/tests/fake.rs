@@ -196,7 +196,7 @@ impl Lab {
         let config = parse("vrrpd.toml", config).expect("a good file").config;
         shared.peek(|node, now| node.apply(now, config));
         let mut there = vec![(OWN.to_owned(), 0)];
-        there.extend(addresses.iter().map(|one| ((*one).to_owned(), 187)));
+        there.extend(addresses.iter().map(|one| ((*one).to_owned(), 112)));
         let world = Rc::new(RefCell::new(World {
             addresses: there,
             ..World::default()

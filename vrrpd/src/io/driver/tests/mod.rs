@@ -137,7 +137,7 @@ fn who_stood_still_yields_before_it_says_anything() {
         .push_back(HostChange::AddressGone(HostAddress {
             index: LINK,
             network: "10.0.0.50/32".parse().expect("a network"),
-            protocol: 187,
+            protocol: 112,
             usable: true,
         }));
     lab.advert("a", 90);

@@ -134,7 +134,7 @@ impl World {
             protocol: 0,
             usable: true,
         };
-        let hosts = Hosts::new(vec![link(0), link(1)], vec![address(0), address(1)], 187);
+        let hosts = Hosts::new(vec![link(0), link(1)], vec![address(0), address(1)], 112);
         self.nodes[host].set_hosts(self.now, hosts, &mut |_| None);
         self.drain(host);
     }
