@@ -26,8 +26,8 @@ const LOST_MAX: usize = 1;
 const DOWN_INTERVAL: Duration = Duration::from_millis(361);
 /// From the expiry of the timer to the first packet answered: announcement and round trip.
 const SWITCH: Duration = Duration::from_millis(10);
-/// Addresses live two seconds after the last refresh; the kernel looks a little later.
-const GONE_WITHIN: Duration = Duration::from_millis(2_100);
+/// A dead machine's address is nobody's after this.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks at a kernel; reading a file of `/proc` costs little.
 const LOOK: Duration = Duration::from_millis(5);
 

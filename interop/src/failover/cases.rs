@@ -115,18 +115,17 @@ impl Case {
             stat,
             against,
         };
-        // A stream of one packet per millisecond cannot tell apart what is closer than one.
-        let as_keepalived = Against::Peer(Kind::Keepalived, 1.0, 1.0);
+        let as_keepalived = Against::Peer(Kind::Keepalived, 1.0, 0.0);
         match self {
             Self::Crash => vec![
                 bar("lost", Stat::Median, as_keepalived),
-                bar("lost", Stat::Worst, Against::Down(1.0)),
+                bar("lost", Stat::Worst, Against::Down(0.0)),
             ],
             Self::Link => vec![
-                bar("lost", Stat::Worst, Against::Down(1.0)),
+                bar("lost", Stat::Worst, Against::Down(0.0)),
                 bar("gone ms", Stat::Worst, Against::Fixed(50.0)),
             ],
-            Self::Port => vec![bar("lost", Stat::Worst, Against::Down(1.0))],
+            Self::Port => vec![bar("lost", Stat::Worst, Against::Down(0.0))],
             Self::Stop | Self::Return => vec![bar("lost", Stat::Worst, Against::Fixed(1.0))],
             Self::Restart => vec![
                 bar("lost", Stat::Worst, Against::Fixed(0.0)),

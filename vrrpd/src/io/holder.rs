@@ -20,11 +20,15 @@ use crate::node::SlotId;
 /// VRRP's IP protocol number, which no routing daemon has in the kernel's list (FRR's end at 199).
 pub const ADDRESS_PROTOCOL: u8 = 112;
 
-/// Seconds an address lives without a refresh.
-pub const LIFETIME_S: u32 = 2;
+/// Seconds an address lives without a refresh. The kernel looks up to a quarter of a second later,
+/// and nobody is to find the address of a dead process after two seconds.
+pub const LIFETIME_S: u32 = 1;
 
-/// Four refreshes fit in a lifetime: a process may be late by a second and a half.
-pub const REFRESH_EVERY: Duration = Duration::from_millis(500);
+/// Seconds an address lives when its process leaves it for a successor.
+pub const LIFETIME_LEFT_S: u32 = 2;
+
+/// Four refreshes fit in a lifetime: a process may be late by three quarters of a second.
+pub const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// So many refusals in a row, and an address has reached the end of its lifetime.
 const REFUSALS_MAX: u32 = 4;
@@ -69,6 +73,8 @@ impl<I: Ord + Copy> Held<I> {
 enum Purpose {
     Take(SlotId),
     Refresh,
+    /// The last refresh, for a successor.
+    Leave,
 }
 
 /// What an answer of the address thread means for a slot.
@@ -170,7 +176,7 @@ impl Holder {
     /// Refreshes what is held once more before nobody does.
     pub fn refresh_now(&mut self, host: &mut dyn Host, now: Instant) {
         let all = self.held.all();
-        self.put(host, now, (Purpose::Refresh, all));
+        self.put(host, now, (Purpose::Leave, all));
     }
 
     /// Takes the answer to an order; `refused` is `None` when it came too late to be carried out.
@@ -187,12 +193,13 @@ impl Holder {
             self.next_refresh = self.next_refresh.map(|due| due.min(now));
             return match purpose {
                 Purpose::Take(slot) => vec![Settled::TooLate(slot)],
-                Purpose::Refresh => Vec::new(),
+                Purpose::Refresh | Purpose::Leave => Vec::new(),
             };
         };
         self.note(&list, refused.into_iter().collect());
         match purpose {
             Purpose::Take(slot) => vec![Settled::Taken(slot, self.refusal_of(&list, 1))],
+            Purpose::Leave => Vec::new(),
             Purpose::Refresh => {
                 let held = self.held.0.iter();
                 let lost = |(slot, list): (&SlotId, &Vec<Put>)| {
@@ -223,6 +230,10 @@ impl Holder {
         let order = Order::Put {
             ticket,
             given,
+            lifetime_s: match purpose {
+                Purpose::Leave => LIFETIME_LEFT_S,
+                Purpose::Take(_) | Purpose::Refresh => LIFETIME_S,
+            },
             list: list.clone(),
         };
         let given = host.order(order);

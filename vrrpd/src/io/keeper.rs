@@ -22,7 +22,7 @@ use rib::netlink::hosts::{HostAddress, HostAddresses, HostLink, HostRoute, snaps
 use tokio::sync::Notify;
 
 use super::accept::Gate;
-use super::holder::{LIFETIME_S, Put};
+use super::holder::Put;
 use super::realtime;
 use super::routes;
 use super::vmac::Vmacs;
@@ -45,6 +45,8 @@ pub enum Order {
         ticket: u64,
         /// When it was given.
         given: Instant,
+        /// How long they live without another order, in seconds.
+        lifetime_s: u32,
         /// The addresses.
         list: Vec<Put>,
     },
@@ -158,10 +160,11 @@ fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>,
             Order::Put {
                 ticket,
                 given,
+                lifetime_s,
                 list,
             } => {
                 let late = given.elapsed() >= LATE;
-                let refused = (!late).then(|| hand.put(&list));
+                let refused = (!late).then(|| hand.put(&list, lifetime_s));
                 Answer::Put { ticket, refused }
             }
             Order::Remove(list) => {
@@ -200,7 +203,7 @@ struct Hand {
 }
 
 impl Hand {
-    fn put(&mut self, list: &[Put]) -> Vec<(Put, String)> {
+    fn put(&mut self, list: &[Put], lifetime_s: u32) -> Vec<(Put, String)> {
         let mut refused = self.vmacs.before_put(list);
         // An address on a link that is down would be no help to anybody.
         let list: Vec<Put> = list
@@ -208,7 +211,7 @@ impl Hand {
             .filter(|one| !refused.iter().any(|(other, _)| other == *one))
             .copied()
             .collect();
-        match self.writer.put(&list, LIFETIME_S) {
+        match self.writer.put(&list, lifetime_s) {
             Ok(some) => refused.extend(some.into_iter().filter_map(|(at, error)| {
                 let reason = io::Error::from_raw_os_error(error.errno);
                 let more = error

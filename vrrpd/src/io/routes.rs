@@ -12,15 +12,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rib::netlink::hosts::{HostAddresses, HostRoute, RoutePut};
 
-use super::holder::{LIFETIME_S, REFRESH_EVERY};
 use super::host::Host;
 use super::keeper::Order;
 use crate::config::VirtualRoute;
 use crate::node::{Hosts, Slot, SlotId};
+
+/// Seconds an IPv6 route lives without a refresh; an IPv4 route goes with its source address.
+const LIFETIME_S: u32 = 2;
+
+/// Four refreshes fit in a lifetime.
+const REFRESH_EVERY: Duration = Duration::from_millis(500);
 
 /// A route to be put, and whether it was there before as ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
