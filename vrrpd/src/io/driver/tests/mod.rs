@@ -103,9 +103,9 @@ fn refused_addresses_are_a_fault_that_is_tried_again() {
 fn an_address_that_cannot_be_kept_ends_the_mastership() {
     let mut lab = master(ONE);
     lab.world.borrow_mut().refusal = Some("no such device".to_owned());
-    assert!(lab.run(ms(1400)));
+    assert!(lab.run(ms(700)));
     assert_eq!(state(&lab, "a"), State::Master, "one refusal is none yet");
-    assert!(lab.run(ms(800)));
+    assert!(lab.run(ms(400)));
     assert_eq!(state(&lab, "a"), State::Initialize);
 }
 
