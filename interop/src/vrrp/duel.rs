@@ -182,7 +182,7 @@ impl<'l> Duel<'l> {
             usize::from(takes_over),
             usize::from(held(other) && !act.other_is_dead),
         );
-        let overlap_max = self.overlap_max(act.master);
+        let overlap_max = self.overlap_max(act.master) + verdict.paused;
         let strays_max = if takes_over { STRAYS_MAX } else { 0 };
         self.measured.borrow_mut().see(verdict.overlap);
         let mut faults = Vec::new();

@@ -317,7 +317,9 @@ impl Router {
             self.advert_timer_expired(now, due);
         }
         if take_due(&mut self.timers.announce, now).is_some() {
-            self.announce(now);
+            if !self.announced_lately(now) {
+                self.announce(now);
+            }
             self.timers.announce_again(now);
         }
     }

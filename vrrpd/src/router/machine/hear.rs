@@ -210,12 +210,16 @@ impl Router {
             format!("is master too, with priority {priority}: it does not hear us or refuses us")
         });
         self.answer(now);
-        let quiet = self
-            .last_announced
-            .is_none_or(|last| now.saturating_duration_since(last) >= ANNOUNCE_GAP);
-        if quiet {
+        if !self.announced_lately(now) {
             self.announce(now);
         }
+    }
+
+    /// The link has just been told: an answer to another master, or the next of a burst, would be
+    /// one too many.
+    pub(super) fn announced_lately(&self, now: Instant) -> bool {
+        self.last_announced
+            .is_some_and(|last| now.saturating_duration_since(last) < ANNOUNCE_GAP)
     }
 
     /// An advert at once, unless one has just gone out.

@@ -278,6 +278,22 @@ fn answers_to_a_deaf_peer_are_bounded() {
     assert_eq!(kinds, ["two-masters"]);
 }
 
+/// The burst after a transition counts among the ten: at 199 ms a peer is answered, at 200 ms the
+/// next of the burst is due.
+#[test]
+fn answers_and_bursts_together_are_bounded() {
+    let (mut router, now) = in_state(State::Master, settings(), Instant::now());
+    router.timers.announce = Some(now + ms(200));
+    let mut told = 0;
+    for n in 199..1199 {
+        router.handle_timeout(now + ms(n));
+        hear(&mut router, now + ms(n), "10.0.0.1", 50);
+        let all = actions(&mut router);
+        told += all.iter().filter(|action| *action == "announce").count();
+    }
+    assert!(told <= 10, "{told} announcements in a second");
+}
+
 /// Conflicts end when they are not seen any more.
 #[test]
 fn a_conflict_is_resolved_when_it_is_gone() {
