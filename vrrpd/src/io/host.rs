@@ -8,10 +8,11 @@
 //! Nothing here waits, but for the answer to where a route leads, which the kernel gives without
 //! its great lock.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,6 +31,12 @@ pub type Take<'t> = &'t mut dyn FnMut(u32, &Envelope, &[u8]);
 
 /// Where adverts of one link and family come and go.
 pub trait Wire: fmt::Debug {
+    /// Whether something may have come since the last [`Wire::read`]. The runtime says so one turn
+    /// late at times: before timers are judged, ask the socket itself.
+    fn has_rung(&self) -> bool {
+        true
+    }
+
     /// Hands up to `most` packets to `take`; `true` when more may be there.
     fn read(&self, most: usize, take: Take<'_>) -> bool;
 
@@ -44,6 +51,11 @@ pub trait Host: fmt::Debug {
     /// # Errors
     /// They cannot be read.
     fn picture(&mut self) -> io::Result<Picture>;
+
+    /// Whether something may have changed since the last [`Host::changes`], as [`Wire::has_rung`].
+    fn has_rung(&self) -> bool {
+        true
+    }
 
     /// What changed since the last call, by whom ever but us.
     ///
@@ -84,6 +96,7 @@ pub struct Linux {
     questions: HostAddresses,
     keeper: Keeper,
     watch: HostWatch,
+    rung: Rc<Cell<bool>>,
     waker: JoinHandle<()>,
     frames: Option<FrameSocket>,
     wake: Arc<Notify>,
@@ -105,19 +118,28 @@ impl Linux {
         let watch = HostWatch::open(&writer)?;
         // A second descriptor of the same socket, for a task that only waits.
         let bell = Rc::new(Readable::new(watch.as_fd().try_clone_to_owned()?)?);
+        let rung = Rc::new(Cell::new(true));
+        let waker = tokio::task::spawn_local(ring(bell, Rc::clone(&rung), Arc::clone(wake)));
         Ok(Self {
             questions: HostAddresses::open(ADDRESS_PROTOCOL)?,
             keeper: Keeper::spawn(writer, Arc::clone(wake))?,
             watch,
-            waker: tokio::task::spawn_local(ring(bell, Arc::clone(wake))),
+            rung,
+            waker,
             frames: None,
             wake: Arc::clone(wake),
         })
     }
 }
 
-async fn ring(bell: Rc<Readable<OwnedFd>>, wake: Arc<Notify>) {
+/// Notes that `bell` has something to read, and wakes `wake`.
+pub(super) async fn ring<T: AsFd>(
+    bell: Rc<Readable<T>>,
+    rung: Rc<Cell<bool>>,
+    wake: Arc<Notify>,
+) {
     while bell.wait().await {
+        rung.set(true);
         wake.notify_one();
     }
 }
@@ -127,7 +149,12 @@ impl Host for Linux {
         snapshot()
     }
 
+    fn has_rung(&self) -> bool {
+        self.rung.get()
+    }
+
     fn changes(&mut self) -> io::Result<Vec<HostChange>> {
+        self.rung.set(false);
         self.watch.read()
     }
 

@@ -5,7 +5,7 @@
 //! and handles n² packets). IPv4 headers are written here, so that the source is the address under
 //! the checksum; IPv6 names its source per message.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
@@ -26,7 +26,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::host::{Take, Wire};
+use super::host::{Take, Wire, ring};
 use super::sockopt::Readable;
 use crate::node::SlotId;
 
@@ -61,6 +61,8 @@ pub struct Segment {
     link: u32,
     ipv6: bool,
     socket: Rc<Readable<Socket>>,
+    /// Something came since it was read to its end.
+    rung: Rc<Cell<bool>>,
     waker: JoinHandle<()>,
     inbox: RefCell<Inbox>,
 }
@@ -108,13 +110,15 @@ impl Segment {
             socket.join_multicast_v4_n(&GROUP_V4, &by_index)?;
         }
         let socket = Rc::new(Readable::new(socket)?);
-        let waker =
-            tokio::task::spawn_local(wake_when_readable(Rc::clone(&socket), Arc::clone(wake)));
+        let rung = Rc::new(Cell::new(true));
+        let bell = ring(Rc::clone(&socket), Rc::clone(&rung), Arc::clone(wake));
+        let waker = tokio::task::spawn_local(bell);
         let control = ipv6.then(|| nix::cmsg_space!(in6_pktinfo, nix::libc::c_int));
         Ok(Self {
             link: link.index,
             ipv6,
             socket,
+            rung,
             waker,
             inbox: RefCell::new(Inbox {
                 headers: MultiHeaders::preallocate(BATCH, control),
@@ -239,7 +243,12 @@ impl Segment {
 }
 
 impl Wire for Segment {
+    fn has_rung(&self) -> bool {
+        self.rung.get()
+    }
+
     fn read(&self, most: usize, take: Take<'_>) -> bool {
+        self.rung.set(false);
         let mut left = most;
         while left > 0 {
             match self.read_batch(&mut *take) {
@@ -255,6 +264,7 @@ impl Wire for Segment {
                 }
             }
         }
+        self.rung.set(true);
         true
     }
 
@@ -290,10 +300,4 @@ fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr) -> [u8; 20] {
     header[12..16].copy_from_slice(&source.octets());
     header[16..].copy_from_slice(&destination.octets());
     header
-}
-
-async fn wake_when_readable(socket: Rc<Readable<Socket>>, wake: Arc<Notify>) {
-    while socket.wait().await {
-        wake.notify_one();
-    }
 }

@@ -216,8 +216,11 @@ impl Driver {
         if self.shared.take_replaced() || again {
             self.place_again();
         }
-        self.read_kernel();
-        self.read_adverts();
+        let due = self.is_due();
+        self.read(due);
+        if !due && self.is_due() {
+            self.read(true);
+        }
         if self.retry_refused.take_if(|at| *at <= now).is_some() {
             self.shared.peek(|node, now| node.retry_refused(now));
         }
@@ -309,9 +312,28 @@ impl Driver {
         self.inform_due = true;
     }
 
-    fn read_adverts(&mut self) {
+    /// Whether a timer of a router has run out.
+    fn is_due(&self) -> bool {
+        self.shared
+            .peek(|node, now| node.poll_timeout().is_some_and(|due| due <= now))
+    }
+
+    /// Reads what has come. Where nothing is due the runtime's word is enough, which spares a
+    /// system call per socket and turn; else every socket is asked, for what lies in one unread
+    /// must not be taken for silence.
+    fn read(&mut self, all: bool) {
+        if all || self.host.has_rung() {
+            self.read_kernel();
+        }
+        self.read_adverts(all);
+    }
+
+    fn read_adverts(&mut self, all: bool) {
         self.backlog = false;
         for line in self.segments.values() {
+            if !all && !line.wire.has_rung() {
+                continue;
+            }
             self.backlog |= line
                 .wire
                 .read(PACKETS_PER_TURN, &mut |link, envelope, message| {
