@@ -133,11 +133,7 @@ impl Linux {
 }
 
 /// Notes that `bell` has something to read, and wakes `wake`.
-pub(super) async fn ring<T: AsFd>(
-    bell: Rc<Readable<T>>,
-    rung: Rc<Cell<bool>>,
-    wake: Arc<Notify>,
-) {
+pub(super) async fn ring<T: AsFd>(bell: Rc<Readable<T>>, rung: Rc<Cell<bool>>, wake: Arc<Notify>) {
     while bell.wait().await {
         rung.set(true);
         wake.notify_one();
