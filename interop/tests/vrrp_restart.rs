@@ -62,6 +62,9 @@ fn round(
     let wanted = |node: &Node| wait::until("it answers", 10, || facts(node));
     let (before, other) = (wanted(one), wanted(two));
     let (old, count) = (pid(one), successions(one));
+    let links = format!("links.{count}");
+    let watch = ["3", "ip", "-o", "monitor", "link"];
+    let mut watch = one.spawn(&links, "timeout", &watch);
     let stream = Stream::start(client, group, 3);
     restart(one, signal, program);
     wait::until_true("a successor is there", 10, || {
@@ -69,6 +72,7 @@ fn round(
     });
     let after = wanted(one);
     let (sent, lost) = stream.finish();
+    watch.wait().expect("it ends by itself");
     let (away_ms, all) = last_succession(one).expect("it was just there");
     let what = format!("{signal} at {} ms", group.interval_ms);
     eprintln!("MEASURED restart by {what}: away {away_ms} ms, {lost} of {sent} packets lost");
@@ -79,6 +83,9 @@ fn round(
     assert!(all, "{what}: it does not go on as it was");
     assert!(sent > 300, "{what}: the stream ran");
     assert_eq!(lost, 0, "{what}: {lost} of {sent} packets lost");
+    let links = one.read(&format!("/run/node/{links}"));
+    let down = links.lines().find(|line| line.contains("state DOWN"));
+    assert_eq!(down, None, "{what}: a link of a virtual MAC");
     let (state, transitions, adverts) = after;
     assert_eq!(state, "Master", "{what}");
     assert_eq!(transitions, before.1, "{what}: transitions");
@@ -92,11 +99,14 @@ fn round(
     true
 }
 
-fn hitless(lab: &mut Lab, interval_ms: u32) {
-    let group = Group {
+fn every(interval_ms: u32) -> Group {
+    Group {
         interval_ms,
         ..Group::new(3)
-    };
+    }
+}
+
+fn hitless(lab: &mut Lab, group: &Group) {
     let (one, two, client) = (lab.node("one"), lab.node("two"), lab.node("client"));
     group.ours(&one, 200);
     group.ours(&two, 100);
@@ -108,23 +118,117 @@ fn hitless(lab: &mut Lab, interval_ms: u32) {
         ("KILL", "/opt/wayfare/wayfare-vrrpd"),
     ];
     for (signal, program) in programs {
-        let what = (&group, signal, program);
-        let mut rounds = 0..ROUNDS;
-        let counted = rounds.any(|_| round(what, (&one, &two, &client)));
-        assert!(counted, "{signal}: {ROUNDS} rounds on a machine too busy");
+        counted((group, signal, program), (&one, &two, &client));
     }
+}
+
+#[track_caller]
+fn counted(what: (&Group, &str, &str), nodes: (&Node, &Node, &Node)) {
+    let mut rounds = 0..ROUNDS;
+    let counted = rounds.any(|_| round(what, nodes));
+    assert!(counted, "{}: {ROUNDS} rounds on a machine too busy", what.1);
 }
 
 #[test]
 fn a_restart_at_100_ms_is_not_noticed() {
     enter("a_restart_at_100_ms_is_not_noticed", |lab| {
-        hitless(lab, 100)
+        hitless(lab, &every(100));
     });
 }
 
 #[test]
 fn a_restart_at_1_s_is_not_noticed() {
-    enter("a_restart_at_1_s_is_not_noticed", |lab| hitless(lab, 1000));
+    enter("a_restart_at_1_s_is_not_noticed", |lab| {
+        hitless(lab, &every(1000));
+    });
+}
+
+/// The link of the virtual MAC stays up, with the addresses on it.
+#[test]
+fn a_restart_with_a_virtual_mac_is_not_noticed() {
+    enter("a_restart_with_a_virtual_mac_is_not_noticed", |lab| {
+        let group = Group {
+            more_ours: "virtual-mac = true\n".to_owned(),
+            ..every(300)
+        };
+        hitless(lab, &group);
+    });
+}
+
+#[test]
+fn a_restart_with_a_virtual_mac_of_ipv6_is_not_noticed() {
+    enter(
+        "a_restart_with_a_virtual_mac_of_ipv6_is_not_noticed",
+        |lab| {
+            let group = Group {
+                addresses: vec!["fe80::50/64".to_owned(), "fd99::50/64".to_owned()],
+                more_ours: "virtual-mac = true\n".to_owned(),
+                ..every(300)
+            };
+            hitless(lab, &group);
+        },
+    );
+}
+
+/// A program that takes five seconds, and a restart in the middle of it: the process does not wait
+/// for its end, and its successor tells what was not told to the end.
+#[test]
+fn a_restart_does_not_wait_for_notify() {
+    enter("a_restart_does_not_wait_for_notify", |lab| {
+        let (one, two, client) = (lab.node("one"), lab.node("two"), lab.node("client"));
+        one.write(
+            "/run/node/told.sh",
+            "#!/bin/sh\necho \"begun $3\" >>/run/node/told\nsleep 5\n\
+             echo \"ended $3\" >>/run/node/told\n",
+        );
+        one.sh("chmod 755 /run/node/told.sh");
+        let group = every(1000);
+        group.ours(&two, 100);
+        let told = Group {
+            more_ours: "notify = \"/run/node/told.sh\"\n".to_owned(),
+            ..group
+        };
+        told.ours(&one, 200);
+        let program = "/opt/wayfare/wayfare-vrrpd";
+        counted((&told, "USR2", program), (&one, &two, &client));
+        let told = || one.sh("cat /run/node/told");
+        wait::until("MASTER is told", 30, || {
+            let text = told();
+            text.contains("ended MASTER").then_some(()).ok_or(text)
+        });
+        assert_eq!(told().matches("ended MASTER").count(), 1, "{}", told());
+        assert!(told().ends_with("ended MASTER\n"), "{}", told());
+    });
+}
+
+/// A file that was edited before the restart: of the routes of the process before, those that the
+/// new one does not want are taken out.
+#[test]
+fn routes_of_the_last_configuration_go() {
+    enter("routes_of_the_last_configuration_go", |lab| {
+        let node = lab.node("one");
+        let with = |routes: &str| Group {
+            more_ours: format!("routes = [{routes}]\n"),
+            ..every(100)
+        };
+        let there = || node.sh("ip route show proto 112");
+        let before = "\"10.9.0.0/16 via 10.99.0.8\", \"10.8.0.0/16 via 10.99.0.8\"";
+        with(before).ours(&node, 200);
+        wait::until_true("both are there", 10, || there().lines().count() == 2);
+        with("\"10.9.0.0/16 via 10.99.0.9\"").write_ours(&node, 200);
+        let (count, old) = (successions(&node), pid(&node));
+        restart(&node, "USR2", "/opt/wayfare/wayfare-vrrpd");
+        wait::until_true("a successor is there", 10, || {
+            successions(&node) > count && pid(&node) != old
+        });
+        wait::until("the new one alone", 10, || {
+            let routes = there();
+            let alone = routes.lines().count() == 1 && routes.contains("10.9.0.0/16 via 10.99.0.9");
+            alone.then_some(()).ok_or(routes)
+        });
+        let shown = show(&node).expect("it answers");
+        assert_eq!(shown[0]["state"], "Master", "{shown}");
+    });
 }
 
 /// A stop is a stop: the successor finds nothing, and starts as anybody does.

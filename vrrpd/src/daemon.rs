@@ -36,6 +36,9 @@ pub const EXIT_CONFIG: u8 = 78;
 /// How long programs of `notify` may still run after all have handed over (15 s at most); together
 /// less than the unit's `TimeoutStopSec=` of 20 s.
 const NOTIFY_TIME: Duration = Duration::from_secs(4);
+/// How long a process that leaves for a successor waits for its disk, and for its scripts to end:
+/// nobody advertises meanwhile.
+const LEAVE_TIME: Duration = Duration::from_millis(5);
 /// Exit code of a failure at run time.
 pub const EXIT_FAILED: u8 = 1;
 
@@ -110,9 +113,15 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     );
     notify::ready();
     driver.run(&mut waits).await;
-    driver.finish_notices(NOTIFY_TIME).await;
-    shared.note(of_the_daemon("stopped"));
-    shared.close();
+    if driver.has_left() {
+        driver.leave_notices();
+        shared.note(of_the_daemon("stopped"));
+        shared.leave(LEAVE_TIME);
+    } else {
+        driver.finish_notices(NOTIFY_TIME).await;
+        shared.note(of_the_daemon("stopped"));
+        shared.close();
+    }
     tracing::info!("wayfare-vrrpd stopped");
     Ok(())
 }

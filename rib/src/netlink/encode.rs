@@ -221,6 +221,8 @@ pub(super) enum Dump {
     NextHops,
     /// Routes of a family; of one table, or of all (`None`).
     Routes(u8, Option<u32>),
+    /// Routes of a family with a protocol number, of all tables.
+    RoutesOf(u8, u8),
 }
 
 pub(super) fn dump_request(out: &mut Writer, dump: Dump, seq: u32) {
@@ -238,6 +240,10 @@ pub(super) fn dump_request(out: &mut Writer, dump: Dump, seq: u32) {
             if let Some(table) = table {
                 out.attr_u32(RTA_TABLE, table);
             }
+        }
+        Dump::RoutesOf(family, protocol) => {
+            let header = [family, 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0];
+            out.begin(RTM_GETROUTE, NLM_F_DUMP, seq, &header);
         }
     }
     out.end();

@@ -19,7 +19,7 @@ use crate::node::Entry;
 const FILE_MAX: u64 = 512 << 10;
 /// Entries that wait for the disk.
 const WAITING_MAX: usize = 1024;
-/// How long the end of the daemon waits for the disk.
+/// How long the end of the daemon waits for the disk, unless a successor waits for that end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The daemon's side of the writing thread.
@@ -28,6 +28,7 @@ pub struct Chronicle {
     entries: Option<SyncSender<Entry>>,
     /// Closed when all is written.
     written: Receiver<()>,
+    patience: Duration,
     left_out: u64,
 }
 
@@ -58,6 +59,7 @@ impl Chronicle {
         let chronicle = Self {
             entries,
             written,
+            patience: PATIENCE,
             left_out: 0,
         };
         (chronicle, past)
@@ -79,13 +81,18 @@ impl Chronicle {
             Err(TrySendError::Disconnected(_)) => self.entries = None,
         }
     }
+
+    /// Its end waits for the disk so long at most.
+    pub fn hurry(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
 }
 
 impl Drop for Chronicle {
     fn drop(&mut self) {
         self.entries = None;
         // Nothing is ever sent: it ends with the thread, or with patience.
-        let _ = self.written.recv_timeout(PATIENCE);
+        let _ = self.written.recv_timeout(self.patience);
     }
 }
 

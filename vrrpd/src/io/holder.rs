@@ -138,6 +138,23 @@ impl Holder {
         self.put(host, now, (Purpose::Take(slot), list))
     }
 
+    /// The addresses of a slot are there already, by another process: they are refreshed from now
+    /// on, and nobody waits for it.
+    pub fn keep(
+        &mut self,
+        host: &mut dyn Host,
+        now: Instant,
+        (slot, link, networks): (SlotId, u32, Vec<IpNet>),
+    ) {
+        let list: Vec<Put> = networks.into_iter().map(|one| (link, one)).collect();
+        let gone = self.held.set(slot, list.clone());
+        self.remove(host, gone);
+        if !list.is_empty() {
+            self.next_refresh.get_or_insert(now + REFRESH_EVERY);
+            self.put(host, now, (Purpose::Refresh, list));
+        }
+    }
+
     /// The same once more, after [`Settled::TooLate`].
     pub fn take_still(&mut self, host: &mut dyn Host, now: Instant, slot: SlotId) -> bool {
         let list = self.held.0.get(&slot).cloned().unwrap_or_default();

@@ -58,6 +58,8 @@ pub enum Order {
     PutRoutes(Vec<routes::Wanted>),
     /// Take routes out.
     RemoveRoutes(Vec<HostRoute>),
+    /// Take out all routes of ours but these: an earlier process left them.
+    CleanRoutes(Vec<HostRoute>),
     /// Have these links and closed addresses and no others, and look whether they still are as
     /// they were made.
     Carry {
@@ -175,6 +177,10 @@ fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>,
             Order::PutRoutes(list) => Answer::Routes(routes::put(&mut hand.writer, list)),
             Order::RemoveRoutes(list) => {
                 routes::take_out(&mut hand.writer, &list);
+                continue;
+            }
+            Order::CleanRoutes(kept) => {
+                routes::clean(&mut hand.writer, &kept);
                 continue;
             }
             Order::Carry {

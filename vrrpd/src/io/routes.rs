@@ -118,21 +118,11 @@ impl Routes {
         }
     }
 
-    /// Takes out what an earlier process may have left of these: what has no address to go with.
-    pub fn clean(host: &mut dyn Host, slot: &Slot, hosts: &Hosts) {
-        let stays = |route: &&VirtualRoute| {
-            let own = route
-                .src
-                .is_none_or(|src| slot.instance.settings.addresses.contains(&src));
-            slot.instance.settings.is_owner() || !own
-        };
-        let list = slot.instance.routes.iter().filter(stays);
-        let list: Vec<HostRoute> = list
-            .filter_map(|it| resolve(it, slot, hosts).ok())
-            .collect();
-        if !list.is_empty() {
-            host.order(Order::RemoveRoutes(list));
-        }
+    /// Those of a slot, as far as they can be put.
+    #[must_use]
+    pub fn of(slot: &Slot, hosts: &Hosts) -> Vec<HostRoute> {
+        let all = slot.instance.routes.iter();
+        all.filter_map(|it| resolve(it, slot, hosts).ok()).collect()
     }
 
     /// When the next refresh is due.
@@ -282,5 +272,17 @@ pub(super) fn take_out(writer: &mut HostAddresses, list: &[HostRoute]) {
             }
             Err(error) => tracing::error!(%prefix, %error, "virtual route stays"),
         }
+    }
+}
+
+/// The address thread's part: what an earlier process left and no heir of it has.
+pub(super) fn clean(writer: &mut HostAddresses, kept: &[HostRoute]) {
+    match writer.remove_other_routes(kept) {
+        Ok(removed) => {
+            for prefix in removed {
+                tracing::info!(%prefix, "an earlier process left this route: taken out");
+            }
+        }
+        Err(error) => tracing::error!(%error, "routes of an earlier process may be left"),
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, broadcast};
 
@@ -118,6 +118,18 @@ impl Shared {
     /// Has the rest of the history written, within a second.
     pub fn close(&self) {
         *self.chronicle.borrow_mut() = None;
+    }
+
+    /// The same, and ends the checks, within so little time each: a successor waits.
+    pub fn leave(&self, patience: Duration) {
+        if let Some(chronicle) = &mut *self.chronicle.borrow_mut() {
+            chronicle.hurry(patience);
+        }
+        if let Some(runner) = &mut *self.runner.borrow_mut() {
+            runner.hurry(patience);
+        }
+        self.close();
+        *self.runner.borrow_mut() = None;
     }
 
     /// What happens from now on.

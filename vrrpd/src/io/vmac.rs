@@ -95,6 +95,8 @@ impl Vmacs {
         let keys: BTreeSet<Key> = wanted.iter().map(|want| want.key).collect();
         self.remove_unwanted(&mut writer, &keys, &found);
         self.looked = true;
+        // What an earlier call took over: heirs put their addresses after its answer.
+        self.settle_adopted(&mut writer);
         let mut carried = Carriers::new();
         for want in wanted {
             let there = self.made.get(&want.key).map(|made| made.index);
@@ -104,7 +106,6 @@ impl Vmacs {
             };
             carried.insert(want.key, outcome);
         }
-        self.settle_adopted(&mut writer);
         self.check(&mut writer);
         self.writer = Some(writer);
         Ok(carried)

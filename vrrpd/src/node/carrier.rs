@@ -94,6 +94,8 @@ impl Node {
             }
         }
         self.place_all(now);
+        // Heirs of a group wait for the last link of it.
+        self.settle_groups(now);
     }
 
     /// Whether somebody holds addresses on the link of a virtual MAC.
@@ -139,6 +141,7 @@ impl Node {
             slot.router.retain_faults(now, kept);
             self.settle(id);
         }
+        self.settle_groups(now);
     }
 
     /// The parent of a link of ours; any other link is its own.

@@ -11,7 +11,8 @@ use std::time::Instant;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Node;
+use super::checks::Kept;
+use super::{Node, Slot, SlotId};
 use crate::config::Instance;
 use crate::router::{Gap, Legacy, State};
 
@@ -27,6 +28,9 @@ pub struct Left {
     carrier: Option<u32>,
     /// What it put there.
     addresses: Vec<IpNet>,
+    /// How its checks stood.
+    #[serde(default)]
+    checks: Vec<Kept>,
     router: Legacy,
 }
 
@@ -35,23 +39,40 @@ pub struct Left {
 pub(super) struct Inherits {
     /// The link it was on.
     pub(super) link: u32,
-    /// Its addresses, on what carried them.
-    addresses: Vec<(u32, IpNet)>,
+    /// What carried its addresses.
+    carrier: u32,
+    addresses: Vec<IpNet>,
+}
+
+impl Slot {
+    /// It is to begin where an earlier process ended, and has not.
+    #[must_use]
+    pub fn is_to_inherit(&self) -> bool {
+        self.inherits.is_some() && self.router.is_heir()
+    }
 }
 
 impl Node {
-    /// What the instances leave.
+    /// What the instances leave. One that has not begun leaves what it was to inherit.
     #[must_use]
     pub fn estate(&self, now: Instant) -> Vec<Left> {
         let staying = self.slots.iter().filter(|(_, slot)| !slot.leaving);
         staying
-            .map(|(id, slot)| Left {
-                name: slot.instance.name.clone(),
-                identity: identity(&slot.instance),
-                link: slot.link,
-                carrier: self.carrier_of(*id),
-                addresses: self.networks_to_put(*id),
-                router: slot.router.legacy(now),
+            .map(|(id, slot)| {
+                let inherits = slot.inherits.as_ref().filter(|_| slot.router.is_heir());
+                let (link, carrier, addresses) = match inherits {
+                    Some(it) => (Some(it.link), Some(it.carrier), it.addresses.clone()),
+                    None => (slot.link, self.carrier_of(*id), self.networks_to_put(*id)),
+                };
+                Left {
+                    name: slot.instance.name.clone(),
+                    identity: identity(&slot.instance),
+                    link,
+                    carrier,
+                    addresses,
+                    checks: self.checks.verdicts(&slot.instance.track),
+                    router: slot.router.legacy(now),
+                }
             })
             .collect()
     }
@@ -72,6 +93,8 @@ impl Node {
                 continue;
             };
             if identity(&slot.instance) != left.identity {
+                // Another virtual router, but the operator meant this name.
+                slot.router.inherit_orders(now, &left.router);
                 continue;
             }
             let fresh = slot.router.inherit(now, &left.router, gap);
@@ -82,26 +105,33 @@ impl Node {
                     && put.all(|one| ours.contains(&(carrier, *one))))
             };
             if fresh && left.carrier.is_some_and(here) {
-                slot.inherits = left.link.zip(left.carrier).map(|(link, carrier)| {
-                    let addresses = left.addresses.iter();
-                    Inherits {
-                        link,
-                        addresses: addresses.map(|one| (carrier, *one)).collect(),
-                    }
+                slot.inherits = left.link.zip(left.carrier).map(|(link, carrier)| Inherits {
+                    link,
+                    carrier,
+                    addresses: left.addresses.clone(),
                 });
+                self.checks.restore(now, &slot.instance.track, &left.checks);
                 heirs += 1;
             } else {
                 slot.router.disinherit();
             }
         }
+        self.judge_all(now);
         heirs
     }
 
     /// Whoever has not begun by now has nothing to inherit any more; `all`: nor have those whose
-    /// links with virtual MACs are still to be found.
+    /// links with virtual MACs are still to be found, nor members of their groups.
     pub fn end_inheritance(&mut self, all: bool) {
-        for slot in self.slots.values_mut() {
-            if all || !slot.instance.settings.virtual_mac {
+        let on_its_way = |id: &SlotId| {
+            let slot = self.slots.get(id);
+            slot.is_some_and(|slot| slot.instance.settings.virtual_mac && slot.router.is_heir())
+        };
+        let waits = |id: &SlotId| self.groups.with(*id).iter().any(on_its_way);
+        let ids: Vec<SlotId> = self.slots.keys().copied().collect();
+        let ended = ids.into_iter().filter(|id| all || !waits(id));
+        for id in ended.collect::<Vec<_>>() {
+            if let Some(slot) = self.slots.get_mut(&id) {
                 slot.inherits = None;
                 slot.router.disinherit();
             }
@@ -111,12 +141,10 @@ impl Node {
     /// The addresses of those that are still to begin as heirs.
     #[must_use]
     pub fn still_to_inherit(&self) -> BTreeSet<(u32, IpNet)> {
-        let heirs = self
-            .slots
-            .values()
-            .filter_map(|slot| slot.inherits.as_ref());
+        let heirs = self.slots.values().filter(|slot| slot.is_to_inherit());
+        let heirs = heirs.filter_map(|slot| slot.inherits.as_ref());
         heirs
-            .flat_map(|heir| heir.addresses.iter().copied())
+            .flat_map(|heir| heir.addresses.iter().map(|one| (heir.carrier, *one)))
             .collect()
     }
 
@@ -133,8 +161,8 @@ impl Node {
 
     /// Those that have addresses and are not master: they hand over, and have no heirs.
     #[must_use]
-    pub fn lingering(&self) -> Vec<super::SlotId> {
-        let lingers = |slot: &super::Slot| {
+    pub fn lingering(&self) -> Vec<SlotId> {
+        let lingers = |slot: &Slot| {
             slot.router.is_holding() && (slot.leaving || slot.router.state() != State::Master)
         };
         let slots = self.slots.iter().filter(|(_, slot)| lingers(slot));

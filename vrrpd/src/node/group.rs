@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use super::{Slot, SlotId};
 use crate::config::SyncGroup;
-use crate::router::{Fault, Health, Patience, Router, State, Why};
+use crate::router::{Action, Fault, Health, Patience, Router, State, Why};
 
 /// Rounds of one settling: each rule can only move members towards the one state they share.
 const ROUNDS_MAX: usize = 8;
@@ -165,14 +165,15 @@ impl Groups {
     /// A member of the same group that still has to take its addresses, before `id` announces or
     /// sends: one that is refused takes the others along before anybody heard of them.
     pub fn takes_first(&self, id: SlotId, slots: &BTreeMap<SlotId, Slot>) -> Option<SlotId> {
-        use crate::router::Action::Take;
         let next = |id: &SlotId| slots.get(id)?.router.next_action();
         let group = self.list.get(*self.of.get(&id)?)?;
-        if matches!(next(&id), None | Some(Take)) {
+        if matches!(next(&id), None | Some(Action::Take)) {
             return None;
         }
         let mut members = group.members.iter();
-        members.find(|one| next(one) == Some(&Take)).copied()
+        members
+            .find(|one| next(one) == Some(&Action::Take))
+            .copied()
     }
 
     /// Whether what `id` does next has to wait: until its own addresses are there, and with more
@@ -180,7 +181,7 @@ impl Groups {
     pub fn holds_up(&self, id: SlotId, slots: &BTreeMap<SlotId, Slot>) -> bool {
         let waits = |id: &SlotId| slots.get(id).is_some_and(|slot| slot.waits);
         let next = slots.get(&id).and_then(|slot| slot.router.next_action());
-        let tells = !matches!(next, None | Some(crate::router::Action::Take));
+        let tells = !matches!(next, None | Some(Action::Take | Action::Keep));
         let group = self.of.get(&id).and_then(|at| self.list.get(*at));
         match group.filter(|_| tells) {
             Some(group) => group.members.iter().any(waits),

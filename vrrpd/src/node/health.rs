@@ -33,6 +33,10 @@ impl Node {
         let wanted: BTreeSet<Check> = tracked.map(|one| one.check.clone()).collect();
         self.checks.set(now, &wanted);
         self.look_at_links(now);
+        self.judge_all(now);
+    }
+
+    pub(super) fn judge_all(&mut self, now: Instant) {
         let ids: Vec<SlotId> = self.slots.keys().copied().collect();
         for id in ids {
             self.judge_slot(now, id, Vec::new());

@@ -99,6 +99,8 @@ pub struct Node {
     /// Adverts for virtual routers that are not here.
     strangers: Strangers,
     stopping: bool,
+    /// The operator gave an order.
+    ordered: bool,
     /// The system's clock as last read: when, and what it said.
     clock: Option<(Instant, Duration)>,
 }

@@ -39,6 +39,7 @@ impl Node {
         ids: &[SlotId],
         mut input: impl FnMut(&mut Router) -> R,
     ) -> Vec<R> {
+        self.ordered = true;
         let mut answers = Vec::new();
         for id in ids {
             if let Some(slot) = self.slots.get_mut(id) {
@@ -56,10 +57,16 @@ impl Node {
         name: &str,
         input: impl FnOnce(&mut Router) -> R,
     ) -> Option<R> {
+        self.ordered = true;
         let id = *self.by_name.get(name)?;
         let answer = input(&mut self.slots.get_mut(&id)?.router);
         self.settle(id);
         Some(answer)
+    }
+
+    /// Whether the operator ordered anything since the last call.
+    pub fn take_ordered(&mut self) -> bool {
+        std::mem::take(&mut self.ordered)
     }
 
     /// The routes that cannot be put, and whose they are.

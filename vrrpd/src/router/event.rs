@@ -211,6 +211,8 @@ impl fmt::Display for Why {
 pub enum Action {
     /// Put the virtual addresses on the interface, and keep them there.
     Take,
+    /// Keep those that another process left there: nobody has to wait for that.
+    Keep,
     /// Tell the link where the addresses are: gratuitous ARP or unsolicited advertisement.
     Announce,
     /// Send an advert.
@@ -222,6 +224,14 @@ pub enum Action {
     },
     /// Take the virtual addresses off.
     LetGo,
+}
+
+impl Action {
+    /// It says nothing to others.
+    #[must_use]
+    pub fn is_about_addresses(&self) -> bool {
+        matches!(self, Self::Take | Self::Keep | Self::LetGo)
+    }
 }
 
 /// What people want to know.

@@ -27,7 +27,7 @@ use super::signing::Signer;
 use super::stats::Stats;
 use super::timers::{Timers, take_due};
 use health::{Health, PRIORITY_LAST_RESORT};
-use inherit::{Gap, Legacy};
+use inherit::Inheritance;
 pub use together::Patience;
 use together::Together;
 
@@ -74,13 +74,15 @@ pub struct Router {
     /// Priority 0 was sent and no successor heard.
     awaiting_successor: bool,
     last_sent: Option<Instant>,
+    /// An heir that has sent nothing yet.
+    unheard: bool,
     last_announced: Option<Instant>,
     /// A late down timer was excused once.
     excused: bool,
     together: Together,
     timers: Timers,
     /// What an earlier process left, until this one begins.
-    inherited: Option<(Legacy, Gap)>,
+    inherited: Option<Inheritance>,
     prepared: Prepared,
     signer: Signer,
     conflicts: Conflicts,
@@ -112,6 +114,7 @@ impl Router {
             holding: false,
             awaiting_successor: false,
             last_sent: None,
+            unheard: false,
             last_announced: None,
             excused: false,
             together: Together::default(),
@@ -164,7 +167,7 @@ impl Router {
             .filter(|one| matches!(one, Action::Send { .. }))
             .count();
         if untold > 0 {
-            let kept = |one: &Action| matches!(one, Action::Take | Action::LetGo);
+            let kept = |one: &Action| one.is_about_addresses();
             self.actions.retain(kept);
             let untold = u64::try_from(untold).unwrap_or(u64::MAX);
             self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(untold);

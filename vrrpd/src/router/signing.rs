@@ -203,6 +203,16 @@ impl Signer {
         }
     }
 
+    /// The last number that was sent.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Another process has sent `sequence`.
+    pub fn go_on_after(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
     /// What the next advert is signed with: the time, or one more than the last number where the
     /// clock stood. Numbers far ahead of the clock would be refused, so they begin anew.
     pub fn stamp<'s>(&mut self, now: Instant, signing: &'s Signing) -> Option<Stamp<'s>> {

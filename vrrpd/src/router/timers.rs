@@ -66,6 +66,12 @@ impl Timers {
         self.announce = Some(now + wait.copied().unwrap_or(ANNOUNCE_EVERY));
     }
 
+    /// A burst of announcements begins at `at`.
+    pub fn announce_from(&mut self, at: Instant) {
+        self.announced = 0;
+        self.announce = Some(at);
+    }
+
     /// The addresses were announced by somebody before us: only the slow pace is left.
     pub fn announce_on(&mut self, now: Instant) {
         self.announced = ANNOUNCE_AFTER.len();

@@ -48,6 +48,7 @@ pub struct Runner {
     orders: Option<mpsc::UnboundedSender<BTreeSet<Check>>>,
     /// Closed when the thread has ended.
     ended: Option<std::sync::mpsc::Receiver<()>>,
+    patience: Duration,
     answers: mpsc::Sender<Answer>,
     bgpd: PathBuf,
 }
@@ -59,6 +60,7 @@ pub fn start(shared: &Rc<Shared>, own_socket: &Path) {
     shared.set_runner(Runner {
         orders: None,
         ended: None,
+        patience: END_TIME_MAX,
         answers,
         bgpd: own_socket.with_file_name("bgpd.sock"),
     });
@@ -87,6 +89,11 @@ impl Runner {
             // Fails only when the thread is gone, and then it is said below.
             let _ = orders.send(wanted);
         }
+    }
+
+    /// Its end waits for the thread so long at most.
+    pub fn hurry(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     fn spawn(&mut self) -> Option<mpsc::UnboundedSender<BTreeSet<Check>>> {
@@ -127,7 +134,7 @@ impl Drop for Runner {
         self.orders = None;
         if let Some(ended) = &self.ended {
             // Nothing is sent: it waits for the other end to go.
-            let _ = ended.recv_timeout(END_TIME_MAX);
+            let _ = ended.recv_timeout(self.patience);
         }
     }
 }

@@ -27,6 +27,7 @@ fn runner() -> (Runner, mpsc::Receiver<Answer>) {
     let runner = Runner {
         orders: None,
         ended: None,
+        patience: END_TIME_MAX,
         answers,
         bgpd: PathBuf::from("/nonexistent/bgpd.sock"),
     };

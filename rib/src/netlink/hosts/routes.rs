@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::fib::TABLE_MAIN;
-use crate::fib::model::{OpError, errno};
+use crate::fib::model::{ObservedRoute, OpError, errno};
 use crate::netlink::decode;
 use crate::netlink::dump::Dumper;
 use crate::netlink::encode::{
@@ -56,6 +56,27 @@ impl HostRoute {
         match self.metric {
             Some(0) | None if self.ipv6() => 1024,
             metric => metric.unwrap_or(0),
+        }
+    }
+
+    /// Whether `there` is this route, whatever its source.
+    fn is(&self, there: &ObservedRoute) -> bool {
+        let place = (there.prefix, there.table, there.metric);
+        place == (self.prefix, self.table, self.metric_there())
+            && there.hops.first().is_some_and(|hop| {
+                hop.gateway == self.gateway && self.link.is_none_or(|link| link == hop.interface)
+            })
+    }
+
+    fn observed(there: &ObservedRoute) -> Self {
+        let hop = there.hops.first();
+        Self {
+            prefix: there.prefix,
+            gateway: hop.and_then(|hop| hop.gateway),
+            link: hop.map(|hop| hop.interface),
+            source: None,
+            metric: Some(there.metric),
+            table: there.table,
         }
     }
 }
@@ -108,24 +129,37 @@ impl HostAddresses {
         Ok((!gone.contains(&errno)).then_some(OpError { errno, text }))
     }
 
-    /// Whether the route is there with our number. This reads a whole table.
+    /// Whether the route is there with our number. The kernel walks all tables for it.
     ///
     /// # Errors
     /// The kernel does not answer.
     pub fn has_route(&self, route: &HostRoute) -> io::Result<bool> {
-        let family = if route.ipv6() { AF_INET6 } else { AF_INET };
-        let mut found = false;
-        Dumper::open()?.read_all(Dump::Routes(family, Some(route.table)), |message| {
+        let there = self.own_routes(if route.ipv6() { AF_INET6 } else { AF_INET })?;
+        Ok(there.iter().any(|one| route.is(one)))
+    }
+
+    /// Takes out every route of our number but those of `kept`. Comes back with where they led to.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn remove_other_routes(&mut self, kept: &[HostRoute]) -> io::Result<Vec<IpNet>> {
+        let mut removed = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            for there in self.own_routes(family)? {
+                let gone = !kept.iter().any(|route| route.is(&there))
+                    && self.remove_route(&HostRoute::observed(&there))?.is_none();
+                removed.extend(gone.then_some(there.prefix));
+            }
+        }
+        Ok(removed)
+    }
+
+    fn own_routes(&self, family: u8) -> io::Result<Vec<ObservedRoute>> {
+        let mut found = Vec::new();
+        Dumper::open()?.read_all(Dump::RoutesOf(family, self.protocol), |message| {
             let one = decode::route(message.body).filter(|_| message.kind == RTM_NEWROUTE);
-            found |= one.is_some_and(|one| {
-                (one.prefix, one.table, one.metric, one.protocol)
-                    == (
-                        route.prefix,
-                        route.table,
-                        route.metric_there(),
-                        self.protocol,
-                    )
-            });
+            // A kernel that does not know the filter gives all.
+            found.extend(one.filter(|one| one.protocol == self.protocol));
         })?;
         Ok(found)
     }

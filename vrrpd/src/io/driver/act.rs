@@ -105,6 +105,12 @@ impl Driver {
                 self.flush();
                 self.let_go(id);
             }
+            Action::Keep => {
+                let networks = self.shared.peek(|node, _| node.networks_to_put(id));
+                let (host, now) = (&mut *self.host, self.shared.now());
+                self.holder.keep(host, now, (id, place.carrier, networks));
+                self.take_routes(id);
+            }
             Action::Take => {
                 let networks = self.shared.peek(|node, _| node.networks_to_put(id));
                 let now = self.shared.now();

@@ -61,6 +61,10 @@ impl Driver {
             }
         }
         self.end_waiting();
+        if !std::mem::replace(&mut self.carried_once, true) {
+            // After the addresses of heirs: a link that was taken over and got none is set down.
+            self.next_carry = Some(self.shared.now());
+        }
     }
 
     /// An address went from a link. On one of ours the link itself may be about to follow: then

@@ -2,7 +2,8 @@
 //!
 //! A transition tells the program of its instance, and that of its group once all members share the
 //! state. Whoever never leaves Initialize has no transition: what is at fault from the start, or
-//! stopped while at fault, is found by looking, after events have been told in their order.
+//! stopped while at fault, is found by looking, after events have been told in their order; so is
+//! an heir, whose predecessor may have ended before it had told everything.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,13 @@ impl Driver {
         }
     }
 
+    /// Ends what runs; what was not told stays for the successor.
+    pub fn leave_notices(&mut self) {
+        if let Some(notices) = &mut self.notices {
+            notices.leave();
+        }
+    }
+
     /// A transition.
     pub(super) fn inform(&mut self, id: SlotId, to: State, why: &Why) {
         let word = match (to, why) {
@@ -38,7 +46,7 @@ impl Driver {
         self.tell_word(id, word, &why.to_string());
     }
 
-    /// Tells whoever is in Initialize and had no transition to it.
+    /// Tells whoever had no transition to where it is.
     pub(super) fn inform_all(&mut self) {
         if !std::mem::take(&mut self.inform_due) || self.notices.is_none() {
             return;
@@ -82,9 +90,19 @@ fn is_heard(node: &Node, id: SlotId, slot: &Slot) -> bool {
     slot.instance.notify.is_some() || group_program(node, id).is_some()
 }
 
-/// What to say of a slot that takes no part; `None`: it does, or is about to.
+/// What to say of a slot that takes no part, or goes on where another process ended; `None`: its
+/// transitions tell, or it is about to have one.
 fn rest(node: &Node, slot: &Slot) -> Option<(Word, String)> {
-    if slot.router.state() != State::Initialize {
+    let word = match slot.router.state() {
+        State::Initialize => Word::Fault,
+        State::Backup => Word::Backup,
+        State::Master => Word::Master,
+    };
+    if word != Word::Fault {
+        let goes_on = slot.router.because().is_none();
+        return goes_on.then(|| (word, "goes on after a restart".to_owned()));
+    }
+    if slot.is_to_inherit() {
         return None;
     }
     if node.is_stopping() || slot.leaving {

@@ -103,6 +103,11 @@ impl Driver {
             return;
         }
         self.shared.peek(|node, _| node.end_inheritance(true));
+        self.inform_due = true;
+        if let Some(estate) = &mut self.estate {
+            // What is on file is still the predecessor's.
+            (estate.outdated, estate.written) = (true, None);
+        }
         let held = self.inherited();
         let waiting = std::mem::take(&mut self.waiting);
         let gone: Vec<Put> = waiting.difference(&held).copied().collect();
@@ -147,6 +152,12 @@ impl Driver {
         if let Some(estate) = &mut self.estate {
             estate.file.remove();
         }
+    }
+
+    /// Whether the loop has ended for the sake of a successor, who waits.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.left
     }
 
     /// Leaves everything as it is for a successor; the loop is to end.

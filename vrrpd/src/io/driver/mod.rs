@@ -42,7 +42,8 @@ use super::notices::Notices;
 use super::routes::Routes;
 use super::segment::Outgoing;
 use super::shared::Shared;
-use crate::node::SlotId;
+use crate::node::{Slot, SlotId};
+use crate::router::State;
 
 /// Packets read from one socket before timers are judged.
 const PACKETS_PER_TURN: usize = 64;
@@ -81,6 +82,8 @@ pub struct Driver {
     next_carry: Option<Instant>,
     /// They were asked for, and there is no answer yet.
     carrying: bool,
+    /// There was an answer.
+    carried_once: bool,
     /// Somebody changed one of those links.
     look_at_carriers: bool,
     lost: carry::Lost,
@@ -159,6 +162,7 @@ impl Driver {
             stop_by: None,
             next_carry: None,
             carrying: false,
+            carried_once: false,
             look_at_carriers: false,
             lost: carry::Lost::default(),
             backlog: false,
@@ -185,17 +189,17 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Takes out routes of an earlier process that nothing else does. Of a master that goes on
-    /// where that one was, they stay.
+    /// Takes out routes of an earlier process. Of a master that goes on where that one was, those
+    /// stay that it still is to have.
     fn clean_routes(&mut self) {
-        let host = &mut *self.host;
-        self.shared.peek(|node, _| {
-            for (_, slot) in node.slots() {
-                if !slot.router.is_holding() {
-                    Routes::clean(host, slot, node.hosts());
-                }
-            }
+        let kept = self.shared.peek(|node, _| {
+            let heir = |slot: &Slot| slot.router.inherited_state() == Some(State::Master);
+            let masters = node.slots().map(|(_, slot)| slot);
+            let masters = masters.filter(|slot| slot.router.is_holding() || heir(slot));
+            let routes = masters.flat_map(|slot| Routes::of(slot, node.hosts()));
+            routes.collect()
         });
+        self.host.order(Order::CleanRoutes(kept));
     }
 
     /// Runs until the daemon is asked to stop and everybody has handed over.
@@ -238,6 +242,9 @@ impl Driver {
             self.let_everything_go();
             self.end_estate();
             return false;
+        }
+        if self.shared.peek(|node, _| node.take_ordered()) {
+            self.moved();
         }
         self.keep_estate();
         true

@@ -6,8 +6,9 @@
 //! been reached: addresses are taken before MASTER is told. What is told, and how the queue is
 //! bounded, is in [`queue`]; the thread that makes the calls, in [`run`].
 //!
-//! What was told last is kept in a file beside the control socket, so that a daemon that goes on
-//! where the last one was does not tell it again.
+//! What was told last, to the end of its program, is kept in a file beside the control socket, so
+//! that a daemon that goes on where the last one was does not tell it again. For a successor
+//! nothing is waited for: what runs is ended, and told again by the successor with what waits.
 
 pub mod queue;
 mod run;
@@ -19,6 +20,9 @@ use std::time::Duration;
 
 use queue::{Notice, Queue, Word};
 use tokio::sync::oneshot;
+
+/// Longest wait for a program that is just being started, to end it.
+const STARTING_MAX: Duration = Duration::from_millis(5);
 
 /// What the thread and its employer share. The lock is held for moments only.
 #[derive(Debug, Default)]
@@ -34,6 +38,10 @@ struct Desk {
     closed: bool,
     /// What runs is to end now.
     hurried: bool,
+    /// A program is being started.
+    starting: bool,
+    /// The program that runs.
+    running: Option<u32>,
 }
 
 impl Shared {
@@ -114,6 +122,21 @@ impl Notices {
             let _ = tokio::time::timeout(Duration::from_millis(200), ended).await;
         }
     }
+
+    /// Ends what runs and tells nothing more, at once: a successor tells it.
+    pub fn leave(&mut self) {
+        let mut desk = self.shared.desk();
+        (desk.closed, desk.hurried) = (true, true);
+        let starting = |desk: &mut Desk| desk.starting;
+        let more = &self.shared.more;
+        let waited = more.wait_timeout_while(desk, STARTING_MAX, starting);
+        let (desk, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = desk.running {
+            run::kill(program);
+        }
+        drop(desk);
+        self.shared.more.notify_all();
+    }
 }
 
 /// Makes the calls until no more will come.
@@ -126,6 +149,7 @@ fn work(shared: &Shared, told_file: &Path) {
                     return;
                 }
                 if let Some(notice) = desk.queue.pop() {
+                    desk.starting = true;
                     break (notice, desk.queue.begun_text());
                 }
                 if desk.closed {
@@ -141,17 +165,29 @@ fn work(shared: &Shared, told_file: &Path) {
                     .unwrap_or_else(PoisonError::into_inner);
             }
         };
+        call(&notice, shared);
+        if shared.desk().hurried {
+            return;
+        }
         // Without the file the next daemon tells the same again, which is no harm.
-        let _ = std::fs::write(told_file, told);
-        call(&notice, || shared.desk().hurried);
+        let new = told_file.with_extension("told.new");
+        let _ = std::fs::write(&new, told).and_then(|()| std::fs::rename(&new, told_file));
     }
 }
 
-fn call(notice: &Notice, hurried: impl Fn() -> bool) {
+fn call(notice: &Notice, shared: &Shared) {
     let (name, state) = (&notice.subject.1, notice.word.name());
     let program = notice.program.display();
-    let ended = run::start(notice)
-        .and_then(|(mut child, mut output)| run::wait(&mut child, &mut output, hurried));
+    let started = run::start(notice);
+    let mut desk = shared.desk();
+    desk.starting = false;
+    desk.running = started.as_ref().ok().map(|(child, _)| child.id());
+    drop(desk);
+    shared.more.notify_all();
+    let hurried = || shared.desk().hurried;
+    let ended =
+        started.and_then(|(mut child, mut output)| run::wait(&mut child, &mut output, hurried));
+    shared.desk().running = None;
     match ended {
         Ok((output, status)) => {
             for line in String::from_utf8_lossy(&output).lines() {

@@ -97,7 +97,7 @@ pub fn wait(
 }
 
 /// Kills a program and what it started.
-fn kill(pid: u32) {
+pub(super) fn kill(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
         // It may have ended meanwhile.
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);

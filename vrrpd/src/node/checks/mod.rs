@@ -9,12 +9,23 @@ mod standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::check::{Check, Probe, Tracked, Weight};
 use crate::router::{Event, Health};
 
 use super::Hosts;
 
 pub use standing::{Outcome, Standing, Verdict};
+
+/// How a check stood when its process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    check: String,
+    good: bool,
+    value: i32,
+    text: String,
+}
 
 /// The checks in use.
 #[derive(Debug, Default)]
@@ -105,6 +116,43 @@ impl Checks {
             }
         }
         changed
+    }
+
+    /// How those of an instance stand, for the next process.
+    pub(super) fn verdicts(&self, tracked: &[Tracked]) -> Vec<Kept> {
+        let kept = tracked.iter().filter_map(|one| {
+            let standing = self.0.get(&one.check)?;
+            let last = standing.last.as_ref()?;
+            (standing.verdict != Verdict::Unknown).then(|| Kept {
+                check: one.check.to_string(),
+                good: standing.verdict == Verdict::Good,
+                value: last.value,
+                text: last.text.clone(),
+            })
+        });
+        kept.collect()
+    }
+
+    /// Those without a verdict stand as they did, until their next answers say otherwise.
+    pub(super) fn restore(&mut self, now: Instant, tracked: &[Tracked], kept: &[Kept]) {
+        for one in tracked {
+            let name = one.check.to_string();
+            let kept = kept.iter().find(|it| it.check == name);
+            let standing = self.0.get_mut(&one.check);
+            let standing = standing.filter(|it| it.verdict == Verdict::Unknown);
+            if let Some((standing, kept)) = standing.zip(kept) {
+                standing.verdict = match kept.good {
+                    true => Verdict::Good,
+                    false => Verdict::Bad,
+                };
+                standing.since = now;
+                standing.last = Some(Outcome {
+                    good: kept.good,
+                    value: kept.value,
+                    text: kept.text.clone(),
+                });
+            }
+        }
     }
 
     /// What the checks of an instance come to.

@@ -6,9 +6,11 @@
 //! on.
 //!
 //! That holds only while no other router can have given up waiting: within three intervals of the
-//! last advert, which is less than the down interval of the most eager backup. Whoever comes later
+//! last advert, which is less than the down interval of the most eager backup. It is asked when the
+//! heir is made, when it begins, and once more when its first advert leaves. Whoever comes later
 //! starts as anybody does, with the counters alone. The caller proves that the addresses are still
-//! on the interface.
+//! on the interface. Who may not have been told of them is told: a predecessor that had just become
+//! master may have ended before its announcements.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::super::event::{Action, Fault, State};
 use super::super::stats::Stats;
 use super::{Master, Router};
+
+/// Announcements that belong to a transition are made by then.
+const ANNOUNCED_AFTER: Duration = Duration::from_millis(6200);
 
 /// Of three intervals, what the heir's first advert takes to be heard.
 const SLACK: Duration = Duration::from_millis(2);
@@ -46,6 +51,50 @@ pub struct Legacy {
     master: Option<Heard>,
     counters: BTreeMap<String, u64>,
     discarded: BTreeMap<String, u64>,
+    /// The last number that was signed with.
+    #[serde(default)]
+    sequence: u64,
+    /// An heir that had not begun leaves what it found: its process was alive, and silent.
+    #[serde(default)]
+    passed_on: bool,
+}
+
+/// What an earlier process left, until this one begins.
+#[derive(Clone, Debug)]
+pub(super) struct Inheritance {
+    legacy: Legacy,
+    /// When it was handed over, and how old it was then.
+    given: Instant,
+    written: Duration,
+    /// Since when nobody may have heard anything.
+    silent_since: Instant,
+}
+
+impl Inheritance {
+    /// Since it was written.
+    fn age(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.given);
+        self.written.saturating_add(here)
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.silent_since)
+    }
+
+    fn passed_on(&self, now: Instant) -> Legacy {
+        let older = |age: u64| age.saturating_add(ns(self.age(now)));
+        let legacy = self.legacy.clone();
+        Legacy {
+            state_age_ns: older(legacy.state_age_ns),
+            sent_age_ns: Some(ns(self.silence(now))),
+            master: legacy.master.map(|one| Heard {
+                age_ns: older(one.age_ns),
+                ..one
+            }),
+            passed_on: true,
+            ..legacy
+        }
+    }
 }
 
 impl Legacy {
@@ -70,6 +119,13 @@ impl Router {
     /// What this router leaves.
     #[must_use]
     pub fn legacy(&self, now: Instant) -> Legacy {
+        if let Some(left) = &self.inherited {
+            return Legacy {
+                released: self.released,
+                held: self.faults.contains(&Fault::Held),
+                ..left.passed_on(now)
+            };
+        }
         let age = |then: Instant| ns(now.saturating_duration_since(then));
         Legacy {
             state: self.state,
@@ -93,6 +149,16 @@ impl Router {
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
+            sequence: self.signer.sequence(),
+            passed_on: false,
+        }
+    }
+
+    /// What the operator ordered stays ordered.
+    pub fn inherit_orders(&mut self, now: Instant, legacy: &Legacy) {
+        self.released = legacy.released;
+        if legacy.held {
+            self.hold(now);
         }
     }
 
@@ -107,21 +173,29 @@ impl Router {
             let name: &'static str = Box::leak(name.clone().into_boxed_str());
             self.stats.discarded.insert(name, *count);
         }
-        self.released = legacy.released;
-        if legacy.held {
-            self.hold(now);
-        }
-        let interval = self.settings.interval;
+        self.signer.go_on_after(legacy.sequence);
+        self.inherit_orders(now, legacy);
         let silence = match (gap.silent, legacy.sent_age_ns) {
-            (Some(silent), _) => silent + interval,
+            (_, Some(age)) if legacy.passed_on => gap.written + Duration::from_nanos(age),
+            (Some(silent), _) => silent + self.settings.interval,
             (None, Some(age)) if legacy.state == State::Master => {
                 gap.written + Duration::from_nanos(age)
             }
             (None, _) => gap.written,
         };
-        let fresh = legacy.state != State::Initialize && silence + SLACK < 3 * interval;
-        self.inherited = fresh.then(|| (legacy.clone(), gap));
+        let fresh = legacy.state != State::Initialize && silence < self.heirs_patience();
+        self.inherited = fresh.then(|| Inheritance {
+            legacy: legacy.clone(),
+            given: now,
+            written: gap.written,
+            silent_since: now.checked_sub(silence).unwrap_or(now),
+        });
         fresh
+    }
+
+    /// How long nobody may have heard of a master whose heir goes on.
+    pub(super) fn heirs_patience(&self) -> Duration {
+        (3 * self.settings.interval).saturating_sub(SLACK)
     }
 
     /// Not an heir any more: what it was to inherit is gone, or was not there.
@@ -130,17 +204,28 @@ impl Router {
     }
 
     /// Whether it begins as an heir.
-    pub(super) fn is_heir(&self) -> bool {
+    #[must_use]
+    pub fn is_heir(&self) -> bool {
         self.inherited.is_some()
+    }
+
+    /// The state it is to begin in, as an heir.
+    #[must_use]
+    pub fn inherited_state(&self) -> Option<State> {
+        Some(self.inherited.as_ref()?.legacy.state)
     }
 
     /// Begins where the predecessor ended.
     pub(super) fn begin_as_heir(&mut self, now: Instant) -> bool {
-        let Some((legacy, gap)) = self.inherited.take() else {
+        let Some(left) = self.inherited.take() else {
             return false;
         };
+        let legacy = &left.legacy;
+        if legacy.state == State::Master && left.silence(now) >= self.heirs_patience() {
+            return false;
+        }
         let ago = |age: u64| {
-            let age = Duration::from_nanos(age).saturating_add(gap.written);
+            let age = Duration::from_nanos(age).saturating_add(left.age(now));
             now.checked_sub(age).unwrap_or(now)
         };
         self.timers.start = None;
@@ -148,9 +233,11 @@ impl Router {
         self.since = ago(legacy.state_age_ns);
         if legacy.state == State::Master {
             self.holding = true;
-            self.actions.push_back(Action::Take);
-            self.send_adverts(now, self.effective_priority());
-            self.timers.advert = Some(now + self.settings.interval);
+            self.actions.push_back(Action::Keep);
+            // It is sent once the sockets have been read.
+            self.unheard = true;
+            self.last_sent = Some(left.silent_since);
+            self.timers.advert = Some(now);
             self.timers.announce_on(now);
             return true;
         }
@@ -171,6 +258,20 @@ impl Router {
         let least = now + interval.max(self.master_interval) + down_interval / 4;
         self.timers.down = Some((heard + down_interval).max(least));
         true
+    }
+
+    /// Before the first advert of an heir. Where somebody may not have heard the announcements of
+    /// the predecessor, or those of another router last, they are made again.
+    pub(super) fn announce_as_heir(&mut self, now: Instant) {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if !std::mem::take(&mut self.unheard) {
+            return;
+        }
+        let long = 2 * self.settings.interval;
+        if since(self.since) < ANNOUNCED_AFTER || self.last_sent.is_some_and(|it| since(it) > long)
+        {
+            self.timers.announce_from(now);
+        }
     }
 }
 

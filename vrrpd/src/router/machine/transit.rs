@@ -110,6 +110,7 @@ impl Router {
         if self.yield_when_late(now) {
             return;
         }
+        self.announce_as_heir(now);
         self.send_adverts(now, self.effective_priority());
         let next = due + self.settings.interval;
         self.timers.advert = Some(if next > now {
@@ -122,9 +123,12 @@ impl Router {
     /// A master that sent nothing for as long as an equal backup waits is no master any more: it
     /// steps back before it says anything, and lets the next election decide.
     pub(super) fn yield_when_late(&mut self, now: Instant) -> bool {
-        let patience = self
-            .settings
-            .down_interval(self.effective_priority(), self.settings.interval);
+        let (priority, interval) = (self.effective_priority(), self.settings.interval);
+        let patience = match self.unheard {
+            false => self.settings.down_interval(priority, interval),
+            // Of an heir it is only guessed when others heard it last.
+            true => self.heirs_patience(),
+        };
         let silent = self
             .last_sent
             .map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
@@ -132,7 +136,7 @@ impl Router {
             return false;
         }
         // What waited for its addresses to be taken is not true any more either.
-        let kept = |one: &Action| matches!(one, Action::Take | Action::LetGo);
+        let kept = |one: &Action| one.is_about_addresses();
         self.actions.retain(kept);
         self.stats.late += 1;
         self.become_backup(now, Why::Late(silent));
@@ -239,6 +243,7 @@ impl Router {
     fn transition(&mut self, now: Instant, to: State, why: Why) {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
+        self.unheard = false;
         self.stats.transitions += 1;
         let by = (to.name(), why.name());
         *self.stats.transitions_by.entry(by).or_default() += 1;

@@ -33,7 +33,7 @@ const OWN: &str = "10.0.0.2/24";
 pub struct World {
     /// What was done, in words and in order.
     pub acts: Vec<String>,
-    /// Addresses on the link with their protocol.
+    /// Addresses on the link, or (`@51`) on that with the virtual MAC, and their protocol.
     pub addresses: Vec<(String, u8)>,
     pub changes: VecDeque<HostChange>,
     pub packets: VecDeque<(Envelope, Vec<u8>)>,
@@ -45,6 +45,11 @@ pub struct World {
     pub too_late: bool,
     /// Why addresses are refused.
     pub refusal: Option<String>,
+}
+
+/// The link with the virtual MAC of `vrid`.
+fn carrier(vrid: u8) -> u32 {
+    100 + u32::from(vrid)
 }
 
 /// The world behind the driver's back.
@@ -85,11 +90,15 @@ impl Host for Fake {
             mac: Some([2, 0, 0, 0, 0, 1]),
         };
         let world = self.0.borrow();
-        let addresses = world.addresses.iter().map(|(text, protocol)| HostAddress {
-            index: LINK,
-            network: text.parse().expect("a network"),
-            protocol: *protocol,
-            usable: true,
+        let addresses = world.addresses.iter().map(|(text, protocol)| {
+            let (text, vrid) = text.split_once('@').unwrap_or((text, "0"));
+            let vrid: u8 = vrid.parse().expect("a vrid");
+            HostAddress {
+                index: if vrid == 0 { LINK } else { carrier(vrid) },
+                network: text.parse().expect("a network"),
+                protocol: *protocol,
+                usable: true,
+            }
         });
         Ok((vec![link], addresses.collect()))
     }
@@ -123,7 +132,11 @@ impl Host for Fake {
                 let list: Vec<_> = list.iter().map(|it| it.prefix.to_string()).collect();
                 world.acts.push(format!("remove routes {}", list.join(" ")));
             }
-            Order::Carry { .. } => {}
+            Order::CleanRoutes(kept) if !kept.is_empty() => {
+                let list: Vec<_> = kept.iter().map(|it| it.prefix.to_string()).collect();
+                world.acts.push(format!("leave routes {}", list.join(" ")));
+            }
+            Order::Carry { .. } | Order::CleanRoutes(_) => {}
         }
         world.orders.push_back(order);
         true
@@ -146,14 +159,17 @@ impl Host for Fake {
                         refused: (!world.too_late).then(|| refused.collect()),
                     }
                 }
-                Order::Remove(_) | Order::RemoveRoutes(_) => continue,
+                Order::Remove(_) | Order::RemoveRoutes(_) | Order::CleanRoutes(_) => continue,
                 Order::PutRoutes(list) => {
                     let fates = list.into_iter().map(|it| (it.route, Fate::There));
                     Answer::Routes(fates.collect())
                 }
                 Order::Look => Answer::Seen(self.picture()),
-                Order::Carry { .. } => Answer::Carried {
-                    carriers: crate::node::Carriers::new(),
+                Order::Carry { wanted, .. } => Answer::Carried {
+                    carriers: wanted
+                        .iter()
+                        .map(|it| (it.key, Ok(carrier(it.key.2))))
+                        .collect(),
                     gate: Ok(()),
                 },
             });
@@ -165,6 +181,11 @@ impl Host for Fake {
     }
 
     fn send_frame(&mut self, _: u32, frame: &[u8]) -> io::Result<()> {
+        if frame[12..14] == [8, 0] {
+            let act = format!("send {} of {}", frame[36], frame[35]);
+            self.0.borrow_mut().acts.push(act);
+            return Ok(());
+        }
         let target = IpAddr::from([frame[28], frame[29], frame[30], frame[31]]);
         self.0.borrow_mut().acts.push(format!("tell {target}"));
         Ok(())

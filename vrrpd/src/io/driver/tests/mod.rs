@@ -2,6 +2,7 @@
 //! flood, a process that stood still, a restart.
 
 mod fake;
+mod restart;
 
 use std::net::IpAddr;
 use std::time::Duration;

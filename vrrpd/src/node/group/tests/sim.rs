@@ -190,7 +190,7 @@ impl World {
             };
             self.log.push((host, segment, action.clone()));
             match action {
-                Action::Take => self.holds[host][segment] = true,
+                Action::Take | Action::Keep => self.holds[host][segment] = true,
                 Action::LetGo => self.holds[host][segment] = false,
                 Action::Announce => {}
                 Action::Send { message, .. } => {

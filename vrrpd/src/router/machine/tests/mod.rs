@@ -93,6 +93,7 @@ fn weigh(router: &mut Router, now: Instant, offset: i32) {
 fn actions(router: &mut Router) -> Vec<String> {
     let word = |action| match action {
         Action::Take => "take".to_owned(),
+        Action::Keep => "keep".to_owned(),
         Action::Announce => "announce".to_owned(),
         Action::LetGo => "let go".to_owned(),
         Action::Send { message, .. } => format!("send {}", message[2]),

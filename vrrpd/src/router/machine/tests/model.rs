@@ -269,7 +269,7 @@ impl Pair {
         let mut sent = Vec::new();
         while let Some(action) = self.ours.poll_action() {
             match action {
-                Action::Take => self.taken = true,
+                Action::Take | Action::Keep => self.taken = true,
                 Action::LetGo => self.taken = false,
                 Action::Announce if self.taken => {}
                 Action::Announce => return Some("announced and not taken".to_owned()),

@@ -1,6 +1,7 @@
 //! Signed adverts between routers of ours: who is heard, what a clock that jumps does, replays.
 
 use super::super::super::signing::{Key, Mode, Signing};
+use super::super::inherit::Gap;
 use super::*;
 
 const OTHER: &str = "10.0.0.9";
@@ -109,6 +110,31 @@ fn keys_are_changed_without_a_gap() {
         assert_eq!(hears(&mut backup, now, &message), reason.is_none());
         assert_eq!(reasons(&backup), Vec::from_iter(reason));
     }
+}
+
+/// The next process, with a clock that went back meanwhile: its numbers go on.
+#[test]
+fn numbers_go_on_after_a_restart() {
+    let now = Instant::now();
+    let mut settings = signed(&[1], Mode::Enforce);
+    if let Some(signing) = &mut settings.signing {
+        signing.window = None;
+    }
+    let (old, first) = master(settings.clone(), now, NOON);
+    let mut backup = router(settings.clone(), OWN, now, NOON);
+    assert!(hears(&mut backup, now, &first));
+    let mut heir = Router::new(settings, now);
+    heir.set_primary(Some(ip(OTHER)));
+    heir.set_clock(now, NOON - HOUR);
+    let gap = Gap {
+        written: ms(10),
+        silent: None,
+    };
+    assert!(heir.inherit(now, &old.legacy(now), gap));
+    heir.start(now);
+    heir.handle_timeout(now);
+    let next = adverts(&mut heir).pop().expect("an advert");
+    assert!(hears(&mut backup, now, &next), "{:?}", reasons(&backup));
 }
 
 /// What is forged, changed or repeated touches neither timer nor state.

@@ -144,7 +144,7 @@ impl Segment {
     pub(super) fn drain(&mut self, at: usize) {
         while let Some(action) = self.nodes[at].router.poll_action() {
             match action {
-                Action::Take => self.nodes[at].taken = true,
+                Action::Take | Action::Keep => self.nodes[at].taken = true,
                 Action::LetGo => self.nodes[at].taken = false,
                 Action::Announce => assert!(self.nodes[at].taken, "announced but not taken"),
                 Action::Send { message, .. } => {
