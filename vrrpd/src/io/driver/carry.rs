@@ -50,6 +50,7 @@ impl Driver {
     /// Takes what became of them.
     pub(super) fn carried(&mut self, carriers: Carriers, gate: Result<(), String>) {
         self.carrying = false;
+        let first = !carriers.is_empty() && !std::mem::replace(&mut self.carried_once, true);
         self.shared.peek(|node, now| {
             node.set_carriers(now, carriers);
             node.set_filter_fault(now, gate.err().as_deref());
@@ -61,7 +62,7 @@ impl Driver {
             }
         }
         self.end_waiting();
-        if !std::mem::replace(&mut self.carried_once, true) {
+        if first {
             // After the addresses of heirs: a link that was taken over and got none is set down.
             self.next_carry = Some(self.shared.now());
         }
