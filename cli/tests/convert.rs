@@ -6,9 +6,12 @@
 //! skipped by name.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// What is said of a key that the daemon cannot read.
+const UNREAD: &str = "chgrp wayfare";
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/convert")
@@ -77,9 +80,14 @@ fn written(output: &Path) -> String {
             .permissions()
             .mode()
             & 0o777;
+        // The daemon's group is on some hosts: a test of its own looks at that.
+        let mode = match mode {
+            0o600 | 0o640 => "secret".to_owned(),
+            mode => format!("{mode:o}"),
+        };
         let name = path.file_name().expect("a name").display().to_string();
         let content = std::fs::read_to_string(&path).expect("text");
-        let _ = write!(text, "=== {name} {mode:o}\n{content}");
+        let _ = write!(text, "=== {name} {mode}\n{content}");
     }
     text
 }
@@ -93,6 +101,7 @@ fn each_construct_becomes_what_is_expected() {
         ("macros", &["--id", "high"], 65),
         ("strict", &[], 65),
         ("tracking", &[], 65),
+        ("synced", &[], 65),
         ("broken", &[], 65),
     ] {
         let file = fixtures().join(format!("{name}.conf"));
@@ -104,6 +113,8 @@ fn each_construct_becomes_what_is_expected() {
         let lost = unaccounted(&text, &report, &format!("{name}.conf"));
         assert!(lost.is_empty(), "without a verdict: {lost:#?}");
         good(&output);
+        let lines = report.lines().filter(|line| !line.contains(UNREAD));
+        let report: String = lines.map(|line| format!("{line}\n")).collect();
         let found = format!("{report}{}", written(&output));
         let expected = fixtures().join(format!("{name}.expected"));
         if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -152,6 +163,107 @@ fn routers_of_a_group_are_compared() {
             1
         );
     }
+    std::fs::remove_dir_all(&output).expect("ours");
+}
+
+/// A password or key, in a line of its own or wherever people put it.
+#[test]
+fn no_password_is_told() {
+    let file = fixtures().join("secrets.conf");
+    let output = directory("secrets");
+    let ran = convert(&file, &output, &[]);
+    let bare = Command::new(env!("CARGO_BIN_EXE_wayfare"))
+        .args(["convert", "keepalived"])
+        .arg(&file)
+        .output()
+        .expect("the binary is built");
+    for text in [ran.stdout, ran.stderr, bare.stdout, bare.stderr] {
+        let text = String::from_utf8(text).expect("text");
+        let told: Vec<&str> = text.lines().filter(|it| it.contains("geheim")).collect();
+        assert!(told.is_empty(), "{told:#?}");
+    }
+    let key = |name: &str| std::fs::read_to_string(output.join(name)).expect("a key");
+    assert_eq!(key("A.key"), "geheim01\n");
+    assert_eq!(key("C.key"), "1 geheim03geheim03geheim03geheim03\n");
+    std::fs::remove_dir_all(&output).expect("ours");
+}
+
+/// The daemon is no root: its unit has a user, and the key that user's group.
+#[test]
+fn a_key_is_for_the_daemon_or_it_is_said() {
+    let output = directory("key-access");
+    let ran = convert(&fixtures().join("control-plane.conf"), &output, &[]);
+    let report = String::from_utf8(ran.stderr).expect("text");
+    let key = std::fs::metadata(output.join("control-plane.key")).expect("a key");
+    match key.permissions().mode() & 0o777 {
+        0o640 => {
+            let groups = std::fs::read_to_string("/etc/group").expect("a file");
+            let own = |line: &&str| line.starts_with("wayfare:");
+            let line = groups.lines().find(own).expect("the group");
+            assert_eq!(line.split(':').nth(2), Some(&*key.gid().to_string()));
+            assert!(!report.contains(UNREAD), "{report}");
+        }
+        0o600 => assert!(report.contains(UNREAD), "{report}"),
+        mode => panic!("mode {mode:o}"),
+    }
+    std::fs::remove_dir_all(&output).expect("ours");
+}
+
+/// keepalived sends the first eight octets, whatever they are.
+#[test]
+fn a_password_is_octets() {
+    let output = directory("octets");
+    std::fs::create_dir_all(&output).expect("writable");
+    let config = |pass: &[u8]| {
+        let head = "vrrp_instance A {\n virtual_router_id 7\n interface eth0\n authentication {\n \
+                    auth_type PASS\n auth_pass ";
+        let tail = "\n }\n virtual_ipaddress {\n 10.0.0.7\n }\n}\n";
+        [head.as_bytes(), pass, tail.as_bytes()].concat()
+    };
+    let file = output.join("a.conf");
+    let word = "aäöüß".as_bytes();
+    std::fs::write(&file, config(word)).expect("writable");
+    let ran = convert(&file, &output.join("cut"), &[]);
+    assert_eq!(ran.status.code(), Some(0));
+    let key = std::fs::read(output.join("cut/A.key")).expect("a key");
+    assert_eq!(key, [&word[..8], b"\n"].concat());
+    good(&output.join("cut"));
+
+    std::fs::write(&file, config(b"caf\xe9")).expect("writable");
+    let ran = convert(&file, &output.join("latin"), &[]);
+    assert_eq!(ran.status.code(), Some(65));
+    let report = String::from_utf8(ran.stderr).expect("text");
+    assert!(report.contains("not text in UTF-8"), "{report}");
+    std::fs::remove_dir_all(&output).expect("ours");
+}
+
+/// Somebody may have edited what was converted yesterday.
+#[test]
+fn what_is_there_is_replaced_only_when_asked() {
+    let output = directory("standing");
+    let file = fixtures().join("control-plane.conf");
+    assert_eq!(convert(&file, &output, &[]).status.code(), Some(0));
+    let converted = written(&output);
+    for name in ["vrrpd.toml", "control-plane.key"] {
+        let edited = output.join(name);
+        let before = std::fs::read_to_string(&edited).expect("text");
+        std::fs::write(&edited, "mine").expect("writable");
+        let ran = convert(&file, &output, &[]);
+        assert_eq!(ran.status.code(), Some(1));
+        let text = String::from_utf8(ran.stderr).expect("text");
+        assert!(text.contains("is there already"), "{text}");
+        assert_eq!(std::fs::read_to_string(&edited).expect("text"), "mine");
+        std::fs::write(&edited, before).expect("writable");
+    }
+    let key = output.join("control-plane.key");
+    std::fs::remove_file(output.join("vrrpd.toml")).expect("ours");
+    std::fs::write(&key, "mine").expect("writable");
+    let ran = convert(&file, &output, &[]);
+    assert_eq!(ran.status.code(), Some(1), "a key alone is kept too");
+    assert!(!output.join("vrrpd.toml").exists());
+    let ran = convert(&file, &output, &["--force"]);
+    assert_eq!(ran.status.code(), Some(0));
+    assert_eq!(written(&output), converted);
     std::fs::remove_dir_all(&output).expect("ours");
 }
 

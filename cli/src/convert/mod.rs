@@ -1,23 +1,23 @@
 //! `wayfare convert`: other daemons' configurations in our words.
 //!
 //! The configuration goes to standard output, or with `--output` into a directory together with the
-//! files it names (passwords readable by nobody else). The report, a verdict on every line, goes to
+//! files it names (passwords readable by the daemon alone). The report, a verdict on every line, goes to
 //! standard error. It is done, with exit code 0, when every line was converted or is not needed; 65
 //! (`EX_DATAERR`) says that lines were refused: the file is there, and somebody must act.
 //! Several files are those of the routers of one group, and are compared with each other.
 
 mod keepalived;
+mod write;
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::grammar::Line;
 use crate::grammar::slot::Slot;
 use crate::run::{EXIT_FAILED, EXIT_USAGE, Failure};
 
-use keepalived::{Draft, Outside, Report, SideFile, Verdict};
+use keepalived::{Draft, Outside, Report, Verdict};
 
 /// Lines were refused.
 pub const EXIT_REFUSED: u8 = 65;
@@ -33,11 +33,13 @@ pub struct Conversion {
     output: Option<String>,
     id: Option<String>,
     explain: bool,
+    force: bool,
 }
 
 /// Help of the words of `convert`.
 pub const WORDS: &[(&str, &str)] = &[
     ("--explain", "how long each failover takes, as comments"),
+    ("--force", "replaces files that are there already"),
     ("--id", "the @NAME lines to take, keepalived's -i"),
     ("--output", "write vrrpd.toml and the files it names there"),
     (
@@ -68,6 +70,7 @@ pub fn build(line: &Line) -> Result<Conversion, String> {
         output: line.value(Slot::Dir).map(str::to_owned),
         id: line.value(Slot::Name).map(str::to_owned),
         explain: line.has("--explain"),
+        force: line.has("--force"),
     })
 }
 
@@ -92,29 +95,51 @@ pub fn run(wanted: &Conversion, out: &mut dyn Write) -> Result<(), Failure> {
         read: read_bounded,
     };
     let converted = keepalived::convert(&sources, outside);
+    untouched(wanted, &converted)?;
+    let group = write::group();
     let mut refused = 0;
     for (at, (mut draft, report)) in converted.into_iter().enumerate() {
         let name = wanted.files.get(at).map_or("-", String::as_str);
+        let mut unread = Vec::new();
         match &wanted.output {
             Some(output) => {
                 let directory = directory_of(output, name, &wanted.files);
                 let text = keepalived::render(&draft, name, wanted.explain);
-                write_all(&directory, &text, &draft.files)
+                unread = write::all(&directory, &text, &draft.files, group)
                     .map_err(|error| Failure::new(EXIT_FAILED, format!("% {error}")))?;
-                writeln!(out, "{}", directory.join("vrrpd.toml").display())?;
+                writeln!(out, "{}", directory.join(write::CONFIG).display())?;
             }
             None => {
                 installed(&mut draft);
                 out.write_all(keepalived::render(&draft, name, wanted.explain).as_bytes())?;
             }
         }
-        tell(&report, &draft, wanted.output.is_none())?;
+        tell(&report, &draft, wanted.output.is_none(), &unread)?;
         refused += report.count(Verdict::Refused);
     }
     match refused {
         0 => Ok(()),
         _ => Err(Failure::new(EXIT_REFUSED, "")),
     }
+}
+
+/// Before anything is written: whether all of it has a free place, or may replace what is there.
+fn untouched(wanted: &Conversion, converted: &[(Draft, Report)]) -> Result<(), Failure> {
+    let Some(output) = wanted.output.as_ref().filter(|_| !wanted.force) else {
+        return Ok(());
+    };
+    for (name, (draft, _)) in wanted.files.iter().zip(converted) {
+        let directory = directory_of(output, name, &wanted.files);
+        if let Some(path) = write::standing(&directory, &draft.files) {
+            let text = format!(
+                "% {} is there already, and nothing was written: name another directory, or replace \
+                 it with --force",
+                path.display()
+            );
+            return Err(Failure::new(EXIT_FAILED, text));
+        }
+    }
+    Ok(())
 }
 
 fn read_source(name: &str) -> io::Result<String> {
@@ -167,40 +192,31 @@ fn installed(draft: &mut Draft) {
     }
 }
 
-fn write_all(directory: &Path, text: &str, files: &[SideFile]) -> io::Result<()> {
-    let named = |path: &Path, error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    };
-    fs::create_dir_all(directory).map_err(|error| named(directory, error))?;
-    for file in files {
-        let path = directory.join(&file.name);
-        write_file(&path, &file.text, file.mode).map_err(|error| named(&path, error))?;
-    }
-    let path = directory.join("vrrpd.toml");
-    write_file(&path, text, 0o644).map_err(|error| named(&path, error))
-}
-
-/// Written with its permissions from the start, so that a password is never readable by others.
-fn write_file(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode);
-    let mut file = options.open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())
-}
-
-/// The report, and what stands in files that were not written.
-fn tell(report: &Report, draft: &Draft, bare: bool) -> Result<(), Failure> {
+/// The report, what stands in files that were not written, and who cannot read those that were.
+fn tell(report: &Report, draft: &Draft, bare: bool, unread: &[PathBuf]) -> Result<(), Failure> {
     let mut err = io::stderr().lock();
     report.print(&mut err)?;
+    let group = write::GROUP;
     if bare && !draft.files.is_empty() {
         writeln!(
             err,
             "The configuration names files; --output DIR writes them, or:"
         )?;
         for file in &draft.files {
-            writeln!(err, "  {INSTALLED}/{} with mode {:o}", file.name, file.mode)?;
+            let access = match file.secret {
+                true => format!("mode 640, root:{group}"),
+                false => "mode 755".to_owned(),
+            };
+            writeln!(err, "  {INSTALLED}/{} with {access}", file.name)?;
         }
+    }
+    for path in unread {
+        let path = path.display();
+        writeln!(
+            err,
+            "{path}: only its owner can read it, since group {group} is not here or cannot be given: \
+             chgrp {group} {path} && chmod 0640 {path}, before the daemon is started"
+        )?;
     }
     Ok(())
 }

@@ -248,7 +248,7 @@ pub const ROWS: &[Row] = &[
         },
     ),
     plain(
-        "convert keepalived FILE... [--explain] [--id NAME] [--output DIR]",
+        "convert keepalived FILE... [--explain] [--force] [--id NAME] [--output DIR]",
         "writes a vrrpd.toml, and a verdict on each line to standard error",
         |line| convert::build(line).map(Command::Convert),
     ),

@@ -73,6 +73,14 @@ impl Node {
             ..self.clone()
         }
     }
+
+    /// The line with nothing of it shown.
+    pub fn hidden(&self) -> Node {
+        Node {
+            text: "***".to_owned(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Builds the tree.

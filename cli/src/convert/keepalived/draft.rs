@@ -29,9 +29,9 @@ pub struct SideFile {
     /// Its name.
     pub name: String,
     /// What is in it.
-    pub text: String,
-    /// Its permissions.
-    pub mode: u32,
+    pub text: Vec<u8>,
+    /// A password or keys; else a program.
+    pub secret: bool,
 }
 
 /// A virtual address as written: with or without a length.

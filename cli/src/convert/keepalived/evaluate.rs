@@ -106,6 +106,7 @@ impl Run<'_> {
 
     fn physical(&mut self, written: &str, at: Place, depth: usize) {
         let bare = decomment(written);
+        self.report.secrets.read(&bare.text, at);
         if bare.unclosed {
             let what = "a double quote is not closed: all to the end of the line is in it";
             self.report
@@ -117,6 +118,7 @@ impl Run<'_> {
             }
             self.report
                 .taken(span(at, &bare.text), format!("a line of ${name}"));
+            self.report.secrets.defined(&name, &bare.text, Some(at));
             if !bare.text.is_empty()
                 && let Some(definition) = self.definitions.get_mut(&name)
             {
@@ -140,6 +142,7 @@ impl Run<'_> {
             value => vec![value.to_owned()],
         };
         self.report.taken(span(at, text), "put in where it is used");
+        self.report.secrets.defined(name, value, Some(at));
         self.definitions
             .insert(name.to_owned(), Definition { lines });
     }
@@ -159,6 +162,7 @@ impl Run<'_> {
             );
             return;
         }
+        self.report.secrets.read(&text, at);
         let Some(text) = self.condition(&text, at) else {
             return;
         };
@@ -231,6 +235,7 @@ impl Run<'_> {
         for set in &repeat.sets {
             for (name, value) in repeat.names.iter().zip(set) {
                 let lines = vec![value.clone()];
+                self.report.secrets.defined(name, value, None);
                 self.definitions.insert(name.clone(), Definition { lines });
             }
             self.feed(repeat.text.clone(), at, depth + 1);

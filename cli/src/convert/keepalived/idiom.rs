@@ -20,6 +20,8 @@ pub struct Idiom {
 
 const CURL: &str = "an HTTP check: any status but 2xx fails, where curl without -f is content";
 const PROCESS: &str = "a process check";
+const PATTERN: &str = "a process check: of exactly this name, where pgrep without -x is content \
+                       with one that has it inside";
 const PORT: &str = "a TCP check";
 const APISERVER: &str =
     "taken for the script of kubeadm's guide: see that port and path are those in it";
@@ -105,7 +107,11 @@ fn process(program: &str, arguments: &[&str]) -> Option<Idiom> {
         return None;
     }
     let name = name.rsplit('/').next().unwrap_or(name);
-    Some(idiom(Target::Process(name.to_owned()), PROCESS))
+    let differs = match program {
+        "pgrep" if !flags.contains(&"-x") => PATTERN,
+        _ => PROCESS,
+    };
+    Some(idiom(Target::Process(name.to_owned()), differs))
 }
 
 /// `nc -z HOST PORT`.

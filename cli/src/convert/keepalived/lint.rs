@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ctl::config::duration_text;
 
-use super::draft::{Draft, Instance, Weight};
+use super::draft::{Check, Draft, Instance, Target, Weight};
 use super::report::{Report, Span};
 
 /// A failure that is noticed later than this is probably not meant.
@@ -98,6 +98,25 @@ fn advice(one: &Instance) -> Vec<Advice> {
         say("addresses", what, cure);
     }
     found.extend(slow_or_weak(one));
+    found.extend(of_the_unit(one));
+    found
+}
+
+/// What checks need that a unit may not give.
+fn of_the_unit(one: &Instance) -> Vec<Advice> {
+    let mut found: Vec<Advice> = Vec::new();
+    if one.track.iter().any(|check| check.user.is_some()) {
+        let what = "a script with `user`: the unit does not let the daemon become another user";
+        let cure = "systemctl edit wayfare-vrrpd, and put in the drop-in at the head of the unit: \
+                    CAP_SETUID, CAP_SETGID, CAP_KILL and SystemCallFilter=@setuid";
+        found.push(("track", what.to_owned(), cure));
+    }
+    let process = |check: &Check| matches!(check.target, Target::Process(_));
+    if one.track.iter().any(process) {
+        let what = "a process check sees the processes of others only with ProtectProc=default";
+        let cure = "see that the unit has it, if it is one of your own or has a drop-in";
+        found.push(("track", what.to_owned(), cure));
+    }
     found
 }
 

@@ -18,6 +18,7 @@ mod map;
 mod numbers;
 mod repeat;
 mod report;
+mod secrets;
 mod template;
 mod toml;
 mod vocabulary;
@@ -34,6 +35,7 @@ pub fn convert(sources: &[(String, String)], outside: Outside<'_>) -> Vec<(Draft
         .collect();
     lint::together(&mut all);
     for (_, report) in &mut all {
+        report.cover();
         report.sort();
     }
     all

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 
+use super::secrets::Secrets;
+
 /// A line of a source file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -69,6 +71,8 @@ pub struct Report {
     pub files: Vec<String>,
     /// In the order of reading until [`Report::sort`].
     pub entries: Vec<Entry>,
+    /// What must not be told.
+    pub secrets: Secrets,
 }
 
 /// What a sentence is about.
@@ -117,6 +121,11 @@ impl Report {
     /// It is converted, and doubtful.
     pub fn lint(&mut self, span: Span<'_>, what: impl Into<String>, cure: impl Into<String>) {
         self.push(span, Verdict::Lint, what.into(), cure.into());
+    }
+
+    /// Takes passwords and keys out of all sentences.
+    pub fn cover(&mut self) {
+        self.secrets.cover(&mut self.entries);
     }
 
     /// Puts the entries in the order of the files; what repeats (`~SEQ`) is said once.

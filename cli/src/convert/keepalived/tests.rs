@@ -7,7 +7,7 @@ use super::*;
 
 use std::path::Path;
 
-const FIXTURES: [&str; 7] = [
+const FIXTURES: [&str; 9] = [
     include_str!("../../../tests/fixtures/convert/control-plane.conf"),
     include_str!("../../../tests/fixtures/convert/firewall.conf"),
     include_str!("../../../tests/fixtures/convert/modern.conf"),
@@ -15,6 +15,8 @@ const FIXTURES: [&str; 7] = [
     include_str!("../../../tests/fixtures/convert/broken.conf"),
     include_str!("../../../tests/fixtures/convert/strict.conf"),
     include_str!("../../../tests/fixtures/convert/tracking.conf"),
+    include_str!("../../../tests/fixtures/convert/synced.conf"),
+    include_str!("../../../tests/fixtures/convert/secrets.conf"),
 ];
 /// Mutations of all fixtures together.
 const ROUNDS: usize = 1_000;

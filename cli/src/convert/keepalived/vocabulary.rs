@@ -114,18 +114,13 @@ pub const GROUP: Words = &[
             "notify_backup",
             "notify_fault",
             "notify_stop",
+            "global_tracking",
+            "sync_group_tracking_weight",
         ],
         Own,
     ),
     (&["smtp_alert"], MAIL),
     (&["track_bfd"], BFD),
-    (
-        &["global_tracking", "sync_group_tracking_weight"],
-        Refuse(
-            "the members of a group have priorities of their own",
-            "write the same `track` in each of them",
-        ),
-    ),
     (
         &["notify_priority_changes"],
         Refuse(
@@ -192,6 +187,13 @@ pub fn begins_section(word: &str) -> bool {
 pub fn fate(section: Words, word: &str) -> Option<Fate> {
     let row = section.iter().find(|row| row.0.contains(&word))?;
     Some(row.1)
+}
+
+/// Whether `word` is keepalived's, wherever it may stand.
+pub fn is_known(word: &str) -> bool {
+    const DEEPER: [&str; 4] = ["auth_type", "auth_pass", "key", "active_key"];
+    let sections = [ROOT, GLOBAL, INSTANCE, GROUP, SCRIPT, PROCESS, FILE];
+    DEEPER.contains(&word) || sections.into_iter().any(|it| fate(it, word).is_some())
 }
 
 /// What to write instead of an unknown word.

@@ -1,8 +1,11 @@
 //! `authentication` and `auth_hmac`.
 //!
-//! A password goes into a file of its own that only root reads, cut to the eight octets that
-//! keepalived sends. AH (RFC 2402 over VRRP) is refused: RFC 3768 took it out in 2004 because it
-//! keeps nobody out who can hear the segment, and no other implementation has it.
+//! A password goes into a file of its own that only root and the daemon read, cut to the eight
+//! octets that keepalived sends, in the middle of a character too. AH (RFC 2402 over VRRP) is
+//! refused: RFC 3768 took it out in 2004 because it keeps nobody out who can hear the segment, and
+//! no other implementation has it.
+
+use ctl::config::nearest;
 
 use super::Context;
 use super::instance::later;
@@ -27,15 +30,21 @@ pub fn read(block: &Node, found: &mut Authentication, context: &mut Context<'_>)
     later(found.block.replace(block.clone()), context);
     for line in block.inside() {
         match line.keyword() {
-            "auth_type" => later(found.kind.replace(line.clone()), context),
+            "auth_type" => {
+                let before = found.kind.replace(line.clone());
+                later(before.map(|it| it.covered()), context);
+            }
             "auth_pass" => {
                 let before = found.pass.replace(line.clone());
                 later(before.map(|it| it.covered()), context);
             }
             other => {
-                let cause = format!("keepalived has no keyword `{other}` here");
+                // A word that is like none of them may be the password itself.
+                let near = nearest(other, ["auth_type", "auth_pass"]);
+                let line = near.map_or_else(|| line.hidden(), |_| line.covered());
+                let cause = "nothing that keepalived has here";
                 let cure = "write auth_type or auth_pass";
-                context.report.refused(line.covered().whole(), cause, cure);
+                context.report.refused(line.whole(), cause, cure);
             }
         }
     }
@@ -74,7 +83,11 @@ impl Authentication {
                      no other implementation has it",
                     "write auth_type PASS, or none, on all routers first",
                 ),
-                _ => report.refused(line.line(), "no such type", "write PASS, or remove it"),
+                _ => report.refused(
+                    line.covered().line(),
+                    "no such type",
+                    "write PASS, or remove it",
+                ),
             }
         }
         let pass = self.pass.as_ref()?;
@@ -85,7 +98,14 @@ impl Authentication {
             report.dropped(covered.line(), why);
             return None;
         }
-        let sent = cut(word);
+        if word.contains(char::REPLACEMENT_CHARACTER) {
+            let cause = "the password is not text in UTF-8: its octets are not known here";
+            let cure = "write them into a file and its name into auth-file";
+            report.refused(covered.line(), cause, cure);
+            return None;
+        }
+        let octets = word.as_bytes();
+        let sent = octets.get(..PASS_LEN).unwrap_or(octets);
         if sent.len() < word.len() {
             let what = format!(
                 "{} octets are sent of {}: the rest protects nothing",
@@ -98,14 +118,7 @@ impl Authentication {
         } else {
             report.taken(covered.line(), "");
         }
-        let name = format!("{instance}.key");
-        Some(context.side_file(&name, format!("{sent}\n"), 0o600))
+        let text = [sent, b"\n"].concat();
+        Some(context.side_file(&format!("{instance}.key"), text, true))
     }
-}
-
-/// The first eight octets, not cutting a character in two unless keepalived would be understood
-/// otherwise: a password of ASCII is cut exactly.
-fn cut(word: &str) -> String {
-    let end = word.floor_char_boundary(PASS_LEN);
-    word.get(..end).unwrap_or_default().to_owned()
 }

@@ -230,9 +230,23 @@ fn line(kind: Kind, node: &Node, one: &mut Defined, report: &mut Report) {
         },
         "user" => {
             one.check.user = Some(word.to_owned()).filter(|it| !it.is_empty());
-            report.taken(span, "user of the script");
+            user(node, report);
         }
         _ => rest(kind, node, report),
+    }
+}
+
+/// `user` and `script_user`: ours has the groups of the user, and no other.
+pub fn user(node: &Node, report: &mut Report) {
+    let span = node.whole();
+    match (node.word(1), node.word(2)) {
+        ("", _) => report.refused(span, "no name", "name a user of this host"),
+        (_, "") => report.taken(span, "`user` of the script"),
+        (user, group) if user == group => report.taken(span, "`user` of the script"),
+        (user, group) => {
+            let what = format!("user = \"{user}\", with the groups of that user and not {group}");
+            report.changed(span, what);
+        }
     }
 }
 

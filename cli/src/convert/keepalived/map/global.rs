@@ -65,7 +65,7 @@ fn line(node: &Node, globals: &mut Globals, report: &mut Report) {
         }
         "script_user" => {
             globals.script_user = Some(node.word(1).to_owned()).filter(|it| !it.is_empty());
-            report.taken(span, "`user` of each script");
+            super::checks::user(node, report);
         }
         "vrrp_startup_delay" => match seconds(node.word(1)) {
             Some(delay) => {

@@ -1,14 +1,39 @@
 //! `vrrp_sync_group`.
 //!
 //! Members keep their names; an instance that became two (one per family) brings both. Checks of
-//! the group are put into each member, since in ours only members have checks.
+//! the group are put into each member, since in ours only members have checks. Who is in which
+//! group is asked before the instances are read: it decides what their weights mean.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::notify::Notify;
 use super::track::{self, Tracked};
 use super::{Context, by_table};
 use crate::convert::keepalived::blocks::Node;
-use crate::convert::keepalived::draft::Group;
+use crate::convert::keepalived::draft::{Group, Instance};
 use crate::convert::keepalived::vocabulary;
+
+/// keepalived's words for "the weights of members count"; the second is the old one.
+const COUNTED: [&str; 2] = ["sync_group_tracking_weight", "global_tracking"];
+
+/// The members of groups in which weights do not count. An instance is in the first group that
+/// names it.
+pub fn weightless(nodes: &[Node]) -> BTreeSet<String> {
+    let mut counted: BTreeMap<&str, bool> = BTreeMap::new();
+    for group in nodes.iter().filter(|it| it.keyword() == "vrrp_sync_group") {
+        let lines = group.inside();
+        let counts = lines.iter().any(|it| COUNTED.contains(&it.keyword()));
+        let blocks = lines.iter().filter(|it| it.keyword() == "group");
+        for name in blocks
+            .flat_map(|it| it.inside())
+            .flat_map(|it| it.words.iter())
+        {
+            counted.entry(name).or_insert(counts);
+        }
+    }
+    let without = counted.into_iter().filter(|(_, counts)| !counts);
+    without.map(|(name, _)| name.to_owned()).collect()
+}
 
 /// Reads a group, all instances being known.
 pub fn read(node: &Node, context: &mut Context<'_>) {
@@ -31,6 +56,10 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
             "group" => members.extend(read_members(line, context)),
             "track_interface" | "track_script" | "track_process" | "track_file" => {
                 tracked.extend(track::read(line, context));
+            }
+            word if COUNTED.contains(&word) => {
+                let what = "weights count: those of one member for all of them";
+                context.report.taken(line.whole(), what);
             }
             _ => notify.add(line, context),
         }
@@ -119,11 +148,15 @@ fn read_members(block: &Node, context: &mut Context<'_>) -> Vec<String> {
     found
 }
 
-fn checks(tracked: Vec<Tracked>, members: &[String], context: &mut Context<'_>) {
+fn checks(mut tracked: Vec<Tracked>, members: &[String], context: &mut Context<'_>) {
     if tracked.is_empty() {
         return;
     }
     let mut instances = std::mem::take(&mut context.draft.instances);
+    let owner = |one: &Instance| one.priority == 255 && members.contains(&one.name);
+    if instances.iter().any(owner) {
+        track::beside_owner(&mut tracked);
+    }
     for one in &mut instances {
         if members.contains(&one.name) {
             track::apply(tracked.clone(), one, context);

@@ -1,9 +1,9 @@
 //! `auth_hmac`: signed adverts (keepalived 2.4, draft-cassen-vrrp-auth-hmac).
 //!
-//! The keys go into a file that only root reads, the active one first, because ours signs with the
-//! first and verifies with all. Mode and window have keys of their own. Ours signs adverts of
-//! version 3 only; a block beside version 2 is refused, since without it the others would not be
-//! heard.
+//! The keys go into a file that only root and the daemon read, the active one first, because ours
+//! signs with the first and verifies with all. Mode and window have keys of their own. Ours signs
+//! adverts of version 3 only; a block beside version 2 is refused, since without it the others
+//! would not be heard.
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ pub fn settle(block: &Node, one: &mut Instance, context: &mut Context<'_>) {
         return;
     }
     let name = format!("{}.key", one.name);
-    one.auth_file = Some(context.side_file(&name, keys.join("\n") + "\n", 0o600));
+    let text = keys.join("\n") + "\n";
+    one.auth_file = Some(context.side_file(&name, text.into_bytes(), true));
 }
 
 fn key(line: &Node, context: &mut Context<'_>) -> Option<String> {
@@ -114,8 +115,9 @@ fn option(line: &Node, one: &mut Instance, context: &mut Context<'_>) {
                 .report
                 .refused(span, "no window", "write 1 to 300 seconds"),
         },
+        // A line without its keyword may be the key itself.
         _ => context.report.refused(
-            span,
+            line.hidden().whole(),
             "nothing that keepalived has here",
             "write key, active_key, mode, anti_replay or time_window",
         ),

@@ -35,13 +35,15 @@ struct Context<'c> {
     draft: Draft,
     /// keepalived notices a second instance, group or script of a name and skips it.
     names: Vec<String>,
+    /// Members of sync groups in which weights do not count.
+    weightless: BTreeSet<String>,
     /// The places of routes that are taken.
     routes: BTreeSet<routes::Place>,
 }
 
 impl Context<'_> {
     /// A file to be written beside the configuration; its name.
-    fn side_file(&mut self, name: &str, text: String, mode: u32) -> String {
+    fn side_file(&mut self, name: &str, text: Vec<u8>, secret: bool) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let safe: String = name
             .chars()
@@ -57,7 +59,7 @@ impl Context<'_> {
         self.draft.files.push(SideFile {
             name: unique.clone(),
             text,
-            mode,
+            secret,
         });
         unique
     }
@@ -73,6 +75,7 @@ pub fn map(nodes: &[Node], report: &mut Report) -> Draft {
         library,
         draft: Draft::default(),
         names: Vec::new(),
+        weightless: group::weightless(nodes),
         routes: BTreeSet::new(),
     };
     for node in nodes.iter().filter(|it| it.keyword() == "vrrp_instance") {

@@ -65,7 +65,7 @@ impl Notify {
                 .changed(line.whole(), "in one script that asks for the state");
         }
         let script = self.script();
-        Some(context.side_file(&format!("{name}-notify.sh"), script, 0o755))
+        Some(context.side_file(&format!("{name}-notify.sh"), script.into_bytes(), false))
     }
 
     fn script(&self) -> String {

@@ -20,6 +20,8 @@ pub struct Route {
     pub ipv6: bool,
     /// Its line.
     pub node: Node,
+    /// What differs; empty: nothing.
+    differs: String,
 }
 
 /// Prefix, metric and table: what makes two routes one.
@@ -35,10 +37,11 @@ pub fn read(block: &Node, context: &mut Context<'_>) -> Vec<Route> {
     let mut found = Vec::new();
     for line in block.inside() {
         match route(line) {
-            Ok((text, place)) if context.routes.insert(place) => found.push(Route {
+            Ok((text, place, differs)) if context.routes.insert(place) => found.push(Route {
                 text,
                 ipv6: place.0.addr().is_ipv6(),
                 node: line.clone(),
+                differs,
             }),
             Ok(_) => context.report.refused(
                 line.whole(),
@@ -57,7 +60,10 @@ pub fn of_family(routes: Vec<Route>, ipv6: bool, context: &mut Context<'_>) -> V
     for route in routes {
         let span = route.node.whole();
         if route.ipv6 == ipv6 {
-            context.report.taken(span, "");
+            match route.differs.is_empty() {
+                true => context.report.taken(span, ""),
+                false => context.report.changed(span, route.differs),
+            }
             found.push(route.text);
         } else {
             let cause = "of another family than the addresses of the instance";
@@ -67,9 +73,10 @@ pub fn of_family(routes: Vec<Route>, ipv6: bool, context: &mut Context<'_>) -> V
     found
 }
 
-fn route(line: &Node) -> Result<(String, Place), String> {
+fn route(line: &Node) -> Result<(String, Place, String), String> {
     let (mut prefix, mut via, mut src) = (None, None, None);
     let mut dev = None;
+    let mut without = Vec::new();
     let (mut metric, mut table) = (None, None);
     let mut words = line.words.iter().map(String::as_str);
     while let Some(word) = words.next() {
@@ -83,10 +90,9 @@ fn route(line: &Node) -> Result<(String, Place), String> {
                 "main" => {}
                 id => table = Some(number(id)?).filter(|id| *id != MAIN),
             },
-            "scope" => {
-                value()?;
-            }
-            "inet" | "inet6" | "to" | "no_track" => {}
+            "scope" => without.push(format!("without scope {}", value()?)),
+            "no_track" => without.push("put back when somebody takes it out".to_owned()),
+            "inet" | "inet6" | "to" => {}
             _ if prefix.is_none() => prefix = Some(word),
             _ => return Err(format!("`{word}` is nothing that our routes have")),
         }
@@ -111,7 +117,10 @@ fn route(line: &Node) -> Result<(String, Place), String> {
     ];
     let place = (net, metric.unwrap_or_default(), table.unwrap_or(MAIN));
     let rest: String = parts.into_iter().flatten().collect();
-    Ok((format!("{net}{rest}"), place))
+    if src.is_none() && net.addr().is_ipv4() {
+        without.push("the first virtual address is its source, if no `src` is written".to_owned());
+    }
+    Ok((format!("{net}{rest}"), place, without.join("; ")))
 }
 
 fn address(word: &str) -> Result<IpAddr, String> {

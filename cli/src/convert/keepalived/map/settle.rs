@@ -63,10 +63,14 @@ pub fn settle(node: &Node, mut one: Instance, mut facts: Facts, context: &mut Co
         return;
     }
     one.unicast_peers = facts.peers.iter().map(|(peer, _)| *peer).collect();
-    let others = addresses(&facts.addresses, &mut one, ipv6, context);
-    track::apply(std::mem::take(&mut facts.tracked), &mut one, context);
+    let (others, local) = addresses(&facts.addresses, &mut one, ipv6, context);
+    let mut tracked = std::mem::take(&mut facts.tracked);
+    if context.weightless.contains(&one.name) {
+        tracked = track::of_member(tracked, &mut one, context);
+    }
+    track::apply(tracked, &mut one, context);
     one.notify = facts.notify.settle(&one.name, context);
-    let twin = (!others.is_empty()).then(|| twin(&one, others));
+    let twin = (!others.is_empty()).then(|| twin(&one, others, local));
     if let Err((cause, cure)) = runs(&one, context) {
         context.report.refused(node.line(), cause, cure);
         routes::of_family(facts.routes, ipv6, context);
@@ -218,84 +222,120 @@ fn source(facts: &Facts, one: &mut Instance, context: &mut Context<'_>) {
     }
 }
 
-/// Sorts the addresses: those of the instance, and those of the other family.
+/// Sorts the addresses: those of the instance, and those of the other family with what was done to
+/// them.
 fn addresses(
     written: &[Written],
     one: &mut Instance,
     ipv6: bool,
     context: &mut Context<'_>,
-) -> Vec<Vip> {
+) -> (Vec<Vip>, Option<Local>) {
     let mut others: Vec<Vip> = Vec::new();
+    let mut kept: Vec<&Written> = Vec::new();
     for it in written {
-        let span = it.node.whole();
-        let other = it.vip.address.is_ipv6() != ipv6;
-        let list = if other {
-            &mut others
-        } else {
-            &mut one.addresses
+        let list = match it.vip.address.is_ipv6() == ipv6 {
+            true => &mut one.addresses,
+            false => &mut others,
         };
         if list.iter().any(|vip| vip.address == it.vip.address) {
+            let span = it.node.whole();
             context.report.dropped(span, "it is there already");
             continue;
         }
         list.push(it.vip);
-        if other {
-            let what = "of the other family: in an instance of its own, and both in a sync group";
-            context.report.changed(span, what);
-        } else if it.excluded {
-            let text = format!(
-                "{} was excluded from the adverts and is in them now: routers with keepalived \
-                 before 2.3 discard those, so move all routers in one go",
-                it.vip.address
-            );
-            context.report.changed(span, text.clone());
-            one.note("addresses", text);
-        } else if it.without.is_empty() {
-            context.report.taken(span, "");
-        } else {
-            let without = &it.without;
-            let what = format!("without {without}: the daemon sets flags and scope itself");
-            context.report.changed(span, what);
-        }
+        kept.push(it);
     }
-    link_local_first(one);
-    others
+    let own = match one.unicast_peers.is_empty() {
+        true => link_local_first(&mut one.addresses, one.vrid),
+        false => None,
+    };
+    let other = link_local_first(&mut others, one.vrid);
+    for it in kept {
+        let local = [&own, &other].into_iter().flatten();
+        let mut local = local.filter(|local| local.line == it.vip.address);
+        address(it, local.next(), (&mut *one, ipv6), context);
+    }
+    if let Some(local) = own {
+        one.note("addresses", local.text);
+    }
+    (others, other)
+}
+
+/// The verdict on an address that is taken.
+fn address(
+    it: &Written,
+    local: Option<&Local>,
+    (one, ipv6): (&mut Instance, bool),
+    context: &mut Context<'_>,
+) {
+    let mut differs: Vec<String> = Vec::new();
+    if it.vip.address.is_ipv6() != ipv6 {
+        let what = "of the other family: in an instance of its own, and both in a sync group";
+        differs.push(what.to_owned());
+    } else if it.excluded {
+        let text = format!(
+            "{} was excluded from the adverts and is in them now: routers with keepalived before \
+             2.3 discard those, so move all routers in one go",
+            it.vip.address
+        );
+        one.note("addresses", text.clone());
+        differs.push(text);
+    } else if !it.without.is_empty() {
+        let without = &it.without;
+        differs.push(format!(
+            "without {without}: the daemon sets flags and scope itself"
+        ));
+    }
+    differs.extend(local.map(|local| local.text.clone()));
+    let span = it.node.whole();
+    match differs.is_empty() {
+        true => context.report.taken(span, ""),
+        false => context.report.changed(span, differs.join("; ")),
+    }
+}
+
+/// A link-local address that was put in front.
+struct Local {
+    /// The address as written that it is told of.
+    line: IpAddr,
+    text: String,
 }
 
 /// The first IPv6 address of a multicast group is link-local (RFC 9568 §5.2.9): one is moved to the
 /// front, or made from the virtual MAC of the group.
-fn link_local_first(one: &mut Instance) {
+fn link_local_first(list: &mut Vec<Vip>, vrid: u8) -> Option<Local> {
     let local = |vip: &Vip| matches!(vip.address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    if !one.ipv6() || !one.unicast_peers.is_empty() || one.addresses.first().is_some_and(local) {
-        return;
+    let first = *list.first().filter(|vip| vip.address.is_ipv6())?;
+    if local(&first) {
+        return None;
     }
-    let text = match one.addresses.iter().position(local) {
-        Some(at) => {
-            let vip = one.addresses.remove(at);
-            one.addresses.insert(0, vip);
-            "the link-local address goes first (RFC 9568 §5.2.9)".to_owned()
-        }
-        None => {
-            let last = 0x0200 | u16::from(one.vrid);
-            let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x0200, 0x5eff, 0xfe00, last);
-            one.addresses.insert(
-                0,
-                Vip {
-                    address: IpAddr::V6(address),
-                    length: Some(64),
-                },
-            );
-            format!(
-                "{address} goes first, as RFC 9568 §5.2.9 wants a link-local one, the same on all \
-                 routers; it is that of the virtual MAC"
-            )
-        }
+    if let Some(at) = list.iter().position(local) {
+        let vip = list.remove(at);
+        list.insert(0, vip);
+        return Some(Local {
+            line: vip.address,
+            text: "the link-local address goes first (RFC 9568 §5.2.9)".to_owned(),
+        });
+    }
+    let last = 0x0200 | u16::from(vrid);
+    let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x0200, 0x5eff, 0xfe00, last);
+    let vip = Vip {
+        address: IpAddr::V6(address),
+        length: Some(64),
     };
-    one.note("addresses", text);
+    list.insert(0, vip);
+    Some(Local {
+        line: first.address,
+        text: format!(
+            "{address} goes first, as RFC 9568 §5.2.9 wants a link-local one, the same on all \
+             routers; it is that of the virtual MAC. It is in the adverts, which routers with \
+             keepalived before 2.3 discard: move all routers in one go"
+        ),
+    })
 }
 
 /// An instance for the addresses of the other family.
-fn twin(one: &Instance, addresses: Vec<Vip>) -> Instance {
+fn twin(one: &Instance, addresses: Vec<Vip>, local: Option<Local>) -> Instance {
     let ipv6 = !one.ipv6();
     let mut twin = Instance {
         name: format!("{}-{}", one.name, if ipv6 { "ipv6" } else { "ipv4" }),
@@ -310,7 +350,9 @@ fn twin(one: &Instance, addresses: Vec<Vip>) -> Instance {
         ..one.clone()
     };
     twin.interval = advert_interval(one.interval, twin.version);
-    link_local_first(&mut twin);
+    if let Some(local) = local {
+        twin.note("addresses", local.text);
+    }
     twin.note(
         "",
         format!(

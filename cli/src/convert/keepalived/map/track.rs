@@ -5,6 +5,10 @@
 //! number in a file is added as it is, so only a multiplier of one can be taken. And checks change
 //! nothing of an owner (255), where keepalived knows faults of one. Both cut the sum, keepalived to
 //! 1 to 254, ours to 2 to 254, because 1 is what a router sends whose check is a fault.
+//!
+//! In a sync group keepalived takes the weights from the checks of its members
+//! (`vrrp_complete_instance`), and from those of the group itself when one member is an owner
+//! (`sync_group_tracking_init`). What is left then is converted, not what is written.
 
 use ctl::config::did_you_mean;
 
@@ -23,6 +27,11 @@ struct Written {
 /// A check to be put into an instance.
 #[derive(Clone, Debug)]
 pub struct Tracked {
+    /// `None`: a link.
+    kind: Option<Kind>,
+    weight: Written,
+    /// Why keepalived does not count the weight that is written.
+    ignored: Option<&'static str>,
     check: Check,
     node: Node,
 }
@@ -52,15 +61,6 @@ fn one(block: &str, line: &Node, context: &mut Context<'_>) -> Option<Tracked> {
         reverse: it.reverse,
     });
     let weight = weight(line, default, context)?;
-    if kind == Some(Kind::File) && weight.value != 1 {
-        context.report.refused(
-            line.whole(),
-            "keepalived multiplies the number in the file by the weight, 0 making a fault of any \
-             but 0; ours adds the number as it is",
-            "write the number that is to be added into the file, and weight 1",
-        );
-        return None;
-    }
     let check = match &defined {
         None => Check::new(Target::Interface(line.keyword().to_owned())),
         Some(found) => found.check.clone(),
@@ -70,21 +70,11 @@ fn one(block: &str, line: &Node, context: &mut Context<'_>) -> Option<Tracked> {
         context.report.refused(line.whole(), "no name", cure);
         return None;
     }
-    if weight.reverse {
-        context.report.refused(
-            line.whole(),
-            "`reverse` counts a check when it is bad as others when it is good",
-            "turn the script round, or its exit code",
-        );
-        return None;
-    }
-    let weight = match (kind, weight.value) {
-        (Some(Kind::File), _) => Weight::Content,
-        (_, 0) => Weight::Fault,
-        (_, points) => Weight::Points(points),
-    };
     Some(Tracked {
-        check: Check { weight, ..check },
+        kind,
+        weight,
+        ignored: None,
+        check,
         node: line.clone(),
     })
 }
@@ -132,6 +122,50 @@ pub fn nobody(tracked: &[Tracked], context: &mut Context<'_>) {
     }
 }
 
+/// What keepalived leaves of the checks of a member of a sync group that does not count weights:
+/// a link becomes a fault, a file too if its weight is the default, and what else has a weight is
+/// not asked at all. Processes it forgets there: they keep theirs.
+pub fn of_member(
+    tracked: Vec<Tracked>,
+    instance: &mut Instance,
+    context: &mut Context<'_>,
+) -> Vec<Tracked> {
+    let mut left = Vec::new();
+    for mut one in tracked {
+        let span = one.node.whole();
+        match (one.kind, one.weight.value) {
+            (_, 0) | (Some(Kind::Process), _) => {}
+            (None, _) | (Some(Kind::File), 1) => {
+                one.weight.value = 0;
+                one.ignored = Some("of a member of a sync group");
+            }
+            _ => {
+                let (key, value) = one.check.target.key();
+                let what = "keepalived does not ask it: what has a weight is left out of the \
+                            members of a sync group without sync_group_tracking_weight";
+                context.report.dropped(span, what);
+                let text = format!(
+                    "{key} \"{value}\" has a weight of {} and keepalived did not ask it, in a sync \
+                     group: put it in if it is to count",
+                    one.weight.value
+                );
+                instance.note("track", text);
+                continue;
+            }
+        }
+        left.push(one);
+    }
+    left
+}
+
+/// What keepalived makes of the checks of a group that has an owner (255) in it: faults.
+pub fn beside_owner(tracked: &mut [Tracked]) {
+    for one in tracked.iter_mut().filter(|it| it.weight.value != 0) {
+        one.weight.value = 0;
+        one.ignored = Some("in a sync group with an owner (255)");
+    }
+}
+
 /// Puts the checks into `instance`, whose priority is settled.
 pub fn apply(tracked: Vec<Tracked>, instance: &mut Instance, context: &mut Context<'_>) {
     for one in tracked {
@@ -147,11 +181,65 @@ pub fn apply(tracked: Vec<Tracked>, instance: &mut Instance, context: &mut Conte
             context.report.dropped(span, why);
             continue;
         }
-        match one.check.weight {
-            Weight::Fault => context.report.taken(span, "a fault while it is bad"),
-            Weight::Content => context.report.taken(span, "weight = \"content\""),
-            Weight::Points(points) => context.report.taken(span, format!("weight = {points}")),
+        if let Some(weight) = weighed(&one, context) {
+            instance.track.push(Check {
+                weight,
+                ..one.check
+            });
         }
-        instance.track.push(one.check);
+    }
+}
+
+/// What the answer is worth; `None`: it cannot be said in our words.
+fn weighed(one: &Tracked, context: &mut Context<'_>) -> Option<Weight> {
+    let span = one.node.whole();
+    let report = &mut *context.report;
+    if one.weight.reverse {
+        report.refused(
+            span,
+            "`reverse` counts a check when it is bad as others when it is good",
+            "turn the script round, or its exit code",
+        );
+        return None;
+    }
+    match (one.kind, one.weight.value, one.ignored) {
+        (Some(Kind::File), 1, _) => {
+            report.changed(
+                span,
+                "weight = \"content\": -254 or less is added too, where keepalived makes a fault \
+                 of it",
+            );
+            Some(Weight::Content)
+        }
+        (Some(Kind::File), _, Some(whose)) => {
+            let cause = format!(
+                "keepalived ignores the weight {whose}: any number but 0 in the file is a fault"
+            );
+            let cure = "use a script that exits 1 while the number is not 0";
+            report.refused(span, cause, cure);
+            None
+        }
+        (Some(Kind::File), _, None) => {
+            report.refused(
+                span,
+                "keepalived multiplies the number in the file by the weight, 0 making a fault of \
+                 any but 0; ours adds the number as it is",
+                "write the number that is to be added into the file, and weight 1",
+            );
+            None
+        }
+        (_, 0, Some(whose)) => {
+            let what = format!("a fault while it is bad: keepalived ignores the weight {whose}");
+            report.changed(span, what);
+            Some(Weight::Fault)
+        }
+        (_, 0, None) => {
+            report.taken(span, "a fault while it is bad");
+            Some(Weight::Fault)
+        }
+        (_, points, _) => {
+            report.taken(span, format!("weight = {points}"));
+            Some(Weight::Points(points))
+        }
     }
 }
