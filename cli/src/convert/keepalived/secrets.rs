@@ -53,7 +53,8 @@ impl Secrets {
         let definition = self.definitions.entry(name.to_owned()).or_default();
         definition.0.extend(at);
         let value = value.trim_matches(['"', ' ', '\t']);
-        if value.len() >= VALUE_LEN_MIN {
+        // Of what is put together of others, those are the secret.
+        if value.len() >= VALUE_LEN_MIN && !value.contains('$') {
             definition.1.insert(value.to_owned());
         }
     }

@@ -59,10 +59,14 @@ fn holds(text: &str) {
             one.auth_file = None;
             one.auth_mode = None;
             one.auth_window = None;
-            // Whether a user exists is the host's to say.
+            // Whether a user or program exists is the host's to say.
+            one.notify = None;
             for check in &mut one.track {
                 check.user = None;
             }
+        }
+        for group in &mut draft.groups {
+            group.notify = None;
         }
         let written = render(&draft, "fuzz.conf", true);
         if let Err(faults) = vrrpd::config::parse("vrrpd.toml", &written) {

@@ -45,7 +45,7 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
         context.report.refused(node.whole(), cause, cure);
         return;
     }
-    let mut members = Vec::new();
+    let mut members: Vec<String> = Vec::new();
     let mut tracked: Vec<Tracked> = Vec::new();
     let mut notify = Notify::default();
     for line in node.inside() {
@@ -53,7 +53,7 @@ pub fn read(node: &Node, context: &mut Context<'_>) {
             continue;
         }
         match line.keyword() {
-            "group" => members.extend(read_members(line, context)),
+            "group" => members.extend(read_members(line, &members, context)),
             "track_interface" | "track_script" | "track_process" | "track_file" => {
                 tracked.extend(track::read(line, context));
             }
@@ -108,7 +108,7 @@ fn is_stray_member(line: &Node, context: &mut Context<'_>) -> bool {
     stray
 }
 
-fn read_members(block: &Node, context: &mut Context<'_>) -> Vec<String> {
+fn read_members(block: &Node, before: &[String], context: &mut Context<'_>) -> Vec<String> {
     context.report.taken(block.line(), "instances = [...]");
     let mut found: Vec<String> = Vec::new();
     for line in block.inside() {
@@ -127,7 +127,7 @@ fn read_members(block: &Node, context: &mut Context<'_>) -> Vec<String> {
                 context
                     .report
                     .refused(span, cause, "leave it in one of them");
-            } else if found.contains(name) {
+            } else if found.contains(name) || before.contains(name) {
                 context.report.dropped(span, "it is there already");
             } else {
                 found.push(name.clone());
