@@ -1,10 +1,10 @@
 //! `wayfare convert`: other daemons' configurations in our words.
 //!
 //! The configuration goes to standard output, or with `--output` into a directory together with the
-//! files it names (passwords readable by the daemon alone). The report, a verdict on every line, goes to
-//! standard error. It is done, with exit code 0, when every line was converted or is not needed; 65
-//! (`EX_DATAERR`) says that lines were refused: the file is there, and somebody must act.
-//! Several files are those of the routers of one group, and are compared with each other.
+//! files it names (passwords readable by the daemon alone). The report, a verdict on every line,
+//! goes to standard error. It is done, with exit code 0, when every line was converted or is not
+//! needed; 65 (`EX_DATAERR`) says that lines were refused: the file is there, and somebody must
+//! act. Several files are those of the routers of one group, and are compared with each other.
 
 mod keepalived;
 mod write;
