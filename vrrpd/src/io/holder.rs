@@ -30,8 +30,12 @@ pub const LIFETIME_LEFT_S: u32 = 2;
 /// Four refreshes fit in a lifetime: a process may be late by three quarters of a second.
 pub const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
-/// So many refusals in a row, and an address has reached the end of its lifetime.
+/// So many refreshes in a row refused, or due without an answer to the last, and an address has
+/// reached the end of its lifetime.
 const REFUSALS_MAX: u32 = 4;
+
+/// Why nothing can be put.
+pub const SILENT: &str = "the address thread does not answer";
 
 /// An address on a link.
 pub type Put = (u32, IpNet);
@@ -86,6 +90,8 @@ pub enum Settled {
     TooLate(SlotId),
     /// One could not be refreshed for its whole lifetime.
     Lost(SlotId, String),
+    /// The thread answers again after [`Holder::is_failing`].
+    Back,
 }
 
 /// The addresses that are held.
@@ -97,6 +103,8 @@ pub struct Holder {
     under_way: BTreeMap<u64, (Purpose, Vec<Put>)>,
     /// What is refused: how often in a row, and why.
     refused: BTreeMap<Put, (u32, String)>,
+    /// How often a refresh was due while the last had no answer.
+    unanswered: u32,
 }
 
 impl Holder {
@@ -122,20 +130,37 @@ impl Holder {
 
     /// Puts the addresses of a slot on its link; what it held before and does not any more goes.
     /// `true`: wait for [`Settled::Taken`] before anybody is told.
+    ///
+    /// # Errors
+    /// The thread does not answer, so nothing can be taken.
     pub fn take(
         &mut self,
         host: &mut dyn Host,
         now: Instant,
         (slot, link, networks): (SlotId, u32, Vec<IpNet>),
-    ) -> bool {
+    ) -> Result<bool, &'static str> {
         let list: Vec<Put> = networks.into_iter().map(|one| (link, one)).collect();
         let gone = self.held.set(slot, list.clone());
         self.remove(host, gone);
         if list.is_empty() {
-            return false;
+            return Ok(false);
         }
         self.next_refresh.get_or_insert(now + REFRESH_EVERY);
-        self.put(host, now, (Purpose::Take(slot), list))
+        if self.is_failing() || !self.put(host, now, (Purpose::Take(slot), list)) {
+            return Err(SILENT);
+        }
+        Ok(true)
+    }
+
+    /// The thread has not answered for the lifetime of what is held: it is gone by now.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.unanswered >= REFUSALS_MAX
+    }
+
+    /// Who holds addresses.
+    pub fn holders(&self) -> impl Iterator<Item = SlotId> {
+        self.held.0.keys().copied()
     }
 
     /// The addresses of a slot are there already, by another process: they are refreshed from now
@@ -187,6 +212,11 @@ impl Holder {
         if !purposes.any(|one| one == Purpose::Refresh) {
             let all = self.held.all();
             self.put(host, now, (Purpose::Refresh, all));
+            return;
+        }
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered == REFUSALS_MAX {
+            tracing::error!("{SILENT}: virtual addresses have expired");
         }
     }
 
@@ -206,25 +236,34 @@ impl Holder {
         let Some((purpose, list)) = self.under_way.remove(&ticket) else {
             return Vec::new();
         };
+        let mut settled = Vec::new();
+        // What was not done has refreshed nothing, but a thread that says so is there again.
+        if purpose == Purpose::Refresh && (refused.is_some() || self.is_failing()) {
+            settled.extend(self.is_failing().then_some(Settled::Back));
+            self.unanswered = 0;
+        }
         let Some(refused) = refused else {
             self.next_refresh = self.next_refresh.map(|due| due.min(now));
-            return match purpose {
-                Purpose::Take(slot) => vec![Settled::TooLate(slot)],
-                Purpose::Refresh | Purpose::Leave => Vec::new(),
-            };
+            if let Purpose::Take(slot) = purpose {
+                settled.push(Settled::TooLate(slot));
+            }
+            return settled;
         };
         self.note(&list, refused.into_iter().collect());
         match purpose {
-            Purpose::Take(slot) => vec![Settled::Taken(slot, self.refusal_of(&list, 1))],
-            Purpose::Leave => Vec::new(),
+            Purpose::Leave => {}
+            Purpose::Take(slot) => {
+                settled.push(Settled::Taken(slot, self.refusal_of(&list, 1)));
+            }
             Purpose::Refresh => {
                 let held = self.held.0.iter();
                 let lost = |(slot, list): (&SlotId, &Vec<Put>)| {
                     Some(Settled::Lost(*slot, self.refusal_of(list, REFUSALS_MAX)?))
                 };
-                held.filter_map(lost).collect()
+                settled.extend(held.filter_map(lost));
             }
         }
+        settled
     }
 
     /// The first of `list` that was refused so often in a row.
@@ -235,7 +274,7 @@ impl Holder {
         })
     }
 
-    /// `false`: the thread has ended, which is told once; what is held expires.
+    /// `false`: the thread has ended, for good, which is told once; what is held expires.
     fn put(
         &mut self,
         host: &mut dyn Host,
@@ -256,7 +295,8 @@ impl Holder {
         let given = host.order(order);
         if given {
             self.under_way.insert(ticket, (purpose, list));
-        } else {
+        } else if self.unanswered < REFUSALS_MAX {
+            self.unanswered = REFUSALS_MAX;
             tracing::error!("the address thread has ended: virtual addresses expire");
         }
         given

@@ -6,7 +6,7 @@
 //! the daemon sends its adverts.
 //!
 //! The thread never acts on its own account: addresses of a main loop that hangs expire. Nor does
-//! it act late: an order to put addresses that has waited for [`LATE`], because the whole process
+//! it act late: an order to put something that has waited for [`LATE`], because the whole process
 //! stood still, is handed back undone. Whoever gave it may no longer want it.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ use super::routes;
 use super::vmac::Vmacs;
 use crate::node::{Carriers, WantedCarrier};
 
-/// An order to put addresses that is older than this is not carried out.
+/// An order to put addresses or routes that is older than this is not carried out.
 pub const LATE: Duration = Duration::from_millis(500);
 
 /// Longest wait for the routes of new IPv6 addresses, and the time between two looks. The kernel's
@@ -55,7 +55,12 @@ pub enum Order {
     /// Take a picture of links and addresses.
     Look,
     /// Put routes there, or refresh them.
-    PutRoutes(Vec<routes::Wanted>),
+    PutRoutes {
+        /// When it was given.
+        given: Instant,
+        /// The routes.
+        list: Vec<routes::Wanted>,
+    },
     /// Take routes out.
     RemoveRoutes(Vec<HostRoute>),
     /// Take out all routes of ours but these: an earlier process left them.
@@ -87,8 +92,8 @@ pub enum Answer {
     },
     /// To [`Order::Look`].
     Seen(io::Result<Picture>),
-    /// To [`Order::PutRoutes`].
-    Routes(Vec<(HostRoute, routes::Fate)>),
+    /// To [`Order::PutRoutes`]; `None`: too late, nothing was done.
+    Routes(Option<Vec<(HostRoute, routes::Fate)>>),
     /// To [`Order::Carry`].
     Carried {
         /// What became of the links.
@@ -174,7 +179,10 @@ fn work(writer: HostAddresses, inbox: &Receiver<Order>, outbox: &Sender<Answer>,
                 continue;
             }
             Order::Look => Answer::Seen(snapshot()),
-            Order::PutRoutes(list) => Answer::Routes(routes::put(&mut hand.writer, list)),
+            Order::PutRoutes { given, list } => {
+                let late = given.elapsed() >= LATE;
+                Answer::Routes((!late).then(|| routes::put(&mut hand.writer, list)))
+            }
             Order::RemoveRoutes(list) => {
                 routes::take_out(&mut hand.writer, &list);
                 continue;

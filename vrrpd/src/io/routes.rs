@@ -65,6 +65,8 @@ struct Held {
 pub struct Routes {
     held: BTreeMap<SlotId, Vec<Held>>,
     next_refresh: Option<Instant>,
+    /// Orders that have no answer yet.
+    under_way: usize,
 }
 
 impl Routes {
@@ -105,7 +107,7 @@ impl Routes {
             }
         }
         self.held.insert(id, list);
-        self.put(host, Some(id));
+        self.put(host, now, Some(id));
         self.next_refresh.get_or_insert(now + REFRESH_EVERY);
     }
 
@@ -131,15 +133,17 @@ impl Routes {
         self.next_refresh
     }
 
-    /// Writes what is held once more, when it is due.
+    /// Writes what is held once more, when it is due and nothing is under way.
     pub fn refresh(&mut self, host: &mut dyn Host, now: Instant) {
         if self.next_refresh.is_some_and(|due| due <= now) {
             self.next_refresh = Some(now + REFRESH_EVERY);
-            self.put(host, None);
+            if self.under_way == 0 {
+                self.put(host, now, None);
+            }
         }
     }
 
-    fn put(&mut self, host: &mut dyn Host, only: Option<SlotId>) {
+    fn put(&mut self, host: &mut dyn Host, given: Instant, only: Option<SlotId>) {
         let held = self.held.iter_mut();
         let held = held.filter(|(id, _)| only.is_none_or(|only| only == **id));
         let mut list = Vec::new();
@@ -152,14 +156,26 @@ impl Routes {
                 });
             }
         }
-        if !list.is_empty() {
-            host.order(Order::PutRoutes(list));
+        if !list.is_empty() && host.order(Order::PutRoutes { given, list }) {
+            self.under_way += 1;
         }
     }
 
-    /// What became of routes that were to be put. When problems came or went, all of them, with
-    /// whose they are.
-    pub fn answered(&mut self, fates: &[(HostRoute, Fate)]) -> Option<Vec<(SlotId, String)>> {
+    /// What became of routes that were to be put; `None` when it was too late for all: those that
+    /// are held still are put anew. When problems came or went, all of them, with whose they are.
+    pub fn answered(
+        &mut self,
+        now: Instant,
+        fates: Option<&[(HostRoute, Fate)]>,
+    ) -> Option<Vec<(SlotId, String)>> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let Some(fates) = fates else {
+            self.next_refresh = self.next_refresh.map(|due| due.min(now));
+            for one in self.held.values_mut().flatten() {
+                one.tried &= one.known;
+            }
+            return None;
+        };
         let mut different = false;
         for (route, fate) in fates {
             let mut all = self.held.values_mut().flatten();

@@ -179,13 +179,18 @@ impl Groups {
     /// Whether what `id` does next has to wait: until its own addresses are there, and with more
     /// than taking until those of every member are.
     pub fn holds_up(&self, id: SlotId, slots: &BTreeMap<SlotId, Slot>) -> bool {
-        let waits = |id: &SlotId| slots.get(id).is_some_and(|slot| slot.waits);
         let next = slots.get(&id).and_then(|slot| slot.router.next_action());
-        let tells = !matches!(next, None | Some(Action::Take | Action::Keep));
-        let group = self.of.get(&id).and_then(|at| self.list.get(*at));
-        match group.filter(|_| tells) {
-            Some(group) => group.members.iter().any(waits),
-            None => waits(&id),
+        match next {
+            None | Some(Action::Take | Action::Keep) => waits(&id, slots),
+            Some(_) => self.is_kept_waiting(id, slots),
+        }
+    }
+
+    /// Whether addresses are being taken, those of `id` or of a member of its group.
+    pub fn is_kept_waiting(&self, id: SlotId, slots: &BTreeMap<SlotId, Slot>) -> bool {
+        match self.of.get(&id).and_then(|at| self.list.get(*at)) {
+            Some(group) => group.members.iter().any(|one| waits(one, slots)),
+            None => waits(&id, slots),
         }
     }
 
@@ -194,6 +199,10 @@ impl Groups {
         let group = self.of.get(&id).and_then(|at| self.list.get(*at));
         group.map_or_else(|| vec![id], |group| group.members.clone())
     }
+}
+
+fn waits(id: &SlotId, slots: &BTreeMap<SlotId, Slot>) -> bool {
+    slots.get(id).is_some_and(|slot| slot.waits)
 }
 
 fn routers<'s>(

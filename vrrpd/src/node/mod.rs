@@ -10,6 +10,7 @@
 
 mod carrier;
 pub mod checks;
+mod concern;
 mod estate;
 mod group;
 mod health;

@@ -3,15 +3,23 @@
 //! The address thread takes a slot's addresses while everybody else goes on; until it has, nothing
 //! more of that slot comes out, or it would tell the link of addresses that do not answer. In a
 //! sync group the same holds for all members: one that is refused takes the others along before
-//! anybody has heard of them.
+//! anybody has heard of them. Adverts of those that are masters already, and only put an address
+//! back or another one there, wait for nothing.
 
 use super::{Node, Output, SlotId};
+use crate::router::Action;
 
 impl Node {
     /// The next thing to do or to tell, and whose it is; drain after every input. What all have to
     /// do comes before what anybody tells: a thousand lines of a log hold up no advert.
     pub fn poll_output(&mut self) -> Option<(SlotId, Output)> {
         while let Some(front) = self.ready.front().copied() {
+            if self.may_advertise(front)
+                && let Some(slot) = self.slots.get_mut(&front)
+                && let Some(advert) = slot.router.poll_advert()
+            {
+                return Some((front, Output::Do(advert)));
+            }
             let id = self.groups.takes_first(front, &self.slots).unwrap_or(front);
             if !self.groups.holds_up(id, &self.slots)
                 && let Some(slot) = self.slots.get_mut(&id)
@@ -39,6 +47,15 @@ impl Node {
             self.telling.pop_front();
         }
         None
+    }
+
+    /// Whether it has an advert next, or one behind what is kept waiting.
+    fn may_advertise(&self, id: SlotId) -> bool {
+        match self.slots.get(&id).and_then(|it| it.router.next_action()) {
+            None => false,
+            Some(Action::Send { .. }) => true,
+            Some(_) => self.groups.is_kept_waiting(id, &self.slots),
+        }
     }
 
     /// Its addresses are being taken: nothing of it comes out until [`Node::go_on`].

@@ -92,13 +92,11 @@ impl Hosts {
     /// The addresses of this host as seen from `link`: a link-local address is another one on
     /// another link. Virtual ones are whoever's turn it is.
     pub(super) fn own(&self, link: u32, virtual_addresses: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        let local =
-            |address: IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let all = self
             .addresses
             .iter()
             .map(|one| (one.index, one.network.addr()));
-        all.filter(|(index, address)| *index == link || !local(*address))
+        all.filter(|(index, address)| *index == link || !is_link_local(*address))
             .map(|(_, address)| address)
             .filter(|address| !virtual_addresses.contains(address))
             .collect()
@@ -138,6 +136,12 @@ impl Hosts {
     pub fn has_foreign(&self, link: u32, address: IpAddr) -> bool {
         let mut all = self.addresses.iter();
         all.any(|one| one.index == link && one.network.addr() == address)
+    }
+
+    /// Whether an address of `link` is one of this host wherever it is seen from.
+    pub(super) fn has_global(&self, link: u32) -> bool {
+        let mut all = self.addresses.iter().filter(|one| one.index == link);
+        all.any(|one| !is_link_local(one.network.addr()))
     }
 
     /// Whether the host has an address of its own on `link` whose subnet holds `address`.
@@ -213,6 +217,11 @@ impl Hosts {
             }),
         }
     }
+}
+
+/// Whether an address means another host on another link.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The fault of an instance whose link is not there.

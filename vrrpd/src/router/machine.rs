@@ -71,6 +71,8 @@ pub struct Router {
     worse_since: Option<Instant>,
     /// The addresses were taken and not let go.
     holding: bool,
+    /// As master it has sent an advert: others know of it.
+    known: bool,
     /// Priority 0 was sent and no successor heard.
     awaiting_successor: bool,
     last_sent: Option<Instant>,
@@ -112,6 +114,7 @@ impl Router {
             pending: None,
             worse_since: None,
             holding: false,
+            known: false,
             awaiting_successor: false,
             last_sent: None,
             unheard: false,
@@ -158,23 +161,7 @@ impl Router {
     /// The kernel does not take the addresses: a master without them is none. One that has not
     /// told anybody yet goes silently, so that the router that works does not notice.
     pub fn refuse(&mut self, now: Instant, text: String) {
-        self.fault_untold(now, Fault::Refused(text));
-    }
-
-    fn fault_untold(&mut self, now: Instant, fault: Fault) {
-        let untold = self.actions.iter();
-        let untold = untold
-            .filter(|one| matches!(one, Action::Send { .. }))
-            .count();
-        if untold > 0 {
-            let kept = |one: &Action| one.is_about_addresses();
-            self.actions.retain(kept);
-            let untold = u64::try_from(untold).unwrap_or(u64::MAX);
-            self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(untold);
-        }
-        if self.faults.insert(fault.clone()) {
-            self.leave_with(now, Why::Fault(fault), untold > 0);
-        }
+        self.set_fault(now, Fault::Refused(text));
     }
 
     /// An advert of ours did not leave this host.
@@ -204,7 +191,7 @@ impl Router {
     /// Hands over and leaves a worse master alone until [`Router::resume`], or until there is none.
     /// `false`: it is not master, so there is nothing to release.
     pub fn release(&mut self, now: Instant) -> bool {
-        if self.state != State::Master {
+        if self.yield_when_late(now) || self.state != State::Master {
             return false;
         }
         self.released = true;
@@ -344,7 +331,19 @@ impl Router {
 
     /// The next thing to do; drain after every input.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let next = self.actions.pop_front();
+        let sent = matches!(next, Some(Action::Send { .. }));
+        self.known |= sent && self.state == State::Master;
+        next
+    }
+
+    /// The next advert of a master that others know of already, past what has to wait for its
+    /// addresses: silence would have them take over.
+    pub fn poll_advert(&mut self) -> Option<Action> {
+        let is_advert = |one: &Action| matches!(one, Action::Send { .. });
+        let at = self.actions.iter().position(is_advert);
+        at.filter(|_| self.known)
+            .and_then(|at| self.actions.remove(at))
     }
 
     /// The next thing to tell; drain after every input.

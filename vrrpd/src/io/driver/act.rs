@@ -2,8 +2,9 @@
 //!
 //! The order of the acts of one router is the router's and is kept: addresses are taken before
 //! they are announced, and announced before the advert that ends the mastership of another. The
-//! address thread takes them; until it has, this router's acts wait, and nobody else's. Adverts
-//! leave together at the end, with one system call for many.
+//! address thread takes them; until it has, this router's acts wait, and nobody else's. Only the
+//! adverts of who is known as master go on. Adverts leave together at the end, with one system call
+//! for many.
 //!
 //! What the kernel refuses goes back into the node as a fault, and is tried again later.
 
@@ -13,6 +14,7 @@ use proto_codec::vrrp::announce::{Mac, announcement};
 use proto_codec::vrrp::virtual_mac;
 
 use super::{Driver, RETRY_REFUSED_AFTER, why};
+use crate::io::holder::SILENT;
 use crate::io::segment::Outgoing;
 use crate::node::{Node, Output, SlotId};
 use crate::router::{Action, Event};
@@ -111,18 +113,7 @@ impl Driver {
                 self.holder.keep(host, now, (id, place.carrier, networks));
                 self.take_routes(id);
             }
-            Action::Take => {
-                let networks = self.shared.peek(|node, _| node.networks_to_put(id));
-                let now = self.shared.now();
-                let carrier = place.carrier;
-                if self
-                    .holder
-                    .take(&mut *self.host, now, (id, carrier, networks))
-                {
-                    self.shared.peek(|node, _| node.wait(id));
-                }
-                self.take_routes(id);
-            }
+            Action::Take => self.take(id, place.carrier),
             Action::Announce => {
                 let addresses = self.shared.peek(|node, _| {
                     node.slot(id)
@@ -157,6 +148,18 @@ impl Driver {
         }
     }
 
+    fn take(&mut self, id: SlotId, carrier: u32) {
+        let networks = self.shared.peek(|node, _| node.networks_to_put(id));
+        let now = self.shared.now();
+        let (holder, host) = (&mut self.holder, &mut *self.host);
+        match holder.take(host, now, (id, carrier, networks)) {
+            Ok(false) => {}
+            Ok(true) => self.shared.peek(|node, _| node.wait(id)),
+            Err(text) => return self.refused(id, text),
+        }
+        self.take_routes(id);
+    }
+
     fn take_routes(&mut self, id: SlotId) {
         let (routes, host) = (&mut self.routes, &mut *self.host);
         self.shared.peek(|node, now| {
@@ -173,9 +176,27 @@ impl Driver {
     }
 
     pub(super) fn refused(&mut self, id: SlotId, text: &str) {
-        self.shared.peek(|node, now| node.refuse(now, id, text));
-        self.retry_refused
-            .get_or_insert(self.shared.now() + RETRY_REFUSED_AFTER);
+        let now = self.shared.now();
+        let own_link = self.shared.peek(|node, _| {
+            node.refuse(now, id, text);
+            let slot = node.slot(id);
+            slot.is_some_and(|slot| slot.instance.settings.virtual_mac)
+        });
+        if own_link {
+            // Somebody may have removed it, and nobody told us.
+            self.look_at_carriers = true;
+            self.next_carry = Some(now);
+        }
+        self.retry_refused.get_or_insert(now + RETRY_REFUSED_AFTER);
+    }
+
+    /// The address thread is silent: what its masters hold has expired, and they are none.
+    pub(super) fn judge_holders(&mut self) {
+        if self.holder.is_failing() {
+            for id in self.holder.holders().collect::<Vec<_>>() {
+                self.refused(id, SILENT);
+            }
+        }
     }
 
     fn announce(&mut self, link: u32, mac: [u8; 6], addresses: &[IpAddr]) {

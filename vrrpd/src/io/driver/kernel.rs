@@ -34,6 +34,14 @@ impl Driver {
         }
     }
 
+    /// Notifications were lost; that a link of a virtual MAC has gone may be among them, and a
+    /// picture of other links does not tell.
+    fn look_everywhere(&mut self) {
+        self.look();
+        self.look_at_carriers = true;
+        self.next_carry = Some(self.shared.now());
+    }
+
     /// Takes a picture.
     pub(super) fn seen(&mut self, links: Vec<HostLink>, mut addresses: Vec<HostAddress>) {
         // Before Linux 5.18 nothing in the kernel says that they are ours.
@@ -53,7 +61,8 @@ impl Driver {
                 }
                 Answer::Carried { carriers, gate } => self.carried(carriers, gate),
                 Answer::Routes(fates) => {
-                    if let Some(told) = self.routes.answered(&fates) {
+                    let now = self.shared.now();
+                    if let Some(told) = self.routes.answered(now, fates.as_deref()) {
                         self.shared.peek(|node, _| node.set_route_problems(told));
                     }
                 }
@@ -92,6 +101,7 @@ impl Driver {
                 }
             }
             Settled::Lost(id, text) => self.refused(id, &text),
+            Settled::Back => self.retry_refused = Some(self.shared.now()),
         }
     }
 
@@ -149,17 +159,16 @@ impl Driver {
             Ok(changes) => changes,
             Err(error) => {
                 tracing::error!(%error, "the watch of links and addresses failed");
-                self.look();
-                return;
+                return self.look_everywhere();
             }
         };
         if self.looking.is_some() {
             self.looking = Some(true);
         }
         if changes.contains(&HostChange::Lost) {
-            self.look();
+            self.look_everywhere();
         }
-        let mut hosts = self.shared.peek(|node, _| node.hosts().clone());
+        let mut hosts: Option<Hosts> = None;
         let mut different = false;
         let links_gone: Vec<u32> = changes
             .iter()
@@ -184,9 +193,14 @@ impl Driver {
                 // Ours, whatever it says: the next refresh writes our number again.
                 continue;
             }
-            different |= hosts.handle(change);
+            // Links of others come and go, hundreds at a time where containers do.
+            if hosts.is_none() && self.shared.peek(|node, _| node.note_aside(&change)) {
+                continue;
+            }
+            let known = || self.shared.peek(|node, _| node.hosts().clone());
+            different |= hosts.get_or_insert_with(known).handle(change);
         }
-        if different {
+        if let Some(hosts) = hosts.filter(|_| different) {
             self.set_hosts(hosts);
         }
     }

@@ -167,7 +167,7 @@ impl Driver {
         }
         tracing::info!("leaving for a successor: addresses stay");
         for id in self.shared.peek(|node, _| node.lingering()) {
-            self.holder.let_go(&mut *self.host, id);
+            self.let_go(id);
         }
         self.holder.refresh_now(&mut *self.host, self.shared.now());
         self.shared.peek(|node, now| node.advertise(now));

@@ -231,6 +231,7 @@ impl Driver {
         // Before anything is sent, and before answers let anything go out: who stood still yields.
         self.shared.peek(|node, now| node.handle_timeout(now));
         self.read_answers();
+        self.judge_holders();
         self.carry_out();
         self.inform_all();
         self.carry();

@@ -48,6 +48,11 @@ impl Checks {
         all.filter(|check| !matches!(check.probe, Probe::Interface(_)))
     }
 
+    /// What is asked.
+    pub(super) fn probes(&self) -> impl Iterator<Item = &Probe> {
+        self.0.keys().map(|check| &check.probe)
+    }
+
     /// How `check` stands.
     #[must_use]
     pub fn standing(&self, check: &Check) -> Option<&Standing> {

@@ -195,6 +195,7 @@ impl Router {
                 },
             };
             self.learn(advert);
+            self.unsay();
             self.become_backup(now, why);
             self.master = Some(Master {
                 address: source,

@@ -89,7 +89,7 @@ impl Router {
 
     /// Another member is at fault. One that has not told anybody that it is master goes silently.
     pub fn set_group_fault(&mut self, now: Instant, fault: Fault) {
-        self.fault_untold(now, fault);
+        self.set_fault(now, fault);
     }
 
     /// Backup, and would be master by now if it were alone.
@@ -119,7 +119,7 @@ impl Router {
 
     /// Another member is backup: this master hands over.
     pub fn follow_down(&mut self, now: Instant, why: Why) {
-        if self.state == State::Master {
+        if !self.yield_when_late(now) && self.state == State::Master {
             self.hand_over(now, self.patience().told);
             self.become_backup(now, why);
         }

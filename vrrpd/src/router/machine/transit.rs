@@ -32,6 +32,8 @@ impl Router {
         }
         self.master_interval = self.settings.interval;
         if self.begin_as_heir(now) {
+            // The predecessor has told everybody.
+            self.known = true;
             return;
         }
         let owner = self.settings.is_owner();
@@ -56,8 +58,10 @@ impl Router {
         self.leave_with(now, why, unreachable);
     }
 
-    /// The same; `silently` when nobody hears us, or heard that we are master.
-    pub(super) fn leave_with(&mut self, now: Instant, why: Why, silently: bool) {
+    /// The same; `silently` when nobody hears us.
+    fn leave_with(&mut self, now: Instant, why: Why, silently: bool) {
+        // A process that stood still may find the reason before it finds that it is late.
+        self.yield_when_late(now);
         let was_master = self.state == State::Master;
         self.timers.stop();
         self.together.content();
@@ -69,6 +73,9 @@ impl Router {
         }
         if silently && self.holding {
             // Whoever takes over does it after the down interval.
+            if was_master {
+                self.unsay();
+            }
             self.let_go();
         } else if was_master {
             let patience = match self.together.because {
@@ -135,13 +142,25 @@ impl Router {
         if self.state != State::Master || silent < patience {
             return false;
         }
-        // What waited for its addresses to be taken is not true any more either.
-        let kept = |one: &Action| one.is_about_addresses();
-        self.actions.retain(kept);
+        self.unsay();
         self.stats.late += 1;
         self.become_backup(now, Why::Late(silent));
         self.let_go();
         true
+    }
+
+    /// What waits for the addresses to be taken is not true any more: a master that steps down
+    /// neither announces them nor advertises when they are there.
+    pub(super) fn unsay(&mut self) {
+        for action in std::mem::take(&mut self.actions) {
+            match action {
+                Action::Announce => {}
+                Action::Send { .. } => {
+                    self.stats.adverts_sent = self.stats.adverts_sent.saturating_sub(1);
+                }
+                Action::Take | Action::Keep | Action::LetGo => self.actions.push_back(action),
+            }
+        }
     }
 
     pub(super) fn become_backup(&mut self, now: Instant, why: Why) {
@@ -163,6 +182,7 @@ impl Router {
         self.worse_since = None;
         self.awaiting_successor = false;
         self.released = false;
+        self.known = false;
         self.master = None;
         self.master_interval = self.settings.interval;
         self.stats.became_master += 1;
@@ -178,8 +198,13 @@ impl Router {
     }
 
     /// Priority 0 (RFC 9568 §6.4.3), and the addresses stay until somebody has them, or until no
-    /// backup can still be waiting: alone the longest skew, in a group the `patience` it has.
+    /// backup can still be waiting: alone the longest skew, in a group the `patience` it has. One
+    /// that has not told anybody that it is master has nothing to hand over, and goes silently.
     pub(super) fn hand_over(&mut self, now: Instant, patience: Duration) {
+        self.unsay();
+        if !self.known {
+            return self.let_go();
+        }
         self.send_adverts(now, PRIORITY_RELEASE);
         self.awaiting_successor = true;
         let longest = self.settings.skew_max().max(patience);

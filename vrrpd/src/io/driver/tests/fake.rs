@@ -41,6 +41,8 @@ pub struct World {
     pub orders: VecDeque<Order>,
     /// The address thread waits for the kernel's lock.
     pub stuck: bool,
+    /// The address thread has ended.
+    pub dead: bool,
     /// The process stood still: what was ordered before comes too late.
     pub too_late: bool,
     /// Why addresses are refused.
@@ -120,11 +122,14 @@ impl Host for Fake {
 
     fn order(&mut self, order: Order) -> bool {
         let world = &mut *self.0.borrow_mut();
+        if world.dead {
+            return false;
+        }
         match &order {
             Order::Put { list, .. } => world.acts.push(format!("put {}", words(list))),
             Order::Remove(list) => world.acts.push(format!("remove {}", words(list))),
             Order::Look => world.acts.push("look".to_owned()),
-            Order::PutRoutes(list) => {
+            Order::PutRoutes { list, .. } => {
                 let list: Vec<_> = list.iter().map(|it| it.route.prefix.to_string()).collect();
                 world.acts.push(format!("put routes {}", list.join(" ")));
             }
@@ -160,9 +165,10 @@ impl Host for Fake {
                     }
                 }
                 Order::Remove(_) | Order::RemoveRoutes(_) | Order::CleanRoutes(_) => continue,
-                Order::PutRoutes(list) => {
+                Order::PutRoutes { list, .. } => {
+                    let late = self.0.borrow().too_late;
                     let fates = list.into_iter().map(|it| (it.route, Fate::There));
-                    Answer::Routes(fates.collect())
+                    Answer::Routes((!late).then(|| fates.collect()))
                 }
                 Order::Look => Answer::Seen(self.picture()),
                 Order::Carry { wanted, .. } => Answer::Carried {

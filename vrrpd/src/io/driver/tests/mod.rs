@@ -3,6 +3,7 @@
 
 mod fake;
 mod restart;
+mod stuck;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -171,6 +171,10 @@ struct Pair {
     start: Instant,
     /// The addresses are on the interface.
     taken: bool,
+    /// Priorities that were sent in this step.
+    sent: Vec<u8>,
+    /// They were announced before that.
+    early: bool,
 }
 
 impl Pair {
@@ -194,6 +198,8 @@ impl Pair {
             ours,
             start,
             taken: false,
+            sent: Vec::new(),
+            early: false,
         }
     }
 
@@ -214,6 +220,7 @@ impl Pair {
             .filter(|due| *due <= self.at(until))
         {
             self.ours.handle_timeout(due);
+            self.act();
         }
         let now = self.at(until);
         match input {
@@ -264,17 +271,25 @@ impl Pair {
         (envelope, message)
     }
 
-    /// What differs, in words.
-    fn differs(&mut self) -> Option<String> {
-        let mut sent = Vec::new();
+    /// Carries out what is asked for. Between two events: whoever steps down says nothing of what
+    /// it has not said yet.
+    fn act(&mut self) {
         while let Some(action) = self.ours.poll_action() {
             match action {
                 Action::Take | Action::Keep => self.taken = true,
                 Action::LetGo => self.taken = false,
-                Action::Announce if self.taken => {}
-                Action::Announce => return Some("announced and not taken".to_owned()),
-                Action::Send { message, .. } => sent.push(message[2]),
+                Action::Announce => self.early |= !self.taken,
+                Action::Send { message, .. } => self.sent.push(message[2]),
             }
+        }
+    }
+
+    /// What differs, in words.
+    fn differs(&mut self) -> Option<String> {
+        self.act();
+        let sent = std::mem::take(&mut self.sent);
+        if self.early {
+            return Some("announced and not taken".to_owned());
         }
         while self.ours.poll_event().is_some() {}
         let since = |timer: Option<Instant>| {
