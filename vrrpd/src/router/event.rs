@@ -226,14 +226,6 @@ pub enum Action {
     LetGo,
 }
 
-impl Action {
-    /// It says nothing to others.
-    #[must_use]
-    pub fn is_about_addresses(&self) -> bool {
-        matches!(self, Self::Take | Self::Keep | Self::LetGo)
-    }
-}
-
 /// What people want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
