@@ -377,6 +377,32 @@ fn what_is_set_is_watched_and_given_back() {
     });
 }
 
+/// A daemon that is killed while it makes a link leaves one without a name tag.
+#[test]
+fn an_unfinished_link_is_no_obstacle() {
+    enter("an_unfinished_link_is_no_obstacle", |lab| {
+        let group = with_virtual_mac(ipv4());
+        let (one, client) = (lab.node("one"), lab.node("client"));
+        let add = |name: &str, mac: &str| {
+            format!("ip link add {name} link eth0 address {mac} type macvlan mode bridge")
+        };
+        let own = "vrrp4-50-$(ip -o link show eth0 | cut -d: -f1)";
+        let unfinished = add(own, "00:00:5e:00:01:32");
+        let links = || one.sh("ip -o link show type macvlan");
+        one.sh(&unfinished);
+        // As FRR's manual has it: another's.
+        one.sh(&add("vrrp4-2-1", "00:00:5e:00:01:05"));
+        one.sh("/opt/wayfare/wayfare cleanup vrrp");
+        assert!(!links().contains("vrrp4-50-"), "{}", links());
+        assert!(links().contains("vrrp4-2-1"), "{}", links());
+        one.sh(&unfinished);
+        group.ours(&one, HIGH);
+        let answered = || client.output("ping", &["-c1", "-W1", group.address()]);
+        wait::until("the address answers", 15, answered);
+        assert!(links().contains("alias wayfare-vrrpd"), "{}", links());
+    });
+}
+
 /// keepalived's virtual MAC on the other side: it answers requests for its address whoever asks,
 /// from the same MAC, until it has let go. As a successor it sends its advert, which turns the
 /// switch, before it has the address: what is lost in between is its own, and is measured.

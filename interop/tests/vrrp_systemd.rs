@@ -15,7 +15,7 @@ use interop::node::program_dir;
 use interop::wait;
 
 /// Boots the container. `$1` root, `$2` work directory, `$3` our programs, `$4` our packaging, `$5`
-/// the control group.
+/// the control group, `$6` more of the instance.
 const BOOT: &str = r#"
 set -e
 mkdir -p "$2/u" "$2/w" "$2/m"
@@ -38,6 +38,7 @@ cp "$4/wayfare.sysusers" usr/lib/sysusers.d/wayfare.conf
 cp "$4/wayfare.tmpfiles" usr/lib/tmpfiles.d/wayfare.conf
 printf '[[instance]]\nname = "vip"\naddresses = ["10.99.0.50"]\nadvertise-interval = "100ms"\n' \
     > etc/wayfare/vrrpd.toml
+printf %s "$6" >> etc/wayfare/vrrpd.toml
 cat > etc/systemd/system/lab.target <<END
 [Unit]
 Requires=sysinit.target
@@ -50,6 +51,9 @@ chroot . ip link add eth0 type veth peer name peer0
 chroot . ip addr add 10.99.0.1/24 dev eth0
 chroot . ip link set eth0 up
 chroot . ip link set peer0 up
+for s in arp_ignore:2 arp_announce:1 forwarding:1; do
+    echo ${s#*:} > proc/sys/net/ipv4/conf/eth0/${s%:*}
+done
 mkdir -p old
 pivot_root . old
 umount -l /old
@@ -85,8 +89,8 @@ impl Drop for Container {
 }
 
 impl Container {
-    /// Boots; the error says why that cannot be.
-    fn boot(lab: &Lab) -> Result<Self, String> {
+    /// Boots; the error says why that cannot be. `more` is added to the instance.
+    fn boot(lab: &Lab, more: &str) -> Result<Self, String> {
         let root = &lab.rootfs().path;
         if !root.join("usr/lib/systemd/systemd").exists() {
             return Err("no systemd in the peers' root".to_owned());
@@ -117,6 +121,8 @@ impl Container {
             .arg(Path::new(&work).join("systemd"))
             .arg(program_dir())
             .arg(packaging)
+            .arg(&group)
+            .arg(more)
             .stdin(Stdio::null())
             .spawn()
             .map_err(|why| why.to_string())?;
@@ -162,6 +168,14 @@ impl Container {
         self.text(&words).unwrap_or_default().trim().to_owned()
     }
 
+    fn setting(&self, link: &str, name: &str) -> String {
+        let path = format!("/proc/sys/net/ipv4/conf/{link}/{name}");
+        self.text(&["cat", &path])
+            .expect("it is there")
+            .trim()
+            .to_owned()
+    }
+
     fn journal(&self) -> String {
         let words = [
             "journalctl",
@@ -195,7 +209,7 @@ impl Container {
     }
 
     fn holds(&self) -> bool {
-        let shown = self.text(&["ip", "addr", "show", "dev", "eth0"]);
+        let shown = self.text(&["ip", "addr"]);
         shown.is_ok_and(|text| text.contains("10.99.0.50/32"))
     }
 }
@@ -203,7 +217,7 @@ impl Container {
 #[test]
 fn the_unit_runs_under_systemd() {
     enter("the_unit_runs_under_systemd", |lab| {
-        let container = match Container::boot(lab) {
+        let container = match Container::boot(lab, "") {
             Ok(container) => container,
             Err(why) => return eprintln!("SKIPPED the_unit_runs_under_systemd: {why}"),
         };
@@ -282,4 +296,39 @@ fn restarts(container: &Container) {
         now != before && now != "0" && container.property("ActiveState") == "active"
     });
     container.wait_master();
+}
+
+/// The sandbox shows what a virtual MAC has to know: the parent's settings are set, and given back
+/// as they were; the link routes on as its parent does, and makes no address of its own.
+#[test]
+fn a_virtual_mac_under_systemd() {
+    enter("a_virtual_mac_under_systemd", |lab| {
+        let container = match Container::boot(lab, "virtual-mac = true\n") {
+            Ok(container) => container,
+            Err(why) => return eprintln!("SKIPPED a_virtual_mac_under_systemd: {why}"),
+        };
+        container.wait_master();
+        let shown = container.text(&["ip", "-d", "link", "show", "type", "macvlan"]);
+        let shown = shown.expect("there is one");
+        assert!(shown.contains("vrrp4-50-"), "{shown}");
+        assert!(shown.contains("addrgenmode none"), "{shown}");
+        // The administrator's arp_ignore is as good as ours.
+        let before = "before on link ";
+        assert!(shown.contains(before), "{shown}");
+        assert!(shown.contains("arp_ignore=2 arp_announce=1"), "{shown}");
+        let link = shown.split([':', '@']).nth(1).unwrap_or_default().trim();
+        assert_eq!(container.setting(link, "forwarding"), "1");
+        assert_eq!(container.setting("eth0", "arp_announce"), "2");
+        // A successor and one after a crash know the same.
+        restarts(&container);
+        // What somebody sets in between is his.
+        let own = "echo 8 > /proc/sys/net/ipv4/conf/eth0/arp_ignore";
+        container.text(&["sh", "-c", own]).expect("root may");
+        let words = ["systemctl", "stop", "wayfare-vrrpd"];
+        container.text(&words).expect("it stops");
+        assert_eq!(container.setting("eth0", "arp_ignore"), "8");
+        assert_eq!(container.setting("eth0", "arp_announce"), "1");
+        let left = container.text(&["ip", "link", "show", "type", "macvlan"]);
+        assert_eq!(left.as_deref(), Ok(""));
+    });
 }

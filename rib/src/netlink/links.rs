@@ -16,6 +16,7 @@
 //! without write access to `/proc/sys` can set them.
 
 mod alias;
+mod found;
 
 use std::io;
 
@@ -25,11 +26,12 @@ use super::dump::Dumper;
 use super::encode::{AF_INET, AF_INET6, Dump};
 use super::socket::Netlink;
 use super::wire::{
-    NLM_F_CREATE, NLM_F_EXCL, NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK, Writer, answer, attrs,
-    messages, text_of, u8_at, u32_at,
+    NLM_F_CREATE, NLM_F_EXCL, NLMSG_ERROR, RTM_DELLINK, RTM_NEWLINK, Writer, answer, messages,
 };
 
 pub use alias::{SettingsOf, alias, settings_before};
+pub use found::carrier_name;
+use found::{decode, parse};
 
 /// Every alias of a link of ours begins so.
 pub const ALIAS: &str = "wayfare-vrrpd ";
@@ -84,6 +86,17 @@ impl Ipv4Setting {
             Self::ArpAnnounce => "arp_announce",
             Self::ArpIgnore => "arp_ignore",
             Self::AcceptLocal => "accept_local",
+        }
+    }
+
+    /// What it must be on the parent of a virtual MAC, if it matters there: the parent answers ARP
+    /// for the addresses of the link asked alone, and asks in the name of one of its own alone.
+    #[must_use]
+    pub fn on_a_parent(self) -> Option<i32> {
+        match self {
+            Self::ArpIgnore => Some(1),
+            Self::ArpAnnounce => Some(2),
+            _ => None,
         }
     }
 }
@@ -201,6 +214,43 @@ impl VirtualLinks {
         }))
     }
 
+    /// The name of any link; `None`: there is none with this index.
+    ///
+    /// # Errors
+    /// The dump fails.
+    pub fn name(&self, index: u32) -> io::Result<Option<String>> {
+        let mut name = None;
+        Dumper::open()?.read_all(Dump::Links, |message| {
+            let found = parse(message.body).filter(|_| message.kind == RTM_NEWLINK);
+            if let Some(found) = found.filter(|found| found.index == index) {
+                name = Some(found.link.name);
+            }
+        })?;
+        Ok(name)
+    }
+
+    /// Gives a link below the settings it had `before`, where what it has now is what we set: what
+    /// somebody else has set since is not ours to change. One that is gone has no settings.
+    ///
+    /// # Errors
+    /// They cannot be read or written.
+    pub fn give_back(&mut self, index: u32, before: &[(Ipv4Setting, u32)]) -> Result<(), OpError> {
+        let Some(name) = self.name(index).map_err(io_error)? else {
+            return Ok(());
+        };
+        let mut back = Vec::new();
+        for (setting, value) in before {
+            let now = ipv4_now(&name, *setting).map_err(io_error)?;
+            if Some(now) == setting.on_a_parent() && now.cast_unsigned() != *value {
+                back.push((*setting, *value));
+            }
+        }
+        match back.is_empty() {
+            true => Ok(()),
+            false => self.set_ipv4(index, &back),
+        }
+    }
+
     /// Makes a link, down and silent, with the given settings of IPv4.
     ///
     /// # Errors
@@ -211,6 +261,36 @@ impl VirtualLinks {
         link: &Macvlan,
         settings: &[(Ipv4Setting, u32)],
     ) -> Result<(), OpError> {
+        match self.begin_link(link) {
+            Err(error) if error.errno == errno::EEXIST => {
+                // A daemon that was killed before it was finished left it.
+                let all = self.list().map_err(io_error)?;
+                let mut left = all.iter().filter(|one| one.is_unfinished());
+                let it = left.find(|one| one.link.name == link.name).ok_or(error)?;
+                self.remove(it.index)?;
+                self.begin_link(link)?;
+            }
+            other => other?,
+        }
+        // What follows is not taken in the same message: creation ignores it.
+        let outcome = match self.finish_link(link, settings, true) {
+            // A link without IPv6 (ipv6.disable=1, a small MTU) needs no silence.
+            Err(error) if error.errno == libc::EAFNOSUPPORT => {
+                self.finish_link(link, settings, false)
+            }
+            other => other,
+        };
+        if outcome.is_err() {
+            self.begin(RTM_DELLINK, 0, 0, (0, 0));
+            self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
+            self.end();
+            // The first refusal is what is told.
+            let _ = self.flush();
+        }
+        outcome
+    }
+
+    fn begin_link(&mut self, link: &Macvlan) -> Result<(), OpError> {
         self.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, (0, 0));
         self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
         self.out.attr_u32(IFLA_LINK, link.parent);
@@ -220,29 +300,26 @@ impl VirtualLinks {
         info.extend(attr(IFLA_INFO_DATA | NLA_F_NESTED, &mode));
         self.out.attr(IFLA_LINKINFO | NLA_F_NESTED, &info);
         self.end();
-        self.flush()?;
-        // What follows is not taken in the same message: creation ignores it.
-        let mut ipv6 = attr(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
-        ipv6 = attr(u16::from(AF_INET6) | NLA_F_NESTED, &ipv6);
+        self.flush()
+    }
+
+    fn finish_link(
+        &mut self,
+        link: &Macvlan,
+        settings: &[(Ipv4Setting, u32)],
+        ipv6: bool,
+    ) -> Result<(), OpError> {
         let mut spec = attr(u16::from(AF_INET) | NLA_F_NESTED, &conf(settings));
-        // A link without IPv6 (ipv6.disable=1) needs no silence.
-        if std::path::Path::new("/proc/sys/net/ipv6").exists() {
-            spec.extend(ipv6);
+        if ipv6 {
+            let quiet = attr(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+            spec.extend(attr(u16::from(AF_INET6) | NLA_F_NESTED, &quiet));
         }
         self.begin(RTM_NEWLINK, 0, 0, (0, 0));
         self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
         self.out.attr(IFLA_IFALIAS, link.alias.as_bytes());
         self.out.attr(IFLA_AF_SPEC | NLA_F_NESTED, &spec);
         self.end();
-        let outcome = self.flush();
-        if outcome.is_err() {
-            self.begin(RTM_DELLINK, 0, 0, (0, 0));
-            self.out.attr(IFLA_IFNAME, &with_nul(&link.name));
-            self.end();
-            // The first refusal is what is told.
-            let _ = self.flush();
-        }
-        outcome
+        self.flush()
     }
 
     /// Sets a link up or down.
@@ -313,11 +390,14 @@ impl VirtualLinks {
 }
 
 /// A setting of IPv4 as it is now; `all` is the name of what counts for every link.
-#[must_use]
-pub fn ipv4_now(link: &str, setting: Ipv4Setting) -> Option<i32> {
+///
+/// # Errors
+/// The link is gone, or `/proc/sys` is hidden: then nothing is known, and nothing may be taken for
+/// granted.
+pub fn ipv4_now(link: &str, setting: Ipv4Setting) -> io::Result<i32> {
     let name = setting.name();
-    let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/{name}")).ok()?;
-    text.trim().parse().ok()
+    let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/{name}"))?;
+    text.trim().parse().map_err(io::Error::other)
 }
 
 /// Removes every link of ours, whoever made it, and gives its parent back the settings it had
@@ -334,9 +414,7 @@ pub fn cleanup_links() -> io::Result<(usize, usize)> {
             Err(_) => refused += 1,
         }
         for (link, before) in settings_before(&found.link.alias) {
-            // One that is gone has no settings.
-            let outcome = links.set_ipv4(link, &before);
-            refused += usize::from(outcome.is_err_and(|error| error.errno != errno::ENODEV));
+            refused += usize::from(links.give_back(link, &before).is_err());
         }
     }
     Ok((removed, refused))
@@ -370,88 +448,10 @@ fn with_nul(text: &str) -> Vec<u8> {
     octets
 }
 
-fn decode(body: &[u8]) -> Option<FoundLink> {
-    parse(body).filter(|found| found.link.alias.starts_with(ALIAS))
-}
-
-fn parse(body: &[u8]) -> Option<FoundLink> {
-    if u8_at(body, 0)? != 0 {
-        return None;
-    }
-    let mut found = FoundLink {
-        index: u32_at(body, 4)?,
-        link: Macvlan {
-            name: String::new(),
-            parent: 0,
-            mac: [0; 6],
-            over_macvlan: false,
-            alias: String::new(),
-        },
-        up: u32_at(body, 8)? & IFF_UP != 0,
-        mode: None,
-        elsewhere: false,
-    };
-    for (kind, value) in attrs(body, 16) {
-        match kind {
-            IFLA_IFNAME => found.link.name = text_of(value),
-            IFLA_IFALIAS => found.link.alias = text_of(value),
-            IFLA_LINK => found.link.parent = u32_at(value, 0)?,
-            IFLA_ADDRESS => found.link.mac = value.try_into().unwrap_or_default(),
-            IFLA_LINK_NETNSID => found.elsewhere = true,
-            IFLA_LINKINFO => found.mode = macvlan(value),
-            _ => {}
-        }
-    }
-    found.link.over_macvlan = found.mode == Some(MACVLAN_MODE_VEPA);
-    Some(found)
-}
-
-/// The mode of a macvlan.
-fn macvlan(info: &[u8]) -> Option<u32> {
-    let of = |kind: u16| attrs(info, 0).find(|(found, _)| *found == kind);
-    let (_, data) = of(IFLA_INFO_KIND)
-        .filter(|(_, value)| text_of(value) == "macvlan")
-        .and_then(|_| of(IFLA_INFO_DATA))?;
-    let mode = attrs(data, 0).find(|(kind, _)| *kind == IFLA_MACVLAN_MODE);
-    u32_at(mode?.1, 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::wire::{attrs, u32_at};
     use super::*;
-
-    /// What the kernel would send for a link of this alias and mode.
-    fn told(alias: &str, mode: u32) -> Vec<u8> {
-        let mut body = vec![0; 16];
-        body[4..8].copy_from_slice(&7_u32.to_ne_bytes());
-        body[8..12].copy_from_slice(&IFF_UP.to_ne_bytes());
-        body.extend(attr(IFLA_IFNAME, b"vrrp4-51-2\0"));
-        body.extend(attr(IFLA_IFALIAS, alias.as_bytes()));
-        body.extend(attr(IFLA_LINK, &2_u32.to_ne_bytes()));
-        body.extend(attr(IFLA_ADDRESS, &[0, 0, 0x5e, 0, 1, 51]));
-        let mut info = attr(IFLA_INFO_KIND, b"macvlan\0");
-        let data = attr(IFLA_MACVLAN_MODE, &mode.to_ne_bytes());
-        info.extend(attr(IFLA_INFO_DATA, &data));
-        body.extend(attr(IFLA_LINKINFO, &info));
-        body
-    }
-
-    #[test]
-    fn links_of_ours_are_known_by_their_alias() {
-        let found = decode(&told("wayfare-vrrpd vip", 4)).expect("ours");
-        assert_eq!((found.index, found.link.parent, found.up), (7, 2, true));
-        assert_eq!(found.link.name, "vrrp4-51-2");
-        assert_eq!(found.link.mac, [0, 0, 0x5e, 0, 1, 51]);
-        assert!(found.is_as_made() && !found.link.over_macvlan);
-        let vepa = decode(&told("wayfare-vrrpd vip", 2)).expect("ours");
-        assert!(vepa.is_as_made() && vepa.link.over_macvlan);
-        let private = decode(&told("wayfare-vrrpd vip", 1)).expect("ours");
-        assert!(!private.is_as_made());
-        assert_eq!(decode(&told("somebody else", 4)), None);
-        for len in 0..16 {
-            assert_eq!(decode(&told("wayfare-vrrpd vip", 4)[..len]), None);
-        }
-    }
 
     #[test]
     fn settings_carry_the_numbers_of_the_kernel() {

@@ -33,11 +33,24 @@ impl Gate {
         if closed.is_empty() && self.closed.is_empty() && self.looked {
             return Ok(());
         }
-        let mut table = match self.table.take() {
-            Some(table) => table,
-            None => Table::open().map_err(|error| error.to_string())?,
+        let open = match self.table.take() {
+            Some(table) => Ok(table),
+            None => Table::open(),
         };
-        let there = table.is_whole().map_err(|error| error.to_string())?;
+        let looked = open.and_then(|mut table| Ok((table.is_whole()?, table)));
+        let (there, mut table) = match looked {
+            Ok(looked) => looked,
+            // What we wrote is there as far as anybody knows.
+            Err(error) if self.looked && self.closed == *closed => {
+                tracing::warn!("the table of nftables cannot be looked at: {error}");
+                return Ok(());
+            }
+            // Written or removed without a look.
+            Err(error) => {
+                let again = Table::open().map_err(|_| error.to_string())?;
+                (closed.is_empty(), again)
+            }
+        };
         let outcome = match (closed.is_empty(), there) {
             // What an earlier process left, or what is no longer asked for.
             (true, true) => table.remove(),

@@ -13,25 +13,26 @@
 //! back at the end. What they were stands in the alias of the link, where a killed daemon's
 //! successor finds it.
 //!
-//! A killed daemon leaves links without addresses. The next start takes over those it wants and
-//! removes the others; `cleanup vrrp` removes all.
+//! A killed daemon leaves links without addresses, and may leave one unfinished. The next start
+//! takes over those it wants and removes the others; `cleanup vrrp` removes all.
 
 mod settings;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use ipnet::IpNet;
 use proto_codec::vrrp::virtual_mac;
-use rib::netlink::links::{FoundLink, Macvlan, SettingsOf, VirtualLinks, alias, settings_before};
+use rib::netlink::links::{
+    FoundLink, Macvlan, SettingsOf, VirtualLinks, alias, carrier_name, settings_before,
+};
 
 use settings::{Guard, keep_ipv6_quiet, of_a_virtual_link};
 
 use super::holder::Put;
 use crate::node::{Carriers, WantedCarrier};
 
-/// Longest name of a link.
-const NAME_MAX: usize = 15;
 /// Links whose settings are looked at with each call of [`Vmacs::sync`].
 const CHECKED_AT_ONCE: usize = 4;
 
@@ -74,8 +75,14 @@ impl Vmacs {
             Ok(carried) => carried,
             Err(error) => {
                 let text = format!("netlink fails: {error}");
-                let each = wanted.iter();
-                each.map(|want| (want.key, Err(text.clone()))).collect()
+                tracing::warn!("links of virtual MACs cannot be looked at: {text}");
+                // What was there is there as far as anybody knows: an address that cannot be
+                // refreshed will tell.
+                let outcome = |want: &WantedCarrier| {
+                    let there = self.made.get(&want.key).map(|made| made.index);
+                    (want.key, there.ok_or_else(|| text.clone()))
+                };
+                wanted.iter().map(outcome).collect()
             }
         }
     }
@@ -162,7 +169,7 @@ impl Vmacs {
         found: &[FoundLink],
     ) -> Result<u32, String> {
         let (parent, ipv6, vrid) = want.key;
-        let name = name_of(want.key);
+        let name = carrier_name(parent, ipv6, vrid);
         let below = writer.below(parent).map_err(|error| error.to_string())?;
         if below.as_ref().is_some_and(|below| !below.talks) {
             let text = "is a macvlan that hears no other: make its mode bridge or vepa";
@@ -190,7 +197,7 @@ impl Vmacs {
             over_macvlan,
             alias: alias(&want.instance, &before),
         };
-        let settings = of_a_virtual_link(&want.parent);
+        let settings = of_a_virtual_link(&want.parent)?;
         writer
             .create(&link, &settings)
             .map_err(|error| why(error.errno, error.text, &want.parent))?;
@@ -226,7 +233,10 @@ impl Vmacs {
         let mut before = Vec::new();
         for (link, name) in links {
             let guard = self.guards.entry(link);
-            let guard = guard.or_insert_with(|| Guard::begin(parent, &name));
+            let guard = match guard {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => free.insert(Guard::begin(parent, &name)?),
+            };
             guard.set(writer, (link, &name))?;
             before.push((link, guard.before()));
         }
@@ -274,18 +284,16 @@ impl Vmacs {
     /// Sets up the links among those that addresses are put on. Comes back with what cannot be.
     pub fn before_put(&mut self, list: &[Put]) -> Vec<(Put, String)> {
         let mut refused = BTreeMap::new();
+        let writer = &mut self.writer;
         for made in self.made.values_mut() {
             let mut here = list.iter().filter(|(link, _)| *link == made.index);
             if here.clone().next().is_none() {
                 continue;
             }
-            if !made.up
-                && let Some(writer) = &mut self.writer
-            {
-                match writer.set_up(made.index, true) {
+            if !made.up {
+                match set_up(writer, made, true) {
                     Ok(()) => made.up = true,
-                    Err(error) => {
-                        let text = why(error.errno, error.text, &made.name);
+                    Err(text) => {
                         refused.insert(made.index, text);
                         continue;
                     }
@@ -299,26 +307,34 @@ impl Vmacs {
 
     /// Sets down the links that these addresses are the last of.
     pub fn before_remove(&mut self, list: &[Put]) {
+        let writer = &mut self.writer;
         for made in self.made.values_mut() {
             let mut here = list.iter().filter(|(link, _)| *link == made.index);
             let any = here.any(|(_, network)| made.on.remove(network));
             for (_, network) in here {
                 made.on.remove(network);
             }
-            if any
-                && made.on.is_empty()
-                && let Some(writer) = &mut self.writer
-            {
-                match writer.set_up(made.index, false) {
+            if any && made.on.is_empty() {
+                match set_up(writer, made, false) {
                     Ok(()) => made.up = false,
-                    Err(error) => {
-                        let text = why(error.errno, error.text, &made.name);
-                        tracing::error!(link = made.name, "it stays up: {text}");
-                    }
+                    Err(text) => tracing::error!(link = made.name, "it stays up: {text}"),
                 }
             }
         }
     }
+}
+
+/// Sets a link up or down. A writer that failed was given up: there may be another.
+fn set_up(writer: &mut Option<VirtualLinks>, made: &Made, up: bool) -> Result<(), String> {
+    let writer = match writer {
+        Some(writer) => writer,
+        None => {
+            let another = VirtualLinks::open();
+            writer.insert(another.map_err(|error| format!("netlink fails: {error}"))?)
+        }
+    };
+    let outcome = writer.set_up(made.index, up);
+    outcome.map_err(|error| why(error.errno, error.text, &made.name))
 }
 
 fn remove(writer: &mut VirtualLinks, index: u32, name: &str) {
@@ -332,18 +348,8 @@ fn remove(writer: &mut VirtualLinks, index: u32, name: &str) {
 /// index, with which it would have gone.
 fn is(key: Key, there: &FoundLink) -> bool {
     let same = there.link.mac == virtual_mac(key.2, key.1);
-    same && there.is_as_made() && there.link.name == name_of(key)
-}
-
-/// `vrrp4-51-2`: family, vrid and the parent's index, which no other name of ours can have.
-fn name_of((parent, ipv6, vrid): Key) -> String {
-    let family = if ipv6 { 6 } else { 4 };
-    let name = format!("vrrp{family}-{vrid}-{parent}");
-    match name.len() <= NAME_MAX {
-        true => name,
-        // Long-lived hosts count their links into the millions.
-        false => format!("v{family}-{vrid}-{parent:x}"),
-    }
+    let whole = there.is_as_made() && !there.is_unfinished();
+    same && whole && there.link.name == carrier_name(key.0, key.1, key.2)
 }
 
 /// The refusal, and what it mostly means.
@@ -357,18 +363,4 @@ fn why(errno: i32, text: Option<String>, link: &str) -> String {
     let reason = io::Error::from_raw_os_error(errno);
     let more = text.map_or_else(String::new, |text| format!(": {text}"));
     format!("{link}: {reason}{more}{hint}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fit_and_differ() {
-        assert_eq!(name_of((2, false, 51)), "vrrp4-51-2");
-        assert_eq!(name_of((2, true, 51)), "vrrp6-51-2");
-        assert_eq!(name_of((99_999, true, 255)), "vrrp6-255-99999");
-        let long = name_of((u32::MAX >> 1, false, 255));
-        assert!(long.len() <= NAME_MAX, "{long}");
-    }
 }

@@ -1,21 +1,23 @@
 //! The kernel's settings around a virtual MAC: set, verified, watched, given back.
 //!
 //! Written by netlink where it can be (IPv4: the service may not write to `/proc/sys`), read from
-//! `/proc/sys`, which takes no lock. The kernel counts the greater of a link's own value and that
-//! of `all`, for some settings either of both, so a host can be configured in a way that no link
-//! can undo: that is said, once, with the setting's name.
+//! `/proc/sys`, which takes no lock. Where that is hidden (a sandbox may do that) nothing is known
+//! and nothing is taken for granted: it is a fault of whoever wants a virtual MAC. The kernel
+//! counts the greater of a link's own value and that of `all`, for some settings either of both,
+//! so a host can be configured in a way that no link can undo: that is said, once, with the
+//! setting's name.
 //!
 //! IPv6 has no such way to write. A link of ours makes no address of its own whatever the settings
 //! (`addr_gen_mode none`, and no address is put there but ours); what is left is that a host which
 //! takes router advertisements must not take them there a second time.
 
-use std::fs;
+use std::{fs, io};
 
 use rib::netlink::links::{Ipv4Setting, VirtualLinks, ipv4_now};
 
-/// The parent answers ARP for the addresses of the link asked alone.
+/// ARP is answered for the addresses of the link asked alone.
 const ARP_IGNORE: i32 = 1;
-/// The parent asks in the name of an address of its own alone.
+/// Questions are asked in the name of an address of the link alone.
 const ARP_ANNOUNCE: i32 = 2;
 /// Loose: whoever sends must be reachable, over any link.
 const RP_FILTER: i32 = 2;
@@ -23,15 +25,27 @@ const RP_FILTER: i32 = 2;
 const NO_PROXY: i32 = -1;
 
 /// What a link of a virtual MAC is made with. It routes on what its parent would.
-pub(super) fn of_a_virtual_link(parent: &str) -> Vec<(Ipv4Setting, u32)> {
-    let forwarding = ipv4_now(parent, Ipv4Setting::Forwarding).unwrap_or(0);
+pub(super) fn of_a_virtual_link(parent: &str) -> Result<Vec<(Ipv4Setting, u32)>, String> {
+    let forwarding = now(parent, Ipv4Setting::Forwarding)?;
     let mut list = vec![
         (Ipv4Setting::Forwarding, forwarding),
         (Ipv4Setting::AcceptLocal, 0),
         (Ipv4Setting::ArpAnnounce, ARP_ANNOUNCE),
     ];
     list.extend(WATCHED);
-    raw(&list)
+    Ok(raw(&list))
+}
+
+/// What a setting is now, or what to say of it.
+fn now(link: &str, setting: Ipv4Setting) -> Result<i32, String> {
+    ipv4_now(link, setting).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => " (the sandbox must show it: no ProcSubset=pid in the unit)",
+            _ => "",
+        };
+        let name = setting.name();
+        format!("net.ipv4.conf.{link}.{name} cannot be read: {error}{hint}")
+    })
 }
 
 /// Those that decide who learns what.
@@ -40,6 +54,9 @@ const WATCHED: [(Ipv4Setting, i32); 3] = [
     (Ipv4Setting::RpFilter, RP_FILTER),
     (Ipv4Setting::MediumId, NO_PROXY),
 ];
+
+/// Those of a parent, see [`Ipv4Setting::on_a_parent`].
+const ON_A_PARENT: [Ipv4Setting; 2] = [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce];
 
 fn raw(list: &[(Ipv4Setting, i32)]) -> Vec<(Ipv4Setting, u32)> {
     let each = list.iter();
@@ -50,7 +67,7 @@ fn raw(list: &[(Ipv4Setting, i32)]) -> Vec<(Ipv4Setting, u32)> {
 /// Puts back what somebody changed on a link of ours.
 pub(super) fn check_virtual_link(writer: &mut VirtualLinks, index: u32, name: &str) {
     let other = |(setting, value): &(Ipv4Setting, i32)| {
-        ipv4_now(name, *setting).is_some_and(|now| now != *value)
+        ipv4_now(name, *setting).is_ok_and(|now| now != *value)
     };
     let changed: Vec<_> = WATCHED.into_iter().filter(other).collect();
     for (setting, value) in &changed {
@@ -75,22 +92,20 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Remembers what is now.
-    pub(super) fn begin(parent: u32, name: &str) -> Self {
-        let now = |setting: Ipv4Setting| {
-            let value = ipv4_now(name, setting).unwrap_or(0);
-            (setting, value.cast_unsigned())
-        };
+    pub(super) fn begin(parent: u32, name: &str) -> Result<Self, String> {
+        let mut before = Vec::new();
+        for setting in ON_A_PARENT {
+            before.push((setting, now(name, setting)?.cast_unsigned()));
+        }
         for text in doubts() {
             tracing::warn!("virtual MACs on {name}: {text}");
         }
-        Self {
+        Ok(Self {
             parent,
             name: name.to_owned(),
-            before: [Ipv4Setting::ArpIgnore, Ipv4Setting::ArpAnnounce]
-                .map(now)
-                .to_vec(),
+            before,
             set: false,
-        }
+        })
     }
 
     /// Takes over from an earlier process.
@@ -121,11 +136,11 @@ impl Guard {
             return Ok(());
         }
         name.clone_into(&mut self.name);
-        let wrong = self.wrong();
+        let wrong = self.wrong()?;
         if !wrong.is_empty() {
             let outcome = writer.set_ipv4(parent, &raw(&wrong));
             let text = |setting: Ipv4Setting| format!("net.ipv4.conf.{name}.{}", setting.name());
-            if let Some((setting, value)) = self.wrong().first() {
+            if let Some((setting, value)) = self.wrong()?.first() {
                 let reason = outcome.err().map_or(0, |error| error.errno);
                 let reason = std::io::Error::from_raw_os_error(reason);
                 return Err(format!(
@@ -139,17 +154,20 @@ impl Guard {
     }
 
     /// What is not as it must be, and what it must be.
-    fn wrong(&self) -> Vec<(Ipv4Setting, i32)> {
+    fn wrong(&self) -> Result<Vec<(Ipv4Setting, i32)>, String> {
         let mut list = Vec::new();
-        let now = |setting| ipv4_now(&self.name, setting);
-        // 1 and 2 answer for the link's own addresses, 8 for none.
-        if now(Ipv4Setting::ArpIgnore).is_some_and(|it| !matches!(it, 1 | 2 | 8)) {
-            list.push((Ipv4Setting::ArpIgnore, ARP_IGNORE));
+        for setting in ON_A_PARENT {
+            let now = now(&self.name, setting)?;
+            let good = match setting {
+                // 1 and 2 answer for the link's own addresses, 8 for none.
+                Ipv4Setting::ArpIgnore => matches!(now, 1 | 2 | 8),
+                _ => setting.on_a_parent() == Some(now),
+            };
+            if let Some(value) = setting.on_a_parent().filter(|_| !good) {
+                list.push((setting, value));
+            }
         }
-        if now(Ipv4Setting::ArpAnnounce).is_some_and(|it| it != ARP_ANNOUNCE) {
-            list.push((Ipv4Setting::ArpAnnounce, ARP_ANNOUNCE));
-        }
-        list
+        Ok(list)
     }
 
     /// Puts back what somebody changed.
@@ -157,7 +175,8 @@ impl Guard {
         if !self.set {
             return;
         }
-        let wrong = self.wrong();
+        // A parent that is gone has no settings.
+        let wrong = self.wrong().unwrap_or_default();
         for (setting, value) in &wrong {
             let (name, setting) = (&self.name, setting.name());
             tracing::warn!("net.ipv4.conf.{name}.{setting} was changed: set to {value} again");
@@ -168,19 +187,10 @@ impl Guard {
     }
 
     /// The last virtual MAC left the parent: what we set is what it was.
-    pub(super) fn give_back(self, writer: &mut VirtualLinks, parent: u32) {
-        let ours = |setting: Ipv4Setting| match setting {
-            Ipv4Setting::ArpIgnore => ARP_IGNORE,
-            _ => ARP_ANNOUNCE,
-        };
-        let mut back = self.before;
-        // Without a name it was never set by us, but by the process before.
-        back.retain(|(setting, _)| {
-            self.name.is_empty() || ipv4_now(&self.name, *setting) == Some(ours(*setting))
-        });
-        if !back.is_empty() {
-            // A parent that is gone has no settings.
-            let _ = writer.set_ipv4(parent, &back);
+    pub(super) fn give_back(&self, writer: &mut VirtualLinks, link: u32) {
+        if let Err(error) = writer.give_back(link, &self.before) {
+            let reason = io::Error::from_raw_os_error(error.errno);
+            tracing::error!(link, %reason, "settings of ARP cannot be given back");
         }
     }
 }
@@ -188,7 +198,8 @@ impl Guard {
 /// What the host's own settings for all links make impossible.
 fn doubts() -> Vec<&'static str> {
     let mut list = Vec::new();
-    let all = |setting| ipv4_now("all", setting).unwrap_or(0);
+    // Where one cannot be read none can, and the link's own are told.
+    let all = |setting| ipv4_now("all", setting).unwrap_or_default();
     if all(Ipv4Setting::ArpFilter) != 0 {
         list.push("net.ipv4.conf.all.arp_filter is on: nobody is answered from a virtual MAC");
     }
