@@ -4,11 +4,13 @@
 //! bgpd's configuration (`[kernel] protocol`, 186 when nothing else is written); addresses and
 //! routes with vrrpd's number, 112, its links with virtual MACs and its table of nftables. A
 //! daemon that runs would put everything back at once, and a master would lose what clients speak
-//! to, so daemons are asked for first: who answers on a socket must be stopped.
+//! to, so daemons are looked for first: whoever is on a socket must be stopped, and a vrrpd of this
+//! network namespace whatever its socket is.
 
 use std::io::{self, Write};
 
 use ctl::client::Client;
+use ctl::sole::Sole;
 use rib::fib::KernelConfig;
 use rib::netlink::hosts::{HostAddresses, snapshot};
 use rib::netlink::links::cleanup_links;
@@ -39,13 +41,18 @@ pub fn run(
         Kernel::All => (true, true),
     };
     for (concerned, daemon) in [(bgp, Daemon::Bgpd), (vrrp, Daemon::Vrrpd)] {
-        if concerned && Client::connect(&settings.socket_of(daemon)).is_ok() {
-            let name = daemon.name();
-            let text =
-                format!("% wayfare-{name} is running and would put everything back; stop it first");
-            return Err(Failure::new(EXIT_FAILED, text));
+        if concerned {
+            is_stopped(daemon, settings)?;
         }
     }
+    // Whatever socket another may have; and none may start meanwhile.
+    let _sole = match vrrp {
+        true => Some(Sole::take(ctl::VRRPD_NAME).map_err(|error| {
+            let text = format!("% {error} and would put everything back; stop it first");
+            Failure::new(EXIT_FAILED, text)
+        })?),
+        false => None,
+    };
     let mut refused = 0;
     if bgp {
         refused += routes(&kernel_config(config)?, out)?;
@@ -64,6 +71,18 @@ pub fn run(
         return Err(Failure::new(EXIT_FAILED, text));
     }
     Ok(())
+}
+
+/// Only nobody on the socket is a daemon that does not run: one of another release is one, and so
+/// may be one that cannot be asked.
+fn is_stopped(daemon: Daemon, settings: &Settings) -> Result<(), Failure> {
+    let name = daemon.name();
+    let text = match Client::connect(&settings.socket_of(daemon)) {
+        Err(error) if error.is_absent() => return Ok(()),
+        Ok(_) => format!("% wayfare-{name} is running and would put everything back"),
+        Err(error) => format!("% whether wayfare-{name} is running is not known: {error}"),
+    };
+    Err(Failure::new(EXIT_FAILED, format!("{text}; stop it first")))
 }
 
 /// Routes and next hops of one protocol number; how many were refused.

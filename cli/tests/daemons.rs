@@ -1,10 +1,13 @@
 //! Commands that concern every daemon, against none, one and two that the test plays: who is asked,
 //! how answers are told apart, and what counts when one says no.
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ctl::server::{Access, Call, Server};
+use proto_codec::control::frame;
 use proto_codec::control::view::{Event, EventKind, MetricFamily, MetricKind, MetricSample};
 use proto_codec::control::view::{PlanChange, PlanImpact, Version};
 use proto_codec::control::{Fault, FaultKind, Hello, MonitorTopic, Request, Tail, View};
@@ -232,6 +235,46 @@ fn commands_of_one_daemon_go_to_it_alone() {
             assert!(err(&output).contains("stop it first"), "{}", err(&output));
         }
     });
+}
+
+/// What cannot be asked may be running: nothing is taken from it.
+#[test]
+fn cleanup_takes_only_silence_for_a_daemon_that_is_stopped() {
+    let dir = std::env::temp_dir().join(format!("wayfare-later-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    for (daemon, whose) in [("bgpd", "bgp"), ("vrrpd", "vrrp")] {
+        let mut hello = Hello::new(daemon, "9.0.0");
+        hello.protocol += 1;
+        let mut greeting = Vec::new();
+        frame::encode(&hello, &mut greeting).expect("it fits");
+        let listener = UnixListener::bind(dir.join(format!("{daemon}.sock"))).expect("it binds");
+        let greeter = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody comes");
+            stream.write_all(&greeting)
+        });
+        let output = run(&dir, &["cleanup", whose]);
+        assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+        let text = err(&output);
+        assert!(text.contains("control protocol"), "{text}");
+        assert!(text.contains("stop it first"), "{text}");
+        let greeted = greeter.join().expect("it ends");
+        greeted.expect("somebody listens");
+    }
+    std::fs::remove_dir_all(&dir).expect("nobody else is there");
+}
+
+/// A reload of one daemon is of that one alone.
+#[test]
+fn each_unit_reloads_its_own_daemon() {
+    for daemon in ["bgpd", "vrrpd"] {
+        let path = format!("../packaging/wayfare-{daemon}.service");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let text = std::fs::read_to_string(path).expect("it is part of the source");
+        let mut lines = text.lines();
+        let reload = lines.find_map(|line| line.strip_prefix("ExecReload="));
+        let wanted = format!("/usr/bin/wayfare --socket /run/wayfare/{daemon}.sock reload");
+        assert_eq!(reload, Some(wanted.as_str()));
+    }
 }
 
 #[test]

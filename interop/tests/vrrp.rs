@@ -139,6 +139,25 @@ fn version_2_with_a_password_with_keepalived() {
     });
 }
 
+/// A second daemon of the same network with a socket of its own takes nothing of the first one's
+/// for a leftover, nor does a cleanup that looks at the wrong socket.
+fn elsewhere(node: &Node, group: &Group) {
+    let socket = ["--socket", "/run/node/second.sock"];
+    let config = ["--config", "/run/node/vrrpd.toml"];
+    let second = node.run("/opt/wayfare/wayfare-vrrpd", &[socket, config].concat());
+    let cleanup = node.run(
+        "/opt/wayfare/wayfare",
+        &[&socket[..], &["cleanup", "vrrp"]].concat(),
+    );
+    for refused in [second, cleanup] {
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        let plain = "another wayfare-vrrpd is running in this network namespace";
+        assert!(said.contains(plain), "{said}");
+    }
+    assert!(holds(node, group), "the first one's address stays");
+}
+
 /// Two of ours: an address taken off by hand comes back, a second daemon is refused, a process that
 /// was stopped yields, and the operator hands over without loss.
 #[test]
@@ -154,6 +173,7 @@ fn two_of_ours_keep_what_they_promise() {
             &["--config", "/run/node/vrrpd.toml"],
         );
         assert_eq!(second.status.code(), Some(1), "two at once are refused");
+        elsewhere(&one, &group);
         strip(&one, group.address());
         wait::until_true("the address is back", 5, || holds(&one, &group));
         planned(&group, &client, "release", || {

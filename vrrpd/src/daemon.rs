@@ -1,7 +1,8 @@
 //! The life of the process: start, run, reload, stop.
 //!
 //! The configuration first (78), then the control socket, which is also the lock against a second
-//! daemon (1), then netlink and the routers. What is missing later (a link, a capability, an
+//! daemon on it, and the name that one daemon per network namespace can have (1), then netlink and
+//! the routers. What is missing later (a link, a capability, an
 //! address to send from) is a fault of the instances concerned and heals by itself. A reload,
 //! whoever asks for it, is one function; any error leaves the running configuration as it is.
 
@@ -14,10 +15,11 @@ use ctl::config::Diagnostics;
 use ctl::notify;
 use ctl::server::{Access, Server};
 use ctl::signals::Signals;
+use ctl::sole::Sole;
 use proto_codec::control::Hello;
 
 use crate::args::{Args, LogFormat};
-use crate::config::{self, Impact, Loaded, Plan};
+use crate::config::{self, Config, Impact, Loaded, Need, Plan};
 use crate::control;
 use crate::dirs;
 use crate::io::caps;
@@ -57,6 +59,9 @@ pub fn main(args: &Args) -> ExitCode {
     }
     if args.check {
         println!("{}: good", args.config.display());
+        for need in Need::of(&loaded.config) {
+            println!("note: {}", need.text());
+        }
         return ExitCode::SUCCESS;
     }
     ctl::log::init(match args.log_format {
@@ -89,6 +94,8 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let hello = Hello::new("vrrpd", env!("CARGO_PKG_VERSION"));
     let server = Server::bind(&args.socket, hello, Access::from_system())
         .map_err(|error| error.to_string())?;
+    let sole = Sole::take(ctl::VRRPD_NAME).map_err(|error| format!("{error}; stop it first"))?;
+    tokio::task::spawn_local(sole.keep());
     // No other thread runs yet: they inherit what is left.
     caps::give_up();
     let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
@@ -97,6 +104,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     let (chronicle, past) = Chronicle::open(dirs::state_file(&args.socket, "history"));
     shared.go_on(chronicle, past);
     shared.note(of_the_daemon("started"));
+    warn_of_needs(&loaded.config);
     shared.step(|node, now| node.apply(now, loaded.config));
     let mut waits =
         Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
@@ -126,6 +134,13 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     Ok(())
 }
 
+/// Some checks are bad for ever without what the service manager has to give.
+fn warn_of_needs(config: &Config) {
+    for need in Need::of(config).into_iter().filter(|it| !it.is_met()) {
+        tracing::warn!("{}", need.text());
+    }
+}
+
 /// The history goes over several processes: where each begins and ends is part of it.
 fn of_the_daemon(what: &str) -> Entry {
     Entry {
@@ -148,6 +163,7 @@ pub fn reload(shared: &Shared, path: &Path, check_only: bool) -> Result<Plan, Di
         return Ok(shared.peek(|node, _| Plan::between(node.config(), &loaded.config)));
     }
     notify::reloading();
+    warn_of_needs(&loaded.config);
     let plan = shared.step(|node, now| node.apply(now, loaded.config));
     shared.config_loaded();
     notify::ready();

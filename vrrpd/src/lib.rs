@@ -28,3 +28,5 @@ pub mod node;
 pub mod router;
 
 pub mod track;
+
+pub mod trust;

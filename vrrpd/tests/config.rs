@@ -72,6 +72,30 @@ fn the_example_that_is_shipped_is_good() {
     }
 }
 
+/// At most 2.0 on systemd's scale, where 10 is root with everything; and what virtual MACs read of
+/// `/proc/sys` is there all the same.
+#[test]
+fn the_unit_stays_hardened() {
+    let name = "the_unit_stays_hardened";
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/wayfare-vrrpd.service");
+    let text = std::fs::read_to_string(&unit).expect("it is part of the source");
+    assert!(!text.lines().any(|line| line.starts_with("ProcSubset=pid")));
+    let mut command = std::process::Command::new("systemd-analyze");
+    command
+        .args(["security", "--offline=true", "--threshold=20", "--no-pager"])
+        .arg(&unit);
+    match command.output() {
+        Err(error) => eprintln!("SKIPPED {name}: systemd-analyze: {error}"),
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("nrecognized option") => {
+            eprintln!("SKIPPED {name}: this systemd-analyze has no --offline");
+        }
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{text}");
+        }
+    }
+}
+
 /// Asks each table for its keys by offering one nobody knows.
 #[test]
 fn every_key_is_in_the_reference() {
@@ -97,16 +121,40 @@ fn every_key_is_in_the_reference() {
 fn programs_that_others_may_change_are_refused() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("notify");
-    std::fs::create_dir_all(&directory).expect("writable");
+    let open = directory.join("open");
+    std::fs::create_dir_all(&open).expect("writable");
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o777)).expect("ours");
+    // Of an earlier run; whoever gave it away may not write it again.
+    drop(std::fs::remove_file(directory.join("foreign")));
     for (name, mode, said) in [
         ("good", 0o755, None),
         ("group", 0o775, Some("its group may change")),
         ("others", 0o757, Some("anybody may change what would run")),
         ("text", 0o644, Some("is no program")),
+        ("link", 0o755, None),
+        (
+            "open/link",
+            0o755,
+            Some("anybody may change what would run"),
+        ),
+        (
+            "foreign",
+            0o755,
+            Some("user 4242 may change what would run"),
+        ),
     ] {
         let path = directory.join(name);
-        std::fs::write(&path, "#!/bin/sh\n").expect("writable");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
+        match name.ends_with("link") {
+            true => drop(std::os::unix::fs::symlink(directory.join("good"), &path)),
+            false => {
+                std::fs::write(&path, "#!/bin/sh\n").expect("writable");
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
+            }
+        }
+        if name == "foreign" && std::os::unix::fs::chown(&path, Some(4242), None).is_err() {
+            eprintln!("SKIPPED the program of another user: only root may give one away");
+            continue;
+        }
         let text = format!(
             "[[instance]]\nname = \"a\"\naddresses = [\"10.0.50.20\"]\nnotify = \"{}\"\n",
             path.display()

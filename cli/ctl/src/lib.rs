@@ -8,6 +8,7 @@
 //! - [`metrics`]: families of samples, their text form and the exporter.
 //! - [`notify`]: readiness, reload and watchdog messages to systemd.
 //! - [`signals`]: reload and stop requests as an async stream.
+//! - [`sole`]: one daemon of a kind per network namespace.
 //!
 //! The types that travel over the socket live in `proto_codec::control`. Nothing here knows what a
 //! route is.
@@ -20,9 +21,13 @@ pub mod metrics;
 pub mod notify;
 pub mod server;
 pub mod signals;
+pub mod sole;
 
 /// Where the BGP daemon listens unless told otherwise.
 pub const BGPD_SOCKET: &str = "/run/wayfare/bgpd.sock";
 
 /// Where the VRRP daemon listens unless told otherwise.
 pub const VRRPD_SOCKET: &str = "/run/wayfare/vrrpd.sock";
+
+/// What the one VRRP daemon of a network namespace is known by there, see [`sole`].
+pub const VRRPD_NAME: &str = "wayfare-vrrpd";

@@ -20,6 +20,7 @@ pub mod check;
 mod group;
 mod metrics;
 mod model;
+mod needs;
 mod notify;
 mod plan;
 mod raw;
@@ -33,6 +34,7 @@ use ctl::config::{Diagnostics, Dialect, Sink, Table, read_text};
 use toml::de::DeTable;
 
 pub use model::{Config, Instance, Place, SyncGroup};
+pub use needs::Need;
 pub use plan::{Change, Impact, Plan};
 pub use routes::VirtualRoute;
 

@@ -8,11 +8,12 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, rename};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::files::WARY;
 use crate::node::Entry;
 
 /// Octets of one of the two files: some five thousand entries.
@@ -138,6 +139,7 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .read(true)
         .append(true)
+        .custom_flags(WARY)
         .open(path)
 }
 
@@ -158,7 +160,8 @@ fn before(path: &Path) -> PathBuf {
 /// no more than its end is read.
 fn read(path: &Path) -> Vec<Entry> {
     let mut text = Vec::new();
-    let found = File::open(path).and_then(|mut file| {
+    let opened = OpenOptions::new().read(true).custom_flags(WARY).open(path);
+    let found = opened.and_then(|mut file| {
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(2 * FILE_MAX)))?;
         file.take(2 * FILE_MAX).read_to_end(&mut text)

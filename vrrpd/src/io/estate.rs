@@ -10,15 +10,16 @@
 //! read once and removed. Times are of `CLOCK_BOOTTIME`: no clock that is set, and no machine that
 //! slept, makes an old state look young.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::files;
 use crate::dirs::runtime_file;
 use crate::node::Left;
 use crate::router::Gap;
@@ -28,6 +29,8 @@ const VERSION: u32 = 1;
 
 /// Larger files are nobody's of ours: 10,000 instances are some five megabytes.
 const LEN_MAX: u64 = 64 << 20;
+/// Of the sign of life.
+const ALIVE_MAX: u64 = 256;
 
 /// The state, as it is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,16 +101,11 @@ impl EstateFile {
     }
 
     fn read(&self) -> Result<Option<Found>, String> {
-        let length = match fs::symlink_metadata(&self.state) {
-            Ok(meta) if meta.is_file() => meta.len(),
-            Ok(_) => return Err("it is no file".to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let octets = match files::read_own(&self.state, LEN_MAX) {
+            Ok(Some(octets)) => octets,
+            Ok(None) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        if length > LEN_MAX {
-            return Err("it is too large".to_owned());
-        }
-        let octets = fs::read(&self.state).map_err(|error| error.to_string())?;
         let heading: Heading =
             serde_json::from_slice(&octets).map_err(|error| error.to_string())?;
         if heading.version != VERSION {
@@ -118,6 +116,9 @@ impl EstateFile {
         }
         let document: Document =
             serde_json::from_slice(&octets).map_err(|error| error.to_string())?;
+        if boot_id().is_empty() {
+            return Err("the number of this boot cannot be read".to_owned());
+        }
         if document.boot != boot_id() || document.namespace != namespace() {
             return Err("it is of another boot or another network namespace".to_owned());
         }
@@ -137,7 +138,8 @@ impl EstateFile {
 
     /// When the process of `document` was last alive: not before it wrote that.
     fn last_sign(&self, document: &Document) -> u64 {
-        let text = fs::read_to_string(&self.alive).unwrap_or_default();
+        let octets = files::read_own(&self.alive, ALIVE_MAX).ok().flatten();
+        let text = String::from_utf8(octets.unwrap_or_default()).unwrap_or_default();
         let sign = text.split_once(' ');
         let own = sign.filter(|(session, _)| *session == document.session);
         let stamp = own.and_then(|(_, stamp)| stamp.trim().parse::<u64>().ok());
@@ -157,24 +159,8 @@ impl EstateFile {
             instances,
         };
         let outcome = serde_json::to_vec(&document).map_err(io::Error::from);
-        let outcome = outcome.and_then(|octets| self.replace(&octets));
+        let outcome = outcome.and_then(|octets| files::replace(&self.state, &octets));
         self.note(outcome);
-    }
-
-    fn replace(&self, octets: &[u8]) -> io::Result<()> {
-        let new = self.state.with_extension("state.new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(octets)?;
-        fs::rename(&new, &self.state)
     }
 
     /// Leaves a sign of life.
@@ -188,13 +174,7 @@ impl EstateFile {
     }
 
     fn first_beat(&mut self, text: &[u8]) -> io::Result<()> {
-        match fs::remove_file(&self.alive) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(0o600);
-        let file = options.open(&self.alive)?;
+        let file = files::create(&self.alive)?;
         file.write_all_at(text, 0)?;
         self.beat = Some(file);
         Ok(())

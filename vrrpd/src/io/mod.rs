@@ -13,6 +13,7 @@
 //! - [`routes`] are there while an instance is master,
 //! - [`chronicle`] keeps the history on disk,
 //! - [`notices`] runs the programs of `notify`,
+//! - [`files`] opens what the daemon itself wrote,
 //! - [`estate`] is what a process leaves to its successor,
 //! - [`alarm`] wakes with the precision of the kernel's timers,
 //! - [`realtime`] asks for real-time scheduling,
@@ -24,6 +25,7 @@ pub mod caps;
 pub mod chronicle;
 pub mod driver;
 pub mod estate;
+pub mod files;
 pub mod holder;
 pub mod host;
 pub mod keeper;

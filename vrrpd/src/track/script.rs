@@ -20,6 +20,7 @@ use tokio::process::Command;
 use crate::config::check::ScriptProbe;
 use crate::io::sockopt::without_capabilities;
 use crate::node::checks::Outcome;
+use crate::trust;
 
 /// Octets of output that are kept: the last.
 const TAIL_MAX: usize = 1 << 10;
@@ -72,6 +73,10 @@ async fn run(script: &ScriptProbe) -> Result<(ExitStatus, Vec<u8>), String> {
         };
         format!("cannot be run: {error}{hint}")
     };
+    let user = script.user.as_ref().map(|user| user.uid);
+    if let Err(why) = trust::judge(program.as_ref(), user) {
+        return Err(format!("cannot be run: {why}"));
+    }
     let (reader, writer) = std::io::pipe().map_err(failed)?;
     let mut command = Command::new(program);
     command

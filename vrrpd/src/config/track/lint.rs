@@ -12,6 +12,7 @@ use ctl::config::{At, Sink, duration_text};
 use super::super::check::{Check, Probe, Tls, Tracked, Weight};
 use super::entry::Entry;
 use crate::router::Settings;
+use crate::trust::{self, Distrust};
 
 /// What is bad for longer than this before anybody knows is probably not meant so.
 const DETECTION_SLOW: Duration = Duration::from_secs(5);
@@ -122,17 +123,28 @@ fn script(at: &At<Entry>, check: &Check, sink: &Sink) {
         );
         return;
     }
-    match std::fs::metadata(path) {
-        Err(error) => {
+    match trust::judge(path, script.user.as_ref().map(|user| user.uid)) {
+        Err(Distrust::Absent(error)) => {
             let message = format!("{}: {error}", path.display());
             sink.warning(&at.span, message, "until it is there the check is bad");
+        }
+        Err(why) if why.is_of_the_unit() => {
+            let cure = "good where the daemon is that user; better: chown root";
+            sink.warning(&at.span, why.to_string(), cure);
+        }
+        Err(why) => {
+            let cure = "nobody but root, the daemon or `user` may: chown root, chmod o-w";
+            sink.error(&at.span, why.to_string(), cure);
         }
         Ok(found) if found.permissions().mode() & 0o111 == 0 => {
             let message = format!("{} is not executable", path.display());
             sink.warning(&at.span, message, "chmod +x; until then the check is bad");
         }
-        Ok(found) if found.permissions().mode() & 0o022 != 0 => {
-            let message = format!("others can write {}: they decide what runs", path.display());
+        Ok(found) if found.permissions().mode() & 0o020 != 0 => {
+            let message = format!(
+                "its group can write {}: it decides what runs",
+                path.display()
+            );
             sink.warning(&at.span, message, "chmod go-w");
         }
         Ok(_) => {}

@@ -100,4 +100,12 @@ fn what_is_doubtful_is_not_used() {
     let room = Room::new("link");
     std::os::unix::fs::symlink("/dev/zero", room.state()).expect("a link");
     assert!(room.file().take().is_none(), "a link is not followed");
+    room.file().write(some(), true);
+    match std::os::unix::fs::chown(room.state(), Some(4242), None) {
+        Ok(()) => assert!(
+            room.file().take().is_none(),
+            "another user's is not believed"
+        ),
+        Err(_) => eprintln!("SKIPPED another user's state: only root may give one away"),
+    }
 }

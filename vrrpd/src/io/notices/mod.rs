@@ -21,8 +21,12 @@ use std::time::Duration;
 use queue::{Notice, Queue, Word};
 use tokio::sync::oneshot;
 
+use super::files;
+
 /// Longest wait for a program that is just being started, to end it.
 const STARTING_MAX: Duration = Duration::from_millis(5);
+/// Octets of what was told: 10,000 subjects are less than one megabyte.
+const TOLD_MAX: u64 = 4 << 20;
 
 /// What the thread and its employer share. The lock is held for moments only.
 #[derive(Debug, Default)]
@@ -64,7 +68,12 @@ impl Notices {
     /// Goes on after what `told_file` says was told.
     #[must_use]
     pub fn new(told_file: PathBuf) -> Self {
-        let told = std::fs::read_to_string(&told_file).unwrap_or_default();
+        let told = files::read_own(&told_file, TOLD_MAX).unwrap_or_else(|error| {
+            let path = told_file.display();
+            tracing::warn!(%path, %error, "what notify told last is not known: told again");
+            None
+        });
+        let told = String::from_utf8(told.unwrap_or_default()).unwrap_or_default();
         let shared = Shared::default();
         shared.desk().queue = Queue::after(Queue::parse_begun(&told));
         Self {
@@ -170,8 +179,7 @@ fn work(shared: &Shared, told_file: &Path) {
             return;
         }
         // Without the file the next daemon tells the same again, which is no harm.
-        let new = told_file.with_extension("told.new");
-        let _ = std::fs::write(&new, told).and_then(|()| std::fs::rename(&new, told_file));
+        let _ = files::replace(told_file, told.as_bytes());
     }
 }
 

@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::queue::Notice;
+use crate::trust;
 
 /// Longest run of a program.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -32,8 +33,10 @@ const KEPT: [&str; 4] = ["PATH", "LANG", "TZ", "HOME"];
 /// Starts the program of a notice.
 ///
 /// # Errors
-/// It cannot be started; the next notice may do better.
+/// It is not to be trusted, or cannot be started; the next notice may do better.
 pub fn start(notice: &Notice) -> io::Result<(Child, PipeReader)> {
+    // It may be another file than when the configuration was read.
+    trust::judge(&notice.program, None).map_err(io::Error::other)?;
     let (reader, writer) = io::pipe()?;
     let (group, name) = &notice.subject;
     let mut command = Command::new(&notice.program);

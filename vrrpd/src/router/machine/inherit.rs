@@ -36,6 +36,7 @@ const REASONS_MAX: usize = 64;
 struct Heard {
     address: IpAddr,
     priority: u8,
+    #[serde(deserialize_with = "interval_ns")]
     interval_ns: u64,
     age_ns: u64,
 }
@@ -275,6 +276,19 @@ impl Router {
     }
 }
 
+/// A longer interval than an advert can tell (255 s in version 2, 40.95 s in version 3) was never
+/// heard: who wrote it did not mean to be believed.
+fn interval_ns<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    const MOST: Duration = Duration::from_secs(255);
+    let number = u64::deserialize(from)?;
+    match Duration::from_nanos(number) <= MOST {
+        true => Ok(number),
+        false => Err(serde::de::Error::custom(format!(
+            "an interval of {number} ns"
+        ))),
+    }
+}
+
 fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -294,4 +308,22 @@ fn counters(stats: &mut Stats) -> [(&'static str, &mut u64); 8] {
         ("became-master", &mut stats.became_master),
         ("announcements", &mut stats.announcements),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_interval_is_not_believed() {
+        let heard = |interval: u64| {
+            let json = serde_json::json!({
+                "address": "10.0.0.1", "priority": 100, "interval_ns": interval, "age_ns": 0,
+            });
+            serde_json::from_value::<Heard>(json)
+        };
+        assert!(heard(255_000_000_000).is_ok());
+        let error = heard(u64::MAX).expect_err("nobody sends that");
+        assert!(error.to_string().contains("an interval of"), "{error}");
+    }
 }
