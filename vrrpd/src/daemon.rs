@@ -4,11 +4,14 @@
 //! daemon on it, and the name that one daemon per network namespace can have (1), then netlink and
 //! the routers. What is missing later (a link, a capability, an
 //! address to send from) is a fault of the instances concerned and heals by itself. A reload,
-//! whoever asks for it, is one function; any error leaves the running configuration as it is.
+//! whoever asks for it, is one function; any error leaves the running configuration as it is. Its
+//! files are read on a thread of their own, one reload at a time: a directory of users or a file
+//! system that does not answer keeps the next reload waiting, and no advert.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ctl::config::Diagnostics;
@@ -41,6 +44,8 @@ const NOTIFY_TIME: Duration = Duration::from_secs(4);
 /// How long a process that leaves for a successor waits for its disk, and for its scripts to end:
 /// nobody advertises meanwhile.
 const LEAVE_TIME: Duration = Duration::from_millis(5);
+/// How long the log may still be written when everything is over.
+const FLUSH_TIME: Duration = Duration::from_millis(200);
 /// Exit code of a failure at run time.
 pub const EXIT_FAILED: u8 = 1;
 
@@ -64,10 +69,7 @@ pub fn main(args: &Args) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    ctl::log::init(match args.log_format {
-        LogFormat::Text => ctl::log::LogFormat::Text,
-        LogFormat::Json => ctl::log::LogFormat::Json,
-    });
+    ctl::log::init(log_format(args));
     realtime::enter_and_tell();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -84,6 +86,7 @@ pub fn main(args: &Args) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
+            ctl::log::flush(FLUSH_TIME);
             eprintln!("wayfare-vrrpd: {text}");
             ExitCode::from(EXIT_FAILED)
         }
@@ -98,6 +101,9 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     tokio::task::spawn_local(sole.keep());
     // No other thread runs yet: they inherit what is left.
     caps::give_up();
+    if let Err(error) = ctl::log::write_apart(log_format(args)) {
+        tracing::warn!(%error, "no thread to write the log: who does not read it holds us up");
+    }
     let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
     let instances = loaded.config.instances.len();
     let shared = Shared::new(Node::default(), args.config.clone());
@@ -107,7 +113,7 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
     warn_of_needs(&loaded.config);
     shared.step(|node, now| node.apply(now, loaded.config));
     let mut waits =
-        Waits::new(&shared, signals, reload_and_log).map_err(|error| format!("timers: {error}"))?;
+        Waits::new(&shared, signals, begin_reload).map_err(|error| format!("timers: {error}"))?;
     let mut driver = Driver::open(Rc::clone(&shared), EstateFile::beside(&args.socket))
         .map_err(|error| format!("netlink: {error}"))?;
     track::start(&shared, &args.socket);
@@ -131,6 +137,12 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
         shared.close();
     }
     tracing::info!("wayfare-vrrpd stopped");
+    let patience = if driver.has_left() {
+        LEAVE_TIME
+    } else {
+        FLUSH_TIME
+    };
+    ctl::log::flush(patience);
     Ok(())
 }
 
@@ -138,6 +150,13 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), String> {
 fn warn_of_needs(config: &Config) {
     for need in Need::of(config).into_iter().filter(|it| !it.is_met()) {
         tracing::warn!("{}", need.text());
+    }
+}
+
+fn log_format(args: &Args) -> ctl::log::LogFormat {
+    match args.log_format {
+        LogFormat::Text => ctl::log::LogFormat::Text,
+        LogFormat::Json => ctl::log::LogFormat::Json,
     }
 }
 
@@ -150,17 +169,27 @@ fn of_the_daemon(what: &str) -> Entry {
     }
 }
 
-/// Reads the file and puts it in force, or says what it would change.
+/// Reads the file and puts it in force, or says what it would change. The file, and whatever else
+/// it names, is read on another thread; who comes meanwhile waits for its turn.
 ///
 /// # Errors
 /// The file is wrong; the running configuration stays as it is.
-pub fn reload(shared: &Shared, path: &Path, check_only: bool) -> Result<Plan, Diagnostics> {
-    let loaded = config::load(path)?;
+pub async fn reload(shared: &Shared, path: &Path, check_only: bool) -> Result<Plan, Diagnostics> {
+    // The turn goes with the reading and not with who asked: that one may leave, and the thread
+    // still hang.
+    let turn = Arc::clone(&shared.loading).lock_owned().await;
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || (config::load(&file), turn)).await;
+    let (loaded, _turn) = read.map_err(|error| refusal(path, &format!("cannot read: {error}")))?;
+    let loaded = loaded?;
     for line in loaded.warnings.lines() {
         tracing::warn!("{line}");
     }
     if check_only {
         return Ok(shared.peek(|node, _| Plan::between(node.config(), &loaded.config)));
+    }
+    if shared.peek(|node, _| node.is_stopping()) {
+        return Err(refusal(path, "the daemon is stopping"));
     }
     notify::reloading();
     warn_of_needs(&loaded.config);
@@ -170,8 +199,20 @@ pub fn reload(shared: &Shared, path: &Path, check_only: bool) -> Result<Plan, Di
     Ok(plan)
 }
 
-fn reload_and_log(shared: &Rc<Shared>) {
-    match reload(shared, &shared.config_path, false) {
+/// What is wrong is not in the file.
+fn refusal(path: &Path, message: &str) -> Diagnostics {
+    let mut faults = Diagnostics::new(&path.display().to_string(), "");
+    faults.file_error(message, "");
+    faults
+}
+
+fn begin_reload(shared: &Rc<Shared>) {
+    let shared = Rc::clone(shared);
+    tokio::task::spawn_local(async move { reload_and_log(&shared).await });
+}
+
+async fn reload_and_log(shared: &Shared) {
+    match reload(shared, &shared.config_path, false).await {
         Ok(plan) => {
             for change in &plan.changes {
                 let cost = match change.impact {

@@ -99,7 +99,9 @@ fn the_unit_stays_hardened() {
 /// Asks each table for its keys by offering one nobody knows.
 #[test]
 fn every_key_is_in_the_reference() {
-    let text = "[[instance]]\nzzzzzzzzzzzz = 1\n[[sync-group]]\nzzzzzzzzzzzz = 1\n";
+    let text = "[[instance]]\nzzzzzzzzzzzz = 1\n\
+                track = [{ tcp = \"127.0.0.1:1\", zzzzzzzzzzzz = 1 }]\n\
+                [[sync-group]]\nzzzzzzzzzzzz = 1\n[metrics]\nzzzzzzzzzzzz = 1\n";
     let faults = config::parse("vrrpd.toml", text).expect_err("unknown keys");
     let lists = faults
         .list()
@@ -107,6 +109,9 @@ fn every_key_is_in_the_reference() {
         .filter_map(|fault| fault.cure.strip_prefix("known here: "));
     let keys: Vec<&str> = lists.flat_map(|list| list.split(", ")).collect();
     assert!(keys.len() >= 18, "{keys:?}");
+    for one in ["virtual-mac", "instances", "insecure", "listen"] {
+        assert!(keys.contains(&one), "{one}: each table is asked: {keys:?}");
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vrrp.md");
     let reference = std::fs::read_to_string(path).expect("docs/vrrp.md");
     let missing: Vec<_> = keys
@@ -114,6 +119,38 @@ fn every_key_is_in_the_reference() {
         .filter(|key| !reference.contains(&format!("`{key}")))
         .collect();
     assert!(missing.is_empty(), "not in docs/vrrp.md: {missing:?}");
+}
+
+/// A length of nothing is a route to everywhere.
+#[test]
+fn an_address_is_in_a_subnet() {
+    for address in ["10.0.50.20/0", "fe80::20/0"] {
+        let text = format!("[[instance]]\nname = \"a\"\naddresses = [\"{address}\"]\n");
+        let faults = config::parse("vrrpd.toml", &text).expect_err("no subnet");
+        let wanted = format!("{address} is in no subnet");
+        assert!(faults.to_string().contains(&wanted), "{faults}");
+    }
+}
+
+/// Who is told of a group's states is part of what a reload changes.
+#[test]
+fn another_program_of_a_group_is_in_the_plan() {
+    let text = |notify: &str| {
+        parsed(&format!(
+            "[[instance]]\nname = \"a\"\naddresses = [\"10.0.50.20\"]\n\
+             [[instance]]\nname = \"b\"\naddresses = [\"10.0.51.20\"]\n\
+             [[sync-group]]\nname = \"edge\"\ninstances = [\"a\", \"b\"]\n{notify}"
+        ))
+    };
+    let plan = Plan::between(&text(""), &text("notify = \"/bin/true\"\n"));
+    let [change] = plan.changes.as_slice() else {
+        panic!("{plan:?}");
+    };
+    assert_eq!(
+        (change.instance.as_str(), change.impact),
+        ("edge", Impact::Hitless)
+    );
+    assert_eq!(change.what, "notify nobody -> /bin/true");
 }
 
 /// A program that runs with the daemon's rights is nobody else's to change.

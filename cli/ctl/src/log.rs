@@ -7,11 +7,18 @@
 //!
 //! `monitor log` reads the same lines through [`subscribe`]: a bounded ring that forgets the oldest
 //! lines for a reader who is too slow, because a log reader must never hold up the daemon.
+//!
+//! Standard error may be a pipe that nobody reads. A daemon that must not stand still calls
+//! [`write_apart`]: a thread of its own writes then, from a bounded queue ([`queue`]), and what
+//! does not fit is counted and said.
+
+mod queue;
 
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tracing::{Event, Level, Subscriber};
@@ -21,6 +28,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use queue::Queue;
 
 /// Lines kept for readers of [`subscribe`] that lag behind; older ones are lost to them.
 const TAIL_LINES_MAX: usize = 1024;
@@ -70,6 +79,38 @@ pub fn init(format: LogFormat) {
     };
 }
 
+/// The queue, once there is one.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// From now on a thread of its own writes to standard error, and nobody who logs waits for it.
+/// `format` is that of [`init`]. To be called when capabilities and scheduling are as they are to
+/// stay, because threads inherit them.
+///
+/// # Errors
+/// No thread is to be had; logging goes on as before.
+pub fn write_apart(format: LogFormat) -> io::Result<()> {
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let note = move |lost: u64| {
+        let text = format!("{lost} log lines were lost: standard error was not read");
+        match format {
+            LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{text}\"}}\n"),
+            LogFormat::Text if journal => format!("<4>{text}\n"),
+            LogFormat::Text => format!("WARN {text}\n"),
+        }
+    };
+    let queue = Queue::start(io::stderr(), note)?;
+    // A second call changes nothing: the queue ends with its last owner.
+    let _ = QUEUE.set(queue);
+    Ok(())
+}
+
+/// Waits until what was logged is written, but no longer than `patience`.
+pub fn flush(patience: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(patience);
+    }
+}
+
 /// The lines that are logged from now on, newline stripped.
 #[must_use]
 pub fn subscribe() -> broadcast::Receiver<String> {
@@ -99,12 +140,16 @@ impl Write for Tee {
             // Fails when the last reader has just left.
             let _ = tail().send(text);
         }
-        io::stderr().write_all(line)?;
+        match QUEUE.get() {
+            Some(queue) => queue.push(line),
+            None => io::stderr().write_all(line)?,
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        // Standard error is not buffered.
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A [`Check`] is what is asked and how; equal ones of several instances are run once. What the
 //! answer is worth stands beside it, in [`Tracked`], because each instance decides that itself.
+//! The query of a URL and the arguments of a program may be secrets: `Display` leaves them out,
+//! because it is what goes into the log, the history and the metrics.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -62,6 +64,13 @@ pub struct HttpProbe {
     pub path: String,
     /// Accepted status codes, first to last.
     pub status: Vec<(u16, u16)>,
+}
+
+impl HttpProbe {
+    /// The URL without what may be a secret in it; user names are refused before.
+    fn shown(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
 }
 
 /// Whom to trust.
@@ -161,8 +170,10 @@ impl fmt::Display for Check {
         match &self.probe {
             Probe::Interface(name) => write!(f, "interface {name}"),
             Probe::Tcp(endpoint) => write!(f, "tcp {endpoint}"),
-            Probe::Http(http) => f.write_str(&http.url),
-            Probe::Script(script) => write!(f, "script {}", script.command.join(" ")),
+            Probe::Http(http) => f.write_str(http.shown()),
+            Probe::Script(script) => {
+                write!(f, "script {}", script.command.first().map_or("", |it| it))
+            }
             Probe::File(path) => write!(f, "file {}", path.display()),
             Probe::Process(name) => write!(f, "process {name}"),
             Probe::Route(prefix) => write!(f, "route {prefix}"),

@@ -21,11 +21,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use ctl::config::duration_text;
 use proto_codec::vrrp::Version;
 
-use super::model::{Config, Instance};
+use super::model::{Config, Instance, SyncGroup};
 use crate::router::{Mode, Signing};
 
 /// What a change costs.
@@ -110,25 +111,41 @@ impl Plan {
 /// Groups that begin, end or have other members. What follows is an election where members have
 /// different masters, or where one of them is at fault.
 fn regrouped(old: &Config, new: &Config, changes: &mut Vec<Change>) {
-    let find = |config: &Config, name: &str| {
-        let mut groups = config.groups.iter();
-        let found = groups.find(|one| one.name == name);
-        found.map(|one| one.instances.join(", "))
-    };
+    fn find<'a>(config: &'a Config, name: &str) -> Option<&'a SyncGroup> {
+        config.groups.iter().find(|one| one.name == name)
+    }
     let gone = old.groups.iter();
     let gone = gone.filter(|one| find(new, &one.name).is_none());
     for one in new.groups.iter().chain(gone) {
-        let what = match (find(old, &one.name), find(new, &one.name)) {
-            (Some(before), Some(after)) if before == after => continue,
-            (_, None) => "no longer move together".to_owned(),
-            (_, Some(members)) => format!("sync group: {members} move together"),
+        let mut push = |what: String, impact| {
+            changes.push(Change {
+                instance: one.name.clone(),
+                what,
+                impact,
+            });
         };
-        changes.push(Change {
-            instance: one.name.clone(),
-            what,
-            impact: Impact::MayElect,
-        });
+        let (before, after) = (find(old, &one.name), find(new, &one.name));
+        match (before, after) {
+            (Some(before), Some(after)) if before.instances == after.instances => {}
+            (_, None) => push("no longer move together".to_owned(), Impact::MayElect),
+            (_, Some(after)) => {
+                let members = after.instances.join(", ");
+                let what = format!("sync group: {members} move together");
+                push(what, Impact::MayElect);
+            }
+        }
+        let told = |group: &SyncGroup| program(group.notify.as_deref());
+        if let (Some(old), Some(new)) = (before.map(told), after.map(told))
+            && old != new
+        {
+            push(format!("notify {old} -> {new}"), Impact::Hitless);
+        }
     }
+}
+
+/// Who is told.
+fn program(path: Option<&Path>) -> String {
+    path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
 }
 
 fn by_name(config: &Config) -> BTreeMap<&str, &Instance> {
@@ -182,11 +199,11 @@ fn differences(old: &Instance, new: &Instance) -> Vec<(String, Impact)> {
     compare("preempt", words, preempts);
     let words = (old.accept.to_string(), new.accept.to_string());
     compare("accept", words, Hitless);
-    let program = |one: &Instance| {
-        let path = one.notify.as_ref();
-        path.map_or_else(|| "nobody".to_owned(), |path| path.display().to_string())
-    };
-    compare("notify", (program(old), program(new)), Hitless);
+    let told = (
+        program(old.notify.as_deref()),
+        program(new.notify.as_deref()),
+    );
+    compare("notify", told, Hitless);
     compare("routes", (list(&old.routes), list(&new.routes)), Hitless);
     compare(
         "addresses",

@@ -156,6 +156,10 @@ impl Value for AddressWord {
         if address.is_multicast() || address.is_unspecified() || address.is_loopback() {
             return field.fault(format!("{address} cannot be a virtual address"), cure);
         }
+        if net.prefix_len() == 0 {
+            // It would bring a route to everywhere.
+            return field.fault(format!("{net} is in no subnet"), cure);
+        }
         if net.prefix_len() < net.max_prefix_len() - 1 && net.network() == address {
             let message = format!("{net} is a network, not an address in it");
             return field.fault(message, cure);

@@ -54,7 +54,7 @@ async fn answer(shared: Rc<Shared>, call: Call) {
 async fn dispatch(shared: &Shared, request: Request, replies: &Replies) -> Answer {
     match request {
         Request::ShowVrrp { interface, vrid } => {
-            let rows = shared.peek(|node, now| show::rows(node, now, interface.as_deref(), vrid));
+            let rows = show::rows(shared, interface.as_deref(), vrid).await;
             if rows.is_empty() && interface.is_some() {
                 return Ok(Err(Fault::not_found("no such virtual router")));
             }
@@ -146,7 +146,13 @@ fn obey(node: &mut Node, now: Instant, name: &str, order: VrrpOrder) -> Option<(
 }
 
 async fn reload(shared: &Shared, replies: &Replies, check_only: bool) -> Answer {
-    let plan = match crate::daemon::reload(shared, &shared.config_path, check_only) {
+    let plan = crate::daemon::reload(shared, &shared.config_path, check_only);
+    let plan = tokio::select! {
+        // Who only wanted to know may leave the queue; an order is carried out.
+        () = replies.gone(), if check_only => return Err(Gone),
+        plan = plan => plan,
+    };
+    let plan = match plan {
         Ok(plan) => plan,
         Err(faults) => {
             return Ok(Err(Fault::new(FaultKind::BadConfig, faults.render(false))));

@@ -1,7 +1,9 @@
 //! `show vrrp`: each virtual router as a row of facts.
 //!
 //! Instances that only hand over are left out: they are no longer in the configuration. Times are
-//! ages in milliseconds at the moment of the answer.
+//! ages in milliseconds at the moment of the answer. Rows are taken from the node in portions of
+//! [`ROWS_PER_TURN`], between which the thread looks after what is due: a thousand of them take
+//! longer than an interval of 10 ms lasts.
 
 use std::time::{Duration, Instant};
 
@@ -11,24 +13,36 @@ use proto_codec::control::view::{
 };
 use proto_codec::vrrp::virtual_mac;
 
+use crate::io::shared::Shared;
 use crate::node::checks::Verdict;
 use crate::node::{Node, Slot, SlotId};
 use crate::router::{Router, State};
 
+/// Rows copied before others have their turn.
+const ROWS_PER_TURN: usize = 16;
+
+/// All rows, with a pause after each portion.
+pub(crate) async fn all_rows(shared: &Shared) -> Vec<VrrpInstance> {
+    let ids: Vec<SlotId> = shared.peek(|node, _| node.slots().map(|(id, _)| id).collect());
+    let mut rows = Vec::with_capacity(ids.len());
+    for portion in ids.chunks(ROWS_PER_TURN) {
+        shared.peek(|node, now| {
+            let slots = portion.iter().filter_map(|id| Some((*id, node.slot(*id)?)));
+            let shown = slots.filter(|(_, slot)| !slot.leaving);
+            rows.extend(shown.map(|one| row(node, one, now)));
+        });
+        tokio::task::yield_now().await;
+    }
+    rows
+}
+
 /// The rows of those on `interface` with `vrid`, in the order of their names.
-pub(super) fn rows(
-    node: &Node,
-    now: Instant,
-    interface: Option<&str>,
-    vrid: Option<u8>,
-) -> Vec<View> {
-    let mut rows: Vec<VrrpInstance> = node
-        .slots()
-        .filter(|(_, slot)| !slot.leaving)
-        .map(|(id, slot)| row(node, (id, slot), now))
-        .filter(|row| interface.is_none_or(|name| row.interface == name))
-        .filter(|row| vrid.is_none_or(|vrid| row.vrid == vrid))
-        .collect();
+pub(super) async fn rows(shared: &Shared, interface: Option<&str>, vrid: Option<u8>) -> Vec<View> {
+    let mut rows = all_rows(shared).await;
+    rows.retain(|row| {
+        interface.is_none_or(|name| row.interface == name)
+            && vrid.is_none_or(|vrid| row.vrid == vrid)
+    });
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows.into_iter()
         .map(|row| View::VrrpInstance(Box::new(row)))
@@ -129,7 +143,7 @@ pub(crate) fn checks(node: &Node, slot: &Slot, now: Instant) -> Vec<VrrpCheck> {
     let standing = tracked.filter_map(|one| Some((one, node.checks().standing(&one.check)?)));
     standing
         .map(|(one, standing)| VrrpCheck {
-            check: one.check.to_string(),
+            check: node.checks().name(&one.check).to_owned(),
             weight: one.weight.to_string(),
             state: match standing.verdict {
                 Verdict::Unknown => "unknown",

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast};
 
 use super::chronicle::Chronicle;
 use crate::node::{Entry, Node};
@@ -33,6 +33,8 @@ pub struct Shared {
     pub config_path: PathBuf,
     /// Told when a configuration was put in force.
     pub reloaded: Notify,
+    /// Whose turn it is to read a configuration.
+    pub loading: Arc<Mutex<()>>,
     /// When the process started.
     pub started: Instant,
     events: broadcast::Sender<Entry>,
@@ -60,6 +62,7 @@ impl Shared {
             wake: Arc::new(Notify::new()),
             config_path,
             reloaded: Notify::new(),
+            loading: Arc::default(),
             events: broadcast::Sender::new(EVENTS_KEPT),
             started: clock(),
             clock,

@@ -40,13 +40,23 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
 }
 
 /// The program that `command` runs has none of this process's ambient capabilities: becoming
-/// another user does not take them away, unless the user before was root.
-pub fn without_capabilities(command: &mut std::process::Command) {
+/// another user does not take them away, unless the user before was root. Nor is it spared when
+/// memory runs out (`OOMScoreAdjust=` of the unit), where the kernel lets it say so: another user
+/// may not.
+pub fn as_anybody(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: runs in the child between fork and exec, allocates nothing, and prctl with these
-    // arguments takes integers only.
+    // SAFETY: runs in the child between fork and exec and allocates nothing. The calls are allowed
+    // there; open takes a text with its end, write two octets that live, the others integers only.
     unsafe {
         command.pre_exec(|| {
+            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_RDWR);
+            if file >= 0 {
+                let mut sign = [0_u8; 1];
+                if libc::read(file, sign.as_mut_ptr().cast(), 1) == 1 && sign == *b"-" {
+                    libc::write(file, c"0".as_ptr().cast(), 1);
+                }
+                libc::close(file);
+            }
             let all = libc::PR_CAP_AMBIENT_CLEAR_ALL;
             match libc::prctl(libc::PR_CAP_AMBIENT, all, 0, 0, 0) {
                 0 => Ok(()),

@@ -1,8 +1,8 @@
 //! What `show metrics` prints and the exporter serves, from the very rows of `show vrrp`.
 //!
-//! Rows are taken from the node in portions of [`ROWS_PER_TURN`], between which the thread looks
-//! after what is due; families are made of them elsewhere ([`gather`]). A thousand instances are
-//! some 30,000 samples: making their text takes longer than an interval of 10 ms lasts.
+//! Rows are taken from the node in portions ([`show::all_rows`]); families are made of them
+//! elsewhere ([`gather`]). A thousand instances are some 30,000 samples: making their text takes
+//! longer than an interval of 10 ms lasts.
 //!
 //! The exporter is started, moved and stopped by [`serve`] as the configuration says. An address
 //! that cannot be listened on is said once and tried again every [`RETRY_AFTER`]: it may be one
@@ -25,9 +25,6 @@ use crate::io::shared::Shared;
 use crate::node::Stranger;
 
 pub use families::families;
-
-/// Rows copied before others have their turn.
-const ROWS_PER_TURN: usize = 16;
 
 /// Between two tries to listen.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -53,16 +50,7 @@ pub struct Facts {
 impl Facts {
     /// Copies them, with a pause after each portion of the rows.
     pub async fn copy(shared: &Shared) -> Self {
-        let ids: Vec<_> = shared.peek(|node, _| node.slots().map(|(id, _)| id).collect());
-        let mut rows = Vec::with_capacity(ids.len());
-        for portion in ids.chunks(ROWS_PER_TURN) {
-            shared.peek(|node, now| {
-                let slots = portion.iter().filter_map(|id| Some((*id, node.slot(*id)?)));
-                let shown = slots.filter(|(_, slot)| !slot.leaving);
-                rows.extend(shown.map(|one| show::row(node, one, now)));
-            });
-            tokio::task::yield_now().await;
-        }
+        let rows = show::all_rows(shared).await;
         let (strangers, unknown_vrid) = shared.peek(|node, _| {
             let strangers = node.strangers().iter().cloned().collect();
             (strangers, node.strangers().total())
@@ -93,8 +81,10 @@ pub async fn serve(shared: Rc<Shared>) {
     loop {
         let wanted = shared.peek(|node, _| node.config().metrics);
         if exporter.as_ref().map(|(at, _)| *at) != wanted && retry <= Instant::now() {
-            // The old one lets go of its port first.
-            exporter = None;
+            // The old one lets go of its port first: the new one may be another address of it.
+            if let Some((_, old)) = exporter.take() {
+                old.stop().await;
+            }
             let started = wanted.map(|at| (at, Exporter::start(at, sender.clone())));
             match started {
                 Some((at, Ok(one))) => {

@@ -12,6 +12,7 @@ use rib::netlink::hosts::{HostAddress, HostLink};
 use super::{Facts, families};
 use crate::config::parse;
 use crate::control::show;
+use crate::node::checks::Outcome;
 use crate::node::{Hosts, Node, Output};
 use crate::router::Event;
 
@@ -331,6 +332,47 @@ fn whatever_there_is_reads_back_strictly() {
         .iter()
         .find(|one| one.name == "wayfare_vrrp_check_state" && one.label("state") == "unknown");
     assert!(check.is_some_and(|one| one.label("check").contains("127.0.0.1:9")));
+}
+
+/// The query of a URL and the arguments of a program may be secrets: neither the exporter nor the
+/// history nor who looks is shown them, and checks that differ in nothing else are told apart.
+#[test]
+fn checks_are_named_without_what_may_be_a_secret() {
+    let now = Instant::now();
+    let second = "[[instance]]\nname = \"b\"\ninterface = \"eth0\"\nvrid = 51\n\
+                  addresses = [\"10.0.0.52\"]\ntrack = [\n\
+                  { http = \"http://127.0.0.1/a?key=s3cret\" },\n\
+                  { script = \"/bin/true s3cret\", fall = 1, weight = -10 },\n\
+                  { script = [\"/bin/true\", \"s3cret too\"], fall = 1, weight = -10 },\n]\n";
+    let mut node = node(now, second);
+    let slots = node.slots();
+    let tracked = slots.flat_map(|(_, slot)| slot.instance.track.iter());
+    let checks: Vec<_> = tracked.map(|one| one.check.clone()).collect();
+    for check in &checks {
+        node.check_answered(now, check, Outcome::bad("exit 1"));
+    }
+    let samples = read(&node, now);
+    let states = samples
+        .iter()
+        .filter(|one| one.name == "wayfare_vrrp_check_state" && one.label("state") == "bad");
+    let mut names: Vec<_> = states.map(|one| one.label("check")).collect();
+    names.sort_unstable();
+    let wanted = [
+        "http://127.0.0.1/a",
+        "script /bin/true #1",
+        "script /bin/true #2",
+    ];
+    assert_eq!(names, wanted);
+    let rows: Vec<_> = node.slots().map(|one| show::row(&node, one, now)).collect();
+    let shown = format!("{rows:?}");
+    assert!(
+        shown.contains("script /bin/true #2") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+    let outputs = std::iter::from_fn(|| node.poll_output());
+    let told: String = outputs.map(|(_, output)| format!("{output:?}\n")).collect();
+    assert!(told.contains("check script /bin/true #1 failed"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
 }
 
 /// A thousand instances are copied in portions, and their families made elsewhere; what one portion

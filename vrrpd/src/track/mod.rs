@@ -8,7 +8,9 @@
 //!
 //! Promises: an answer that takes longer than `timeout` is a bad one, and says what was waited
 //! for; a script that is late is killed with everything it started; output and replies are read up
-//! to a bound; certificates are judged at each connection.
+//! to a bound; certificates are judged at each connection. What cannot be ended (a look at a file
+//! system that hangs, a script of a user whom nobody here may signal) is bad for as long as it
+//! lasts, and not begun a second time.
 
 mod bgp;
 mod http;
@@ -205,10 +207,35 @@ async fn run(mail: Mail, bgpd: PathBuf) {
 async fn ask_for_ever(mail: &Mail, bgpd: &Path) {
     let mut ticks = interval(mail.check.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut trust = tls::Trust::default();
+    let mut kept = Kept::default();
     loop {
         ticks.tick().await;
-        mail.send(ask(&mail.check, bgpd, &mut trust).await).await;
+        mail.send(ask(&mail.check, bgpd, &mut kept).await).await;
+    }
+}
+
+/// What a check keeps between its questions.
+#[derive(Default)]
+struct Kept {
+    trust: tls::Trust,
+    /// A look that did not end in time; its thread waits for the file system.
+    look: Option<JoinHandle<Outcome>>,
+    /// A script that could not be ended.
+    script: script::Left,
+}
+
+impl Kept {
+    /// Looks from another thread. The last look has to be back before: each that is out is a
+    /// thread, and the threads are everybody's.
+    async fn look(&mut self, look: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
+        if let Some(last) = &mut self.look {
+            // What it says is about a time that has gone.
+            let _ = last.await;
+        }
+        let begun = self.look.insert(tokio::task::spawn_blocking(look));
+        let outcome = begun.await;
+        self.look = None;
+        outcome.unwrap_or_else(|error| Outcome::bad(error.to_string()))
     }
 }
 
@@ -216,19 +243,18 @@ async fn ask_for_ever(mail: &Mail, bgpd: &Path) {
 type Phase = Cell<&'static str>;
 
 /// One question and its answer.
-async fn ask(check: &Check, bgpd: &Path, trust: &mut tls::Trust) -> Outcome {
+async fn ask(check: &Check, bgpd: &Path, kept: &mut Kept) -> Outcome {
     let phase = Phase::new("");
     let answer = async {
         match &check.probe {
             Probe::Tcp(endpoint) => tcp::ask(endpoint, &phase).await,
-            Probe::Http(http) => http::ask(http, trust, &phase).await,
-            Probe::Script(script) => script::ask(script).await,
+            Probe::Http(http) => http::ask(http, &mut kept.trust, &phase).await,
+            Probe::Script(script) => script::ask(script, &kept.script).await,
             Probe::File(path) => {
                 // A file system that hangs must not take the other checks along.
                 phase.set("file system");
                 let path = path.clone();
-                let look = tokio::task::spawn_blocking(move || file(&path)).await;
-                look.unwrap_or_else(|error| Outcome::bad(error.to_string()))
+                kept.look(move || file(&path)).await
             }
             Probe::Bgp { neighbor, socket } => {
                 bgp::ask(socket.as_deref().unwrap_or(bgpd), *neighbor, &phase).await

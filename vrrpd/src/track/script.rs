@@ -5,12 +5,15 @@
 //! but for the end, whose last line is shown: a script that writes for ever fills nothing. Exit
 //! code 0 is good.
 //!
-//! The daemon's capabilities are not handed on. Another user needs CAP_SETUID and CAP_SETGID, and
-//! CAP_KILL to end what is late; see the unit.
+//! The daemon's capabilities are not handed on, nor its standing when memory runs out. Another user
+//! needs CAP_SETUID and CAP_SETGID, and CAP_KILL to end what is late; see the unit. Without the
+//! last a script that is late lives on, and is not run again before it has ended ([`Left`]).
 
+use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
@@ -18,7 +21,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 
 use crate::config::check::ScriptProbe;
-use crate::io::sockopt::without_capabilities;
+use crate::io::sockopt::as_anybody;
 use crate::node::checks::Outcome;
 use crate::trust;
 
@@ -28,21 +31,38 @@ const TAIL_MAX: usize = 1 << 10;
 const LINE_MAX: usize = 160;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Ends a process group when it is dropped: the check timed out or is not wanted any more.
-struct Group(Option<Pid>);
+/// The process group of a run that could not be ended.
+#[derive(Default)]
+pub(super) struct Left(Cell<Option<Pid>>);
 
-impl Drop for Group {
+impl Left {
+    /// Whether it is still there; its own processes are, and nobody here may end them.
+    fn lives(&self) -> bool {
+        let lives = |group| killpg(group, None) != Err(Errno::ESRCH);
+        self.0.set(self.0.get().filter(|group| lives(*group)));
+        self.0.get().is_some()
+    }
+}
+
+/// Ends a process group when it is dropped: the check timed out or is not wanted any more.
+struct Group<'a>(Option<Pid>, &'a Left);
+
+impl Drop for Group<'_> {
     fn drop(&mut self) {
         if let Some(group) = self.0
             && let Err(error) = killpg(group, Signal::SIGKILL)
         {
             tracing::warn!(%group, %error, "a script that is late cannot be ended");
+            self.1.0.set(Some(group));
         }
     }
 }
 
-pub(super) async fn ask(script: &ScriptProbe) -> Outcome {
-    match run(script).await {
+pub(super) async fn ask(script: &ScriptProbe, left: &Left) -> Outcome {
+    if left.lives() {
+        return Outcome::bad("not run: the last run was late, cannot be ended, and still runs");
+    }
+    match run(script, left).await {
         Ok((status, output)) => {
             let line = last_line(&output);
             let text = match (status.code(), status.signal()) {
@@ -59,7 +79,7 @@ pub(super) async fn ask(script: &ScriptProbe) -> Outcome {
     }
 }
 
-async fn run(script: &ScriptProbe) -> Result<(ExitStatus, Vec<u8>), String> {
+async fn run(script: &ScriptProbe, left: &Left) -> Result<(ExitStatus, Vec<u8>), String> {
     let [program, arguments @ ..] = script.command.as_slice() else {
         return Err("no program".to_owned());
     };
@@ -93,12 +113,12 @@ async fn run(script: &ScriptProbe) -> Result<(ExitStatus, Vec<u8>), String> {
     {
         command.uid(user.uid).gid(user.gid);
     }
-    without_capabilities(command.as_std_mut());
+    as_anybody(command.as_std_mut());
     let mut child = command.spawn().map_err(failed)?;
     // It holds the ends that are written to; the pipe would never end.
     drop(command);
     let leader = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = Group(leader.map(Pid::from_raw));
+    let mut group = Group(leader.map(Pid::from_raw), left);
     let mut output = Receiver::from_owned_fd(reader.into()).map_err(failed)?;
     let mut tail = Vec::new();
     let status = loop {

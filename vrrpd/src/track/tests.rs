@@ -89,6 +89,34 @@ async fn a_reload_leaves_unchanged_checks_running_and_ends_the_others() {
     std::fs::remove_dir_all(&directory).expect("removed");
 }
 
+/// A file system that hangs costs one thread, however often it is asked; when it answers again, the
+/// next question is a new one.
+#[tokio::test]
+async fn a_look_that_hangs_is_not_begun_again() {
+    let (begun, looks) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let look = || {
+        let (begun, wait) = (begun.clone(), std::sync::Arc::clone(&wait));
+        move || {
+            begun.send(()).expect("the test goes on");
+            // Until it is let go.
+            let _ = wait.lock().map(|wait| wait.recv());
+            Outcome::good("exists")
+        }
+    };
+    let mut kept = Kept::default();
+    for _ in 0..5 {
+        let late = timeout(Duration::from_millis(5), kept.look(look())).await;
+        assert!(late.is_err(), "{late:?}");
+    }
+    looks.recv().expect("one look");
+    assert!(looks.try_recv().is_err(), "and no more");
+    drop(go);
+    assert_eq!(kept.look(look()).await, Outcome::good("exists"));
+    assert_eq!(looks.try_iter().count(), 1);
+}
+
 /// What is asked of this very process and of files, without a server.
 #[tokio::test]
 async fn what_this_host_knows_of_itself() {

@@ -54,7 +54,9 @@ pub enum Ask {
 #[derive(Debug)]
 pub struct Exporter {
     address: SocketAddr,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    /// Closed when the thread has let go of everything.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Exporter {
@@ -70,6 +72,7 @@ impl Exporter {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
+        let (alive, ended) = oneshot::channel::<()>();
         std::thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || {
@@ -80,11 +83,21 @@ impl Exporter {
                         () = serve(listener, daemon) => {}
                     }
                 });
+                drop(runtime);
+                drop(alive);
             })?;
         Ok(Self {
             address,
-            _stop: stop,
+            stop,
+            ended,
         })
+    }
+
+    /// Ends it, and waits until its address is free for another.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // Nothing is sent: its end is the signal.
+        let _ = self.ended.await;
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.

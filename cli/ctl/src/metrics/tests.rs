@@ -61,6 +61,20 @@ fn the_strict_reader_finds_what_it_is_for() {
     assert!(strict::read(&format!("{head}wayfare_a 1\n")).is_ok());
 }
 
+/// Moved to another address of the same port: the old one has let go of it before.
+#[tokio::test]
+async fn whoever_is_stopped_has_let_go_of_its_port() {
+    for _ in 0..20 {
+        let (sender, _asks) = mpsc::channel(4);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = Exporter::start(any, sender.clone()).expect("a port is free");
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], first.address().port()));
+        first.stop().await;
+        let second = Exporter::start(everywhere, sender).expect("the port is free again");
+        second.stop().await;
+    }
+}
+
 /// An exporter whose daemon answers as `ready` says; `None`: it does not answer at all.
 fn exporter(ready: Option<Result<(), String>>) -> (Exporter, mpsc::Receiver<Ask>) {
     let (sender, mut receiver) = mpsc::channel(4);

@@ -53,7 +53,7 @@ fn apply(node: &mut Node, now: Instant, text: &str) {
 
 /// The only check of its kind.
 fn check(node: &Node, kind: &str) -> Check {
-    let mut all = node.checks().0.keys();
+    let mut all = node.checks().all.keys();
     let found = all.find(|check| check.to_string().starts_with(kind));
     found.expect("it is tracked").clone()
 }

@@ -279,15 +279,15 @@ async fn a_reset_is_bad_without_waiting() {
         let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         linger.expect("an option");
     });
-    let mut trust = tls::Trust::default();
+    let mut kept = super::super::Kept::default();
     let nowhere = std::path::Path::new("/nonexistent");
-    let reset = super::super::ask(&check, nowhere, &mut trust).await;
+    let reset = super::super::ask(&check, nowhere, &mut kept).await;
     server.await.expect("it was asked");
     assert!(
         !reset.good && reset.text.contains("reset"),
         "{}",
         reset.text
     );
-    let refused = super::super::ask(&check, nowhere, &mut trust).await;
+    let refused = super::super::ask(&check, nowhere, &mut kept).await;
     assert!(refused.text.contains("refused"), "{}", refused.text);
 }

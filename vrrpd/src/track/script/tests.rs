@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Check, Outcome, Probe, ask as ask_check, tls};
+use super::super::{Check, Kept, Outcome, Probe, ask as ask_check};
 use super::*;
 
 fn shell(text: &str) -> ScriptProbe {
@@ -21,8 +21,8 @@ async fn run_for(script: ScriptProbe, patience: Duration) -> Outcome {
         rise: 1,
         fall: 1,
     };
-    let mut trust = tls::Trust::default();
-    ask_check(&check, Path::new("/nonexistent"), &mut trust).await
+    let mut kept = Kept::default();
+    ask_check(&check, Path::new("/nonexistent"), &mut kept).await
 }
 
 #[tokio::test]
@@ -72,6 +72,7 @@ async fn who_is_late_is_ended_with_its_children() {
     std::fs::create_dir_all(&directory).expect("a directory");
     let file = directory.join("pid");
     let late = shell(&format!("sleep 1000 & echo $! > {}; wait", file.display()));
+    let left = Left::default();
     // As long as it takes until the child has been started, and then not one moment.
     let started = async {
         while std::fs::read_to_string(&file).map_or(true, |text| !text.ends_with('\n')) {
@@ -79,7 +80,7 @@ async fn who_is_late_is_ended_with_its_children() {
         }
     };
     tokio::select! {
-        _ = run(&late) => panic!("it sleeps"),
+        _ = run(&late, &left) => panic!("it sleeps"),
         () = started => {}
     }
     let text = std::fs::read_to_string(&file).expect("written");
@@ -95,6 +96,43 @@ async fn who_is_late_is_ended_with_its_children() {
     std::fs::remove_dir_all(&directory).expect("removed");
     let outcome = run_for(shell("sleep 1000"), Duration::from_millis(50)).await;
     assert_eq!(outcome.text, "did not end within 50ms: killed");
+}
+
+/// Whoever cannot be ended is waited for: a run that is late does not become many.
+#[tokio::test]
+async fn nothing_is_run_beside_what_cannot_be_ended() {
+    use std::os::unix::process::CommandExt;
+    let mut sleeper = std::process::Command::new("sleep")
+        .arg("1000")
+        .process_group(0)
+        .spawn()
+        .expect("it sleeps");
+    let group = Pid::from_raw(sleeper.id().try_into().expect("a process"));
+    let left = Left::default();
+    left.0.set(Some(group));
+    let script = shell("exit 0");
+    let outcome = ask(&script, &left).await;
+    assert!(
+        !outcome.good && outcome.text.starts_with("not run: "),
+        "{outcome:?}"
+    );
+    sleeper.kill().expect("it is ours");
+    sleeper.wait().expect("it ends");
+    assert_eq!(ask(&script, &left).await, Outcome::good("exit 0"));
+}
+
+/// The daemon may be spared when memory runs out; what it starts is not.
+#[tokio::test]
+async fn a_script_is_not_spared_when_memory_runs_out() {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").expect("procfs");
+    let outcome = run_for(
+        shell("cat /proc/self/oom_score_adj"),
+        Duration::from_secs(60),
+    )
+    .await;
+    let spared = own.trim().parse::<i32>().expect("a number") < 0;
+    let wanted = if spared { "0" } else { own.trim() };
+    assert_eq!(outcome.text, format!("exit 0: {wanted}"));
 }
 
 /// A child that keeps the pipe open is not waited for.

@@ -2,6 +2,7 @@
 //! flood, a process that stood still, a restart.
 
 mod fake;
+mod reload;
 mod restart;
 mod stuck;
 
