@@ -2,7 +2,8 @@
 //!
 //! A verdict names the figure, the bound and by how much it is kept or missed. What was not
 //! measured is not met: a bar without a figure, or without the peer it is held against, is said to
-//! be open and fails the run as a miss does, unless the peer was left out on purpose.
+//! be open and fails the run as a miss does, unless the peer was left out on purpose. Nor is it met
+//! by the rest where a run of ours went wrong: what that one would have shown nobody knows.
 
 use super::figures::{Against, Bar, Cell, Outcome, Stat};
 use super::pair::{Kind, Pair};
@@ -71,9 +72,17 @@ fn verdict(bar: &Bar, ours: &Cell, outcome: &Outcome) -> Verdict {
             (factor * theirs + more, of)
         }
     };
-    let kept = figure <= bound;
+    let kept = figure <= bound && ours.failed == 0;
     let outcome = match (kept, figure.is_finite()) {
         (true, _) => "met".to_owned(),
+        (false, _) if ours.failed > 0 => {
+            let why = ours.failure.as_deref().and_then(|why| why.lines().next());
+            format!(
+                "MISSED: {} of the runs went wrong{}",
+                ours.failed,
+                colon(why)
+            )
+        }
         (false, true) if bound > 0.0 => {
             format!("MISSED by {:.1} %", (figure / bound - 1.0) * 100.0)
         }
@@ -206,6 +215,24 @@ mod tests {
         let tenth = Against::Interval(0.1);
         assert_eq!(kept(Stat::Worst, tenth, &[10.0], &[]), Some(true));
         assert_eq!(kept(Stat::Worst, tenth, &[10.1], &[]), Some(false));
+    }
+
+    /// Nine good runs do not make up for one that went wrong; those of a peer are its own affair.
+    #[test]
+    fn a_run_of_ours_that_went_wrong_misses_every_bar() {
+        let bar = Bar {
+            figure: "lost",
+            stat: Stat::Median,
+            against: Against::Peer(Kind::Keepalived, 1.0, 0.0),
+        };
+        let mut outcome = outcome(bar, &[300.0; 9], &[310.0]);
+        outcome.cells[1].fail("it did not come up".to_owned());
+        assert_eq!(verdicts(&outcome)[0].kept, Some(true));
+        outcome.cells[0].fail("a crash\nwith details".to_owned());
+        let found = verdicts(&outcome);
+        assert_eq!(found[0].kept, Some(false));
+        let wanted = "MISSED: 1 of the runs went wrong: a crash";
+        assert!(found[0].text.ends_with(wanted), "{}", found[0].text);
     }
 
     #[test]

@@ -59,8 +59,10 @@ pub fn scale(lab: &Lab, ground: &Ground, order: &Order, scale: Scale) -> Outcome
                 // Who does not come up needs a minute to say so: once is enough.
                 if cell.failed == 0 {
                     let name = name(scale.key(), cell);
-                    let run = || scale.run(lab, ground, (*pair, *interval_ms));
+                    let mut spoilt = 0;
+                    let run = || scale.run(lab, ground, (*pair, *interval_ms), &mut spoilt);
                     repeat(&format!("{name}, run {round}"), cell, run);
+                    cell.discarded += spoilt;
                 }
             }
         }

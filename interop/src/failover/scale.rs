@@ -117,7 +117,7 @@ impl Scale {
         }
     }
 
-    /// Runs it once.
+    /// Runs it once; crashes that noise has spoilt, and that were repeated within, are counted.
     ///
     /// # Errors
     /// It does not come up, or the machine was not quiet.
@@ -126,16 +126,17 @@ impl Scale {
         lab: &Lab,
         ground: &Ground,
         (pair, interval_ms): (Pair, u32),
+        spoilt: &mut usize,
     ) -> Result<Sample, Failure> {
         let plan = self.plan(interval_ms);
         let mut session = Session::start(lab, ground, pair, plan)?;
-        let result = measure(&mut session);
+        let result = measure(&mut session, spoilt);
         session.finish();
         result
     }
 }
 
-fn measure(session: &mut Session<'_>) -> Result<Sample, Failure> {
+fn measure(session: &mut Session<'_>, spoilt: &mut usize) -> Result<Sample, Failure> {
     let plan = session.plan;
     let count = plan.instances().count();
     let all_with = |who: u8| {
@@ -171,9 +172,11 @@ fn measure(session: &mut Session<'_>) -> Result<Sample, Failure> {
     // The cost is taken; only the crash is repeated where the machine stood still.
     let mut moved = crash(session);
     for _ in 0..CRASHES_MAX {
-        if !matches!(moved, Err(Failure::Noise(_))) {
+        let Err(Failure::Noise(why)) = &moved else {
             break;
-        }
+        };
+        println!("the crash is repeated: {why}");
+        *spoilt += 1;
         session.settle()?;
         wait::poll(READY_LIMIT, || all_with(NAME_A))?;
         moved = crash(session);
