@@ -25,6 +25,11 @@ use crate::wait;
 
 /// Set inside the lab's namespaces; its value is the directory the lab mounts its layers on.
 const INSIDE: &str = "WAYFARE_LAB";
+/// In what a test says last: the machine kept its tools from seeing what happened. The lab is run
+/// again then, because what a run did not see it cannot judge.
+pub const STARVED: &str = "STARVED";
+/// How often a lab is run at most.
+const TRIES: usize = 3;
 /// A lab that has not ended by then is taken down and counted as failed.
 const LAB_LIMIT: Duration = Duration::from_secs(150);
 /// Directories of which one is covered by the lab's tmpfs.
@@ -59,7 +64,15 @@ pub fn enter_within(limit: Duration, test: &str, body: impl FnOnce(&mut Lab)) {
     };
     let exe = env::current_exe().expect("a running test knows its binary");
     let arguments = ["--exact", test, "--nocapture", "--test-threads=1"];
-    match rerun(&rootfs, &exe, &arguments, limit) {
+    let mut outcome = rerun(&rootfs, &exe, &arguments, limit);
+    for _ in 1..TRIES {
+        let Some(why) = starved(&outcome) else {
+            break;
+        };
+        eprintln!("MEASURED {test}: run again: {why}");
+        outcome = rerun(&rootfs, &exe, &arguments, limit);
+    }
+    match outcome {
         Ok((status, output)) => {
             for line in output
                 .lines()
@@ -74,6 +87,15 @@ pub fn enter_within(limit: Duration, test: &str, body: impl FnOnce(&mut Lab)) {
         }
         Err(why) => panic!("{test}: {why}"),
     }
+}
+
+/// What a run says that failed for want of the machine.
+fn starved(outcome: &Result<(ExitStatus, String), String>) -> Option<String> {
+    let (status, output) = outcome.as_ref().ok()?;
+    let mut lines = output.lines().filter(|_| !status.success());
+    lines
+        .find(|line| line.starts_with(STARVED))
+        .map(ToOwned::to_owned)
 }
 
 /// Replaces the calling program by itself inside the lab's namespaces; returns only when already

@@ -121,16 +121,14 @@ fn the_rights_of_the_unit_are_enough() {
 
 /// Addresses, announcements and sockets: a planned hand-over costs a client nothing.
 fn handed_over(group: &Group, (one, two): (&Node, &Node), client: &Node) {
-    let stream = Stream::start(client, group, 3);
+    let stream = Stream::start(client, group);
     one.output(WAYFARE, &["vrrp", "release", "vip"])
         .expect("root may order");
     wait_master(group, two, one, 10);
     one.output(WAYFARE, &["vrrp", "resume", "vip"])
         .expect("root may order");
     wait_master(group, one, two, 10);
-    let (sent, lost) = stream.finish();
-    eprintln!("MEASURED unprivileged hand-over and back: {lost} of {sent} packets lost");
-    assert!(sent > 500 && lost <= 2, "{lost} of {sent} packets lost");
+    stream.finish().demand("unprivileged hand-over and back", 2);
 }
 
 /// The control socket, the exporter and the log say what there is, and no secret.

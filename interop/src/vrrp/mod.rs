@@ -10,17 +10,19 @@
 pub mod duel;
 mod frr;
 pub mod peer;
+mod stream;
 pub mod truth;
 pub mod verdict;
 pub mod watch;
 
 use std::fmt;
-use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
 use crate::node::Node;
 use crate::wait;
+
+pub use stream::{Echoes, Stream};
 
 /// Where our daemon's configuration lies in a node.
 pub const CONFIG: &str = "/run/node/vrrpd.toml";
@@ -235,43 +237,4 @@ pub fn wait_master(group: &Group, master: &Node, backup: &Node, seconds: u64) {
             (held, other) => Err(format!("it holds: {held}, the other: {other}")),
         }
     });
-}
-
-/// A stream of echo requests, one per millisecond, for so many seconds.
-#[derive(Debug)]
-pub struct Stream(Child);
-
-impl Stream {
-    /// Starts it from `client` to the group's address.
-    #[must_use]
-    pub fn start(client: &Node, group: &Group, seconds: u32) -> Self {
-        let mut command = client.command("ping");
-        let seconds = seconds.to_string();
-        command.args([
-            "-q",
-            "-i",
-            "0.001",
-            "-w",
-            &seconds,
-            "-W",
-            "1",
-            group.address(),
-        ]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        Self(command.spawn().expect("ping is in the root"))
-    }
-
-    /// Waits for its end: how many were sent, and how many were not answered.
-    #[must_use]
-    pub fn finish(self) -> (u64, u64) {
-        let output = self.0.wait_with_output().expect("it ends by itself");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let number = |before: &str| -> Option<u64> {
-            let (head, _) = text.split_once(before)?;
-            head.split_whitespace().last()?.parse().ok()
-        };
-        let sent = number(" packets transmitted").unwrap_or(0);
-        let received = number(" received").unwrap_or(0);
-        (sent, sent.saturating_sub(received))
-    }
 }
