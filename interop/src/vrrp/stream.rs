@@ -27,7 +27,8 @@ use crate::wait;
 
 /// Answers before anything happens.
 const WARM: u64 = 50;
-/// The stream goes on for so long after the act.
+/// The stream goes on for so long after the act, or for four intervals: an election that follows
+/// from it is seen.
 const TAIL: Duration = Duration::from_millis(500);
 /// For the last answers.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ const ID: [u8; 2] = *b"wf";
 /// A stream under way.
 #[derive(Debug)]
 pub struct Stream {
+    tail: Duration,
     stop: Arc<AtomicBool>,
     sender: JoinHandle<Vec<Instant>>,
     receiver: JoinHandle<BTreeSet<u64>>,
@@ -73,6 +75,7 @@ impl Stream {
         let count = Arc::clone(&answers);
         let receiver = std::thread::spawn(move || receive(&receiving, &sent, &count));
         let stream = Self {
+            tail: TAIL.max(Duration::from_millis(u64::from(group.interval_ms) * 4)),
             stop,
             sender,
             receiver,
@@ -92,7 +95,7 @@ impl Stream {
     /// A thread has.
     #[must_use]
     pub fn finish(self) -> Echoes {
-        std::thread::sleep(TAIL);
+        std::thread::sleep(self.tail);
         self.stop.store(true, Ordering::Release);
         let sent = self.sender.join().expect("the sender ends");
         let answered = self.receiver.join().expect("the receiver ends");
