@@ -28,7 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rib", &["proto-codec"]),
     ("cli/ctl", &["proto-codec"]),
     ("cli", &["proto-codec", "ctl", "rib"]),
-    ("bgpd", &["proto-codec", "ctl", "rib"]),
+    ("bgpd/cluster", &["rib"]),
+    ("bgpd", &["proto-codec", "ctl", "rib", "cluster"]),
     ("vrrpd", &["proto-codec", "ctl", "rib"]),
     ("interop", &["proto-codec", "ctl"]),
 ];
@@ -38,6 +39,7 @@ const OURS: &[&str] = &[
     "ctl",
     "cli",
     "bgpd",
+    "cluster",
     "vrrpd",
     "interop",
     "wayfare-tests",
@@ -51,6 +53,7 @@ const CORE: &[&str] = &[
     "bgpd/src/speaker/",
     "bgpd/src/ingress/",
     "bgpd/src/origin/",
+    "bgpd/cluster/src/",
     "vrrpd/src/router/",
     "vrrpd/src/node/",
 ];
@@ -75,6 +78,7 @@ const UNSHARED: &[&str] = &[
     "bgpd/src/speaker/",
     "bgpd/src/engine/",
     "bgpd/src/origin/",
+    "bgpd/cluster/src/",
 ];
 /// A policy counts hits; each thread has a copy of its own.
 const UNSHARED_EXEMPT: &[&str] = &["rib/src/policy/"];
@@ -85,6 +89,7 @@ const HARDENED: &[&str] = &[
     "proto-codec/src/lib.rs",
     "rib/src/lib.rs",
     "bgpd/src/session/mod.rs",
+    "bgpd/cluster/src/lib.rs",
     "vrrpd/src/router/mod.rs",
 ];
 const HARDENED_LINTS: &[&str] = &[

@@ -1,0 +1,150 @@
+//! Whose objects say who peers with whom, and what an address of a service carries.
+//!
+//! A dialect is two functions. *Prepare* reads the objects that are not services once (pools,
+//! peers, filters) and puts neighbors, policies and networks of the node into [`Peering`]. *Offer*
+//! is then asked for each address of each service, and answers with the routes under which this
+//! dialect would announce it, or why it would not. Whether the service may be announced here at all
+//! (kube-proxy's rule, the gate, the node) is nobody's dialect: it is decided once, in front.
+//!
+//! Dialects run side by side. Where two make the same neighbor (equal address), the first in the
+//! order of `sources` wins and the other is a fault of severity warning; announcements of one prefix are united.
+
+pub mod calico;
+pub mod kube_router;
+pub mod metallb;
+pub mod native;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::object::{Node, Service};
+use crate::{
+    Announcement, Facts, Fault, Marks, Neighbor, Options, OwnRanges, RouterWish, Snapshot,
+    StaticRoute, Tunnel,
+};
+use rib::policy::PolicyDef;
+
+/// What a dialect may look at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// All objects.
+    pub snapshot: &'a Snapshot,
+    /// What the operator chose.
+    pub options: &'a Options,
+    /// What the node knows.
+    pub facts: &'a Facts,
+    /// This node's object, once it is there.
+    pub node: Option<&'a Node>,
+}
+
+/// What a dialect asks for beside services.
+#[derive(Clone, Debug, Default)]
+pub struct Peering {
+    /// Neighbors.
+    pub neighbors: Vec<Neighbor>,
+    /// The policies they name.
+    pub policies: Vec<PolicyDef>,
+    /// Routes of the node itself: pod CIDRs, blocks, ranges that every node announces.
+    pub networks: Vec<Announcement>,
+    /// What it says of the router.
+    pub router: RouterWish,
+    /// Ranges of the cluster.
+    pub own_ranges: OwnRanges,
+    /// Routes to neighbors.
+    pub static_routes: Vec<StaticRoute>,
+    /// Routes in tunnels.
+    pub tunnels: Vec<Tunnel>,
+    /// What is wrong with its objects.
+    pub faults: Vec<Fault>,
+}
+
+/// Which sort of address of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AddressKind {
+    /// `spec.clusterIPs`.
+    Cluster,
+    /// `spec.externalIPs`.
+    External,
+    /// `status.loadBalancer.ingress`.
+    LoadBalancer,
+}
+
+/// An address of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceAddress {
+    /// Where it comes from.
+    pub kind: AddressKind,
+    /// The address.
+    pub address: IpAddr,
+    /// Only what is on this node may answer, as the policy for this kind of address says.
+    pub is_local: bool,
+}
+
+/// A route under which a dialect would announce an address, or why it would not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It would.
+    Announce {
+        /// The address itself or an aggregate that covers it.
+        prefix: IpNet,
+        /// As [`Announcement::source`].
+        source: Box<str>,
+        /// What it carries.
+        marks: Marks,
+        /// Only these neighbors.
+        neighbors: Option<Vec<IpAddr>>,
+        /// The objects that say so, for `explain`: `IPAddressPool metallb-system/web`.
+        because: Box<str>,
+    },
+    /// It would not; which rule, as one sentence for `explain`.
+    Decline(Box<str>),
+    /// The dialect announces it without any endpoint and whatever the node's state (an aggregate
+    /// that every node announces); named for `explain` only, the route is one of the networks.
+    Covered(Box<str>),
+}
+
+/// The dialects that are switched on, made ready.
+#[derive(Clone, Debug, Default)]
+pub struct Dialects {
+    native: Option<native::Native>,
+    metallb: Option<metallb::Metallb>,
+    calico: Option<calico::Calico>,
+    kube_router: Option<kube_router::KubeRouter>,
+}
+
+impl Dialects {
+    /// Reads all that is not a service.
+    #[must_use]
+    pub fn prepare(view: &View<'_>, out: &mut Peering) -> Self {
+        use crate::DialectName as Name;
+        let on = |name| view.options.speaks(name);
+        Self {
+            native: on(Name::Native).then(|| native::Native::prepare(view, out)),
+            metallb: on(Name::Metallb).then(|| metallb::Metallb::prepare(view, out)),
+            calico: on(Name::Calico).then(|| calico::Calico::prepare(view, out)),
+            kube_router: on(Name::KubeRouter).then(|| kube_router::KubeRouter::prepare(view, out)),
+        }
+    }
+
+    /// All offers for an address of a service, with the dialect's name.
+    pub fn offers(
+        &self,
+        service: &Service,
+        address: &ServiceAddress,
+        mut each: impl FnMut(&'static str, Offer),
+    ) {
+        if let Some(dialect) = &self.native {
+            dialect.offer(service, address, &mut |offer| each("native", offer));
+        }
+        if let Some(dialect) = &self.metallb {
+            dialect.offer(service, address, &mut |offer| each("metallb", offer));
+        }
+        if let Some(dialect) = &self.calico {
+            dialect.offer(service, address, &mut |offer| each("calico", offer));
+        }
+        if let Some(dialect) = &self.kube_router {
+            dialect.offer(service, address, &mut |offer| each("kube-router", offer));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! From Kubernetes objects to what a node announces, and to whom.
+//!
+//! One pure function: ([`Snapshot`] of objects, [`Options`] of the configuration, local [`Facts`])
+//! gives [`Desired`], the whole set of announcements with their attributes, of neighbors and of
+//! policies. Nothing here reads a clock, a file or a socket. Transport (the API server, a folder of
+//! manifests, the snapshot of the last run) hands in [`Change`]s; `bgpd` compares the result with
+//! what runs and applies the difference.
+//!
+//! That each rule is a function of plain values is what makes it a row of a table test, and what
+//! makes `explain` free: the rules that decide are the rules that are printed.
+//!
+//! Rooms: [`object`] (what is read of each kind, and how), `snapshot` (all of them, indexed),
+//! [`dialect`] (native, MetalLB, Calico, kube-router: who peers with whom, what an address of a
+//! service carries), `eligible` (when an address is announced), `desired` (the result).
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::unreachable
+    )
+)]
+
+mod desired;
+pub mod dialect;
+mod facts;
+pub mod object;
+mod options;
+mod snapshot;
+
+pub use desired::{
+    Announcement, Desired, Fault, Marks, Neighbor, NeighborRole, NextHopMode, OwnRanges, PeerAsn,
+    RouterWish, Secret, Severity, StaticRoute, Tunnel, TunnelKind, TunnelMode,
+};
+pub use facts::{Facts, ProxyHealth, SessionFact};
+pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};
+pub use snapshot::{Change, Snapshot, Touched};
