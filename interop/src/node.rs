@@ -258,10 +258,12 @@ impl Node {
         self.run("pkill", &[&format!("-{signal}"), "-x", name]);
     }
 
-    /// Whether a process of that program name lives.
+    /// Whether a process of that program name lives: any thread of it. A killed process whose first
+    /// thread is gone already still holds its sockets and locks until the last one ends.
     pub fn has_process(&self, name: &str) -> bool {
-        let output = self.run("pgrep", &["-x", "-r", "R,S,D,I", name]);
-        output.status.success()
+        let script = "for pid in $(pgrep -x \"$0\"); do \
+             grep -hs '^State:' /proc/$pid/task/*/status; done | grep -qv '[ZX] '";
+        self.run("sh", &["-c", script, name]).status.success()
     }
 
     /// Takes the whole node down: power off. Its links vanish with it.
