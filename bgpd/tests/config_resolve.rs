@@ -395,15 +395,42 @@ fn every_documented_origin_arrives() {
         Some(&[addr("10.0.0.1")][..])
     );
     let kubernetes = config.kubernetes.expect("asked for");
+    use cluster::DialectName::{Calico, KubeRouter, Metallb, Native};
     assert_eq!(
-        kubernetes.sources,
-        ["native", "metallb", "calico", "kube-router"]
+        kubernetes.options.dialects,
+        [Native, Metallb, Calico, KubeRouter]
     );
+    assert_eq!(kubernetes.options.pools[0].neighbors, pool.marks.neighbors);
     assert_eq!(
         config.metrics.expect("asked for").compat,
         ["metallb", "frr"]
     );
     assert_eq!(config.engine.threads, 2);
+}
+
+#[test]
+fn neighbors_of_the_cluster_begin_with_their_group() {
+    let config = parse(
+        "[[peer-group]]\nname = \"nodes\"\nhold-time = \"9s\"\n\
+         [kubernetes]\nfrom = \"dir:///etc/manifests\"\npeer-group = \"nodes\"\n\
+         mesh = \"full\"\nexclude-label = \"ignore\"\ncordon = \"withdraw\"\ngate = \"off\"",
+    );
+    let table = config.kubernetes.expect("asked for");
+    let [inside, outside] = [&table.templates.internal[1], &table.templates.external[0]];
+    assert_eq!(inside.hold_time, std::time::Duration::from_secs(9));
+    assert_eq!(
+        (inside.families, outside.families),
+        ([false, true], [true, false])
+    );
+    assert!(inside.internal && !inside.import_guard && outside.import_guard);
+    let directory = std::path::PathBuf::from("/etc/manifests");
+    assert_eq!(table.from, bgpd::config::ObjectSource::Directory(directory));
+    assert!(table.options.cordon_withdraws && !table.gate);
+    assert_eq!(
+        table.options.advertise.len(),
+        2,
+        "pod CIDRs and load balancers"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! when the session next comes up.
 
 mod host;
+mod kubernetes;
 mod model;
 mod overlap;
 mod plan;
@@ -32,6 +33,7 @@ use toml::de::DeTable;
 
 pub use ctl::config::{Diagnostic, Diagnostics, Severity};
 pub use host::{Host, HostAddress};
+pub use kubernetes::{Kubernetes, ObjectSource, Templates};
 pub use model::*;
 pub use plan::{Change, Impact, Plan};
 
@@ -43,7 +45,6 @@ const DIALECT: Dialect = Dialect {
         ("remote-as", "asn"),
         ("peer-as", "asn"),
         ("peer-asn", "asn"),
-        ("local-as", "asn"),
         ("my-asn", "asn"),
         ("peer-address", "address"),
         ("source-address", "local-address"),

@@ -21,6 +21,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rib::policy::PolicyDef;
 
+use super::kubernetes::Kubernetes;
+
 /// A whole configuration, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -115,6 +117,8 @@ pub enum NeighborOrigin {
     Configured,
     /// `[mesh] members`.
     Mesh,
+    /// An object of the cluster.
+    Cluster,
     /// It connected out of a `[[listen-range]]`.
     Dynamic,
 }
@@ -163,10 +167,16 @@ pub struct Settings {
     pub ttl_security: Option<u8>,
     /// Outgoing TTL of an eBGP session to a router further away.
     pub ebgp_multihop: Option<u8>,
+    /// The AS that we show to the neighbor instead of ours; never ours.
+    pub local_asn: Option<u32>,
+    /// How often our own AS may be in a path it sends.
+    pub allow_own_as: u8,
     /// This neighbor is a client of ours (RFC 4456).
     pub route_reflector_client: bool,
     /// Send our own address as next hop, also over iBGP.
     pub next_hop_self: bool,
+    /// Send next hops as they were received, also to eBGP.
+    pub next_hop_keep: bool,
     /// The next hop we send as ours for IPv4 routes, instead of the session's address.
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The same for IPv6 routes; needed when the session runs over IPv4.
@@ -193,6 +203,8 @@ pub struct Settings {
     pub enforce_first_as: bool,
     /// A path with an AS_SET is treated as withdrawn (RFC 9774 §3).
     pub reject_as_sets: bool,
+    /// An eBGP neighbor may not announce prefixes inside the cluster's own ranges.
+    pub import_guard: bool,
     /// What is accepted.
     pub import: PolicyRef,
     /// What is sent.
@@ -235,7 +247,7 @@ impl PolicyRef {
 /// A TCP-MD5 key and where it came from. `Debug` hides the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password {
-    /// The file it was read from.
+    /// The file it was read from, or the object of the cluster.
     pub file: PathBuf,
     /// 1 to 80 octets (the kernel's `TCP_MD5SIG_MAXKEYLEN`).
     pub key: Vec<u8>,
@@ -430,19 +442,6 @@ pub struct Pool {
     pub advertise: PoolAdvertise,
     /// Communities and the rest.
     pub marks: RouteMarks,
-}
-
-/// `[kubernetes]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kubernetes {
-    /// Client configuration file; `None` = the service account of the pod.
-    pub kubeconfig: Option<PathBuf>,
-    /// Name of this node's object.
-    pub node_name: String,
-    /// Whose objects are read: `native`, `metallb`, `calico`, `kube-router`.
-    pub sources: Vec<String>,
-    /// What is announced: `pod-cidr`, `cluster-ip`, `external-ip`, `load-balancer-ip`.
-    pub advertise: Vec<String>,
 }
 
 /// `[metrics]`.

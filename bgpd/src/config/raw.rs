@@ -11,12 +11,11 @@ use std::time::Duration;
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 
+use super::kubernetes::{self, RawKubernetes};
 use super::model::{AddPath, AddressRange, AdvertiseKind, GracefulRestart, PoolAdvertise, Role};
 use super::model::{AsnRule, Bfd};
 use super::policy::{RawPolicy, read_policies};
-use super::values::{
-    Asn, Community, FamilyIndex, KubernetesRoute, KubernetesSource, LargeCommunity, MetricsCompat,
-};
+use super::values::{Asn, Community, FamilyIndex, LargeCommunity, MetricsCompat};
 
 /// A whole file.
 pub(super) struct Raw {
@@ -95,8 +94,11 @@ settings! {
     password_file: PathBuf = "password-file",
     ttl_security: u8 = "ttl-security",
     ebgp_multihop: u8 = "ebgp-multihop",
+    local_as: Asn = "local-as",
+    allow_own_as: u8 = "allow-own-as",
     route_reflector_client: bool = "route-reflector-client",
     next_hop_self: bool = "next-hop-self",
+    next_hop_keep: bool = "next-hop-keep",
     next_hop: Many<IpAddr> = "next-hop",
     extended_next_hop: bool = "extended-next-hop",
     add_path: AddPath = "add-path",
@@ -109,6 +111,7 @@ settings! {
     role_strict: bool = "role-strict",
     enforce_first_as: bool = "enforce-first-as",
     reject_as_sets: bool = "reject-as-sets",
+    import_guard: bool = "import-guard",
     import: String = "import",
     export: String = "export",
 }
@@ -169,15 +172,6 @@ pub(super) struct RawPool {
     pub marks: RawMarks,
 }
 
-/// `[kubernetes]`.
-pub(super) struct RawKubernetes {
-    pub header: At<()>,
-    pub kubeconfig: Option<At<PathBuf>>,
-    pub node_name: Option<At<String>>,
-    pub sources: Option<At<Many<KubernetesSource>>>,
-    pub advertise: Option<At<Many<KubernetesRoute>>>,
-}
-
 /// `[metrics]`.
 pub(super) struct RawMetrics {
     pub listen: Option<At<SocketAddr>>,
@@ -218,7 +212,7 @@ pub(super) fn read(top: Table<'_>) -> Raw {
             .into_iter()
             .filter_map(read_pool)
             .collect(),
-        kubernetes: top.table("kubernetes").map(read_kubernetes),
+        kubernetes: top.table("kubernetes").map(kubernetes::read),
         metrics: top.table("metrics").map(read_metrics),
         threads: top.table("engine").and_then(|table| {
             let threads = table.get("threads");
@@ -357,21 +351,6 @@ fn read_pool(table: Table<'_>) -> Option<RawPool> {
         advertise,
         marks,
     })
-}
-
-fn read_kubernetes(table: Table<'_>) -> RawKubernetes {
-    let kubernetes = RawKubernetes {
-        header: At {
-            value: (),
-            span: table.span().clone(),
-        },
-        kubeconfig: table.get("kubeconfig"),
-        node_name: table.get("node-name"),
-        sources: table.get("sources"),
-        advertise: table.get("advertise"),
-    };
-    table.finish();
-    kubernetes
 }
 
 fn read_metrics(table: Table<'_>) -> RawMetrics {

@@ -12,13 +12,12 @@ use std::ops::Range;
 use ctl::config::At;
 use rib::policy::{PolicyDef, RuleDef};
 
+use super::kubernetes;
 use super::model::{
-    Advertise, AsnRule, Config, Engine, Kernel, Kubernetes, ListenRange, Metrics, Neighbor,
-    NeighborAddress, NeighborOrigin, PolicyRef, Pool, RouteMarks, Router, Settings,
+    Advertise, AsnRule, Config, Engine, Kernel, ListenRange, Metrics, Neighbor, NeighborAddress,
+    NeighborOrigin, PolicyRef, Pool, RouteMarks, Router, Settings,
 };
-use super::raw::{
-    Raw, RawKernel, RawKubernetes, RawMarks, RawMetrics, RawNeighbor, RawPool, RawSettings,
-};
+use super::raw::{Raw, RawKernel, RawMarks, RawMetrics, RawNeighbor, RawPool, RawSettings};
 use super::settings::{Scope, Subject};
 
 const BGP_PORT: u16 = 179;
@@ -41,6 +40,7 @@ pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
     }
     let mut neighbors = listed(raw, &groups, scope);
     neighbors.extend(mesh(raw, &groups, scope));
+    let pools: Vec<Pool> = raw.pools.iter().map(pool).collect();
     Config {
         router: router(raw, scope),
         kernel: raw.kernel.as_ref().map(kernel),
@@ -56,11 +56,12 @@ pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
                 marks: marks(&block.marks),
             })
             .collect(),
-        pools: raw.pools.iter().map(pool).collect(),
-        kubernetes: raw
-            .kubernetes
-            .as_ref()
-            .map(|table| kubernetes(table, scope)),
+        kubernetes: raw.kubernetes.as_ref().map(|table| {
+            let group = table.peer_group.as_ref();
+            let group = inherited(&RawSettings::default(), group, &groups);
+            kubernetes::resolve(table, &group, &pools, scope)
+        }),
+        pools,
         metrics: raw.metrics.as_ref().map(metrics),
         engine: Engine {
             threads: raw.threads.as_ref().map_or_else(
@@ -347,26 +348,6 @@ fn pool(raw: &RawPool) -> Pool {
             .map(|at| at.value)
             .unwrap_or_default(),
         marks: marks(&raw.marks),
-    }
-}
-
-fn kubernetes(table: &RawKubernetes, scope: &Scope<'_>) -> Kubernetes {
-    let sources = table.sources.as_ref().map(|list| &list.value);
-    let advertise = table.advertise.as_ref().map(|list| &list.value);
-    Kubernetes {
-        kubeconfig: table.kubeconfig.as_ref().map(|at| at.value.clone()),
-        node_name: match &table.node_name {
-            Some(at) => at.value.clone(),
-            None => scope.host.node_name.clone(),
-        },
-        sources: sources.map_or_else(
-            || vec!["native".to_owned()],
-            |list| list.iter().map(|at| at.value.0.to_owned()).collect(),
-        ),
-        advertise: advertise.map_or_else(
-            || vec!["pod-cidr".to_owned(), "load-balancer-ip".to_owned()],
-            |list| list.iter().map(|at| at.value.0.to_owned()).collect(),
-        ),
     }
 }
 

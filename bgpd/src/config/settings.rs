@@ -96,8 +96,11 @@ impl Scope<'_> {
             ttl_security: value(&raw.ttl_security),
             ebgp_multihop: value(&raw.ebgp_multihop)
                 .filter(|_| !internal && raw.ttl_security.is_none()),
+            local_asn: self.local_asn(raw, internal),
+            allow_own_as: value(&raw.allow_own_as).unwrap_or(0),
             route_reflector_client: value(&raw.route_reflector_client).unwrap_or(false),
             next_hop_self: value(&raw.next_hop_self).unwrap_or(false),
+            next_hop_keep: value(&raw.next_hop_keep).unwrap_or(false),
             next_hop_v4,
             next_hop_v6,
             extended_next_hop: value(&raw.extended_next_hop).unwrap_or(by_peer(true)),
@@ -113,6 +116,7 @@ impl Scope<'_> {
             enforce_first_as: value(&raw.enforce_first_as)
                 .unwrap_or(!internal && role != Some(super::model::Role::RouteServerClient)),
             reject_as_sets: value(&raw.reject_as_sets).unwrap_or(true),
+            import_guard: !internal && value(&raw.import_guard).unwrap_or(true),
             import: self.policy(&raw.import, internal),
             export: self.policy(&raw.export, internal),
         }
@@ -188,6 +192,23 @@ impl Scope<'_> {
             let cure = "write a number from 1; to accept nothing write import = \"reject-all\"";
             self.sink.error(&zero.span, "`max-prefixes` is 0", cure);
         }
+    }
+
+    /// The AS shown instead of ours. Showing our own is showing nothing else.
+    fn local_asn(&self, raw: &RawSettings, internal: bool) -> Option<u32> {
+        let at = raw.local_as.as_ref()?;
+        if internal {
+            let message = "an iBGP neighbor has our AS, so `local-as` cannot be shown to it";
+            self.sink.error(&at.span, message, "remove `local-as`");
+        }
+        if let (Some(AsnRule::Exact(asn)), false) = (value(&raw.asn), internal)
+            && asn == at.value.0
+        {
+            let message = "`local-as` is the neighbor's own AS";
+            let cure = "remove it, or make the neighbor internal by its `asn`";
+            self.sink.error(&at.span, message, cure);
+        }
+        Some(at.value.0).filter(|asn| self.asn != Some(*asn))
     }
 
     fn check_hops(&self, raw: &RawSettings, internal: bool) {

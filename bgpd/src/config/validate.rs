@@ -202,6 +202,7 @@ fn check_groups(raw: &Raw, sink: &Sink) {
     let used = raw.neighbors.iter().map(|neighbor| &neighbor.peer_group);
     let used = used.chain(raw.ranges.iter().map(|range| &range.peer_group));
     let used = used.chain(raw.mesh.iter().map(|mesh| &mesh.peer_group));
+    let used = used.chain(raw.kubernetes.iter().map(|table| &table.peer_group));
     for at in used.flatten() {
         unknown(&at.value, &at.span, ("peer-group", &known), sink);
     }
@@ -396,14 +397,6 @@ fn check_threads(raw: &Raw, sink: &Sink) {
 
 /// Names what this version accepts but does not do.
 fn check_built(raw: &Raw, sink: &Sink) {
-    if let Some(table) = &raw.kubernetes {
-        let message = "`kubernetes` is not built in this version: no API server is asked";
-        sink.warning(
-            &table.header.span,
-            message,
-            "use [[advertise]] and `wayfare pool use`",
-        );
-    }
     if let Some(at) = raw.metrics.as_ref().and_then(|table| table.compat.as_ref()) {
         sink.warning(
             &at.span,

@@ -182,27 +182,6 @@ words! {
     PoolAdvertise: "in-use" => Self::InUse, "always" => Self::Always;
 }
 
-/// A word out of a fixed list, kept as text.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KubernetesSource(pub &'static str);
-
-impl Value for KubernetesSource {
-    fn read(field: &Field<'_>) -> Option<Self> {
-        field.word(&["native", "metallb", "calico", "kube-router"].map(|w| (w, Self(w))))
-    }
-}
-
-/// What Kubernetes objects may be announced.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KubernetesRoute(pub &'static str);
-
-impl Value for KubernetesRoute {
-    fn read(field: &Field<'_>) -> Option<Self> {
-        let words = ["pod-cidr", "cluster-ip", "external-ip", "load-balancer-ip"];
-        field.word(&words.map(|w| (w, Self(w))))
-    }
-}
-
 /// Whose metric names are served too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MetricsCompat(pub &'static str);

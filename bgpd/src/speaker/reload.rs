@@ -25,7 +25,7 @@ use super::peers::{Entry, Hold};
 use super::policies::PolicyTable;
 use super::port::Action;
 use super::{Due, Speaker};
-use crate::config::{Config, Impact, Neighbor, NeighborOrigin, Plan};
+use crate::config::{Config, Impact, Kubernetes, Neighbor, NeighborOrigin, Plan};
 use crate::session::{Command, Restart};
 
 /// Why a configuration cannot be put in force.
@@ -268,10 +268,22 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
     new.router.default_local_pref = old.router.default_local_pref;
     new.router.multipath_relax = old.router.multipath_relax;
     new.engine.clone_from(&old.engine);
-    new.kubernetes.clone_from(&old.kubernetes);
+    keep_source(old.kubernetes.as_ref(), &mut new.kubernetes);
     new.metrics.clone_from(&old.metrics);
     match (&old.kernel, &mut new.kernel) {
         (Some(old), Some(new)) => new.multipath = old.multipath,
         (old, new) => new.clone_from(old),
+    }
+}
+
+/// The rules of `[kubernetes]` change at once; where its objects come from does not.
+fn keep_source(old: Option<&Kubernetes>, new: &mut Option<Kubernetes>) {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            new.from.clone_from(&old.from);
+            new.options.node_name.clone_from(&old.options.node_name);
+            new.options.dialects.clone_from(&old.options.dialects);
+        }
+        (old, new) => *new = old.cloned(),
     }
 }

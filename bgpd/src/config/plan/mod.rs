@@ -22,6 +22,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::kubernetes::{Kubernetes, ObjectSource};
 use super::model::{Config, Kernel, ListenRange, Neighbor, NeighborAddress, Settings};
 
 /// What a change costs, cheapest first.
@@ -306,16 +307,37 @@ impl Plan {
         }
     }
 
+    /// Rules change at once; who asks which server for which kinds is made at the start.
+    fn kubernetes(&mut self, old: Option<&Kubernetes>, new: Option<&Kubernetes>) {
+        let what = match (old, new) {
+            (None, None) => return,
+            (Some(_), None) => "removed",
+            (None, Some(_)) => "added",
+            (Some(old), Some(new)) if old == new => return,
+            (Some(old), Some(new)) if source_of(old) == source_of(new) => {
+                let what = "kubernetes: rules changed".to_owned();
+                return self.add(Impact::Hitless, None, what);
+            }
+            (Some(_), Some(_)) => "source of objects changed",
+        };
+        self.add(Impact::Restart, None, format!("kubernetes: {what}"));
+    }
+
     fn rest(&mut self, old: &Config, new: &Config) {
         let (a, b) = (old.engine.threads, new.engine.threads);
         self.daemon(a != b, Impact::Restart, || {
             format!("engine threads {a} -> {b}")
         });
-        let differs = old.kubernetes != new.kubernetes;
-        self.daemon(differs, Impact::Restart, || "kubernetes changed".to_owned());
+        self.kubernetes(old.kubernetes.as_ref(), new.kubernetes.as_ref());
         let differs = old.metrics != new.metrics;
         self.daemon(differs, Impact::Restart, || "metrics changed".to_owned());
     }
+}
+
+/// What a source of objects is made with; the rest of the table is only rules.
+fn source_of(table: &Kubernetes) -> (&ObjectSource, &str, &[cluster::DialectName]) {
+    let options = &table.options;
+    (&table.from, &options.node_name, &options.dialects)
 }
 
 /// A neighbor without an address is named in the text.
