@@ -8,6 +8,7 @@
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
 //! - [`engine`] is the tables as the speaker sees them, wherever they live,
 //! - [`speaker`] assembles peers, tables and origins into one step machine a simulator can run,
+//! - `kubernetes` reads objects from an API server or from manifests (feature `kubernetes`),
 //! - [`io`] gives that machine sockets, timers and the kernel,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
@@ -25,6 +26,9 @@ pub mod engine;
 pub mod event;
 
 pub mod io;
+
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 
 pub mod origin;
 

@@ -1,0 +1,156 @@
+//! What is asked for: a feed for each kind that a configured dialect reads.
+//!
+//! A feed is a path of the API and how it is read. Most are lists of the whole cluster. ConfigMaps
+//! and Secrets are read one by one and by name (`get` and `watch`, never `list`), so that the role
+//! may name them and the daemon never sees another secret.
+//!
+//! Calico stores its objects under `crd.projectcalico.org/v1` and serves them, where its API server
+//! or the newer CRDs are installed, under `projectcalico.org/v3` too. Both are read; an object that
+//! is in both counts as the latter has it.
+
+use cluster::DialectName;
+use cluster::dialect::{calico, metallb};
+use cluster::object::{Kind, ObjectName};
+
+/// The old configuration of MetalLB.
+const METALLB_CONFIG: (&str, &str) = ("metallb-system", "config");
+
+/// Something that is listed and watched, or got and watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FeedSpec {
+    /// The kind of its objects.
+    pub kind: Kind,
+    /// Of two feeds of one kind the higher rank says what an object is.
+    pub rank: u8,
+    /// `/api/v1` or `/apis/GROUP/VERSION`.
+    pub root: &'static str,
+    /// The resource, as `bgppeers`.
+    pub plural: &'static str,
+    /// Only this object.
+    pub only: Option<ObjectName>,
+}
+
+impl FeedSpec {
+    const fn new(kind: Kind, root: &'static str, plural: &'static str) -> Self {
+        Self {
+            kind,
+            rank: 0,
+            root,
+            plural,
+            only: None,
+        }
+    }
+
+    fn ranked(self, rank: u8) -> Self {
+        Self { rank, ..self }
+    }
+
+    /// A secret, by name.
+    pub fn secret(name: ObjectName) -> Self {
+        Self {
+            only: Some(name),
+            ..Self::new(Kind::Secret, "/api/v1", "secrets")
+        }
+    }
+
+    fn config_map((namespace, name): (&str, &str)) -> Self {
+        Self {
+            only: Some(ObjectName::new(namespace, name)),
+            ..Self::new(Kind::ConfigMap, "/api/v1", "configmaps")
+        }
+    }
+
+    /// As people write it: `nodes`, `bgppeers.metallb.io`, `secrets metallb-system/tor`.
+    pub fn name(&self) -> String {
+        let group = self.root.strip_prefix("/apis/");
+        let group = group.and_then(|rest| rest.split('/').next());
+        let mut name = self.plural.to_owned();
+        if let Some(group) = group.filter(|group| !group.ends_with(".k8s.io")) {
+            name = format!("{name}.{group}");
+        }
+        match &self.only {
+            Some(only) => format!("{name} {only}"),
+            None => name,
+        }
+    }
+
+    /// The path of the collection.
+    pub fn path(&self) -> String {
+        match &self.only {
+            Some(only) if !only.namespace.is_empty() => {
+                let namespace = &only.namespace;
+                format!("{}/namespaces/{namespace}/{}", self.root, self.plural)
+            }
+            _ => format!("{}/{}", self.root, self.plural),
+        }
+    }
+}
+
+/// All feeds that these dialects need.
+pub(crate) fn feeds(dialects: &[DialectName]) -> Vec<FeedSpec> {
+    let mut feeds = vec![
+        FeedSpec::new(Kind::Node, "/api/v1", "nodes"),
+        FeedSpec::new(Kind::Service, "/api/v1", "services"),
+        FeedSpec::new(
+            Kind::EndpointSlice,
+            "/apis/discovery.k8s.io/v1",
+            "endpointslices",
+        ),
+        FeedSpec::new(Kind::Namespace, "/api/v1", "namespaces"),
+        FeedSpec::new(
+            Kind::ServiceCidr,
+            "/apis/networking.k8s.io/v1",
+            "servicecidrs",
+        ),
+    ];
+    if dialects.contains(&DialectName::Metallb) {
+        feeds.extend(metallb_feeds());
+    }
+    if dialects.contains(&DialectName::Calico) {
+        feeds.extend(calico_feeds());
+    }
+    feeds
+}
+
+fn metallb_feeds() -> Vec<FeedSpec> {
+    use metallb::Kind as M;
+    const BETA1: &str = "/apis/metallb.io/v1beta1";
+    const BETA2: &str = "/apis/metallb.io/v1beta2";
+    let kinds = [
+        (M::BgpPeer, BETA2, "bgppeers"),
+        (M::BgpAdvertisement, BETA1, "bgpadvertisements"),
+        (M::IpAddressPool, BETA1, "ipaddresspools"),
+        (M::L2Advertisement, BETA1, "l2advertisements"),
+        (M::BfdProfile, BETA1, "bfdprofiles"),
+        (M::Community, BETA1, "communities"),
+    ];
+    let mut feeds: Vec<_> = kinds
+        .into_iter()
+        .map(|(kind, root, plural)| FeedSpec::new(Kind::Metallb(kind), root, plural))
+        .collect();
+    feeds.push(FeedSpec::config_map(METALLB_CONFIG));
+    feeds
+}
+
+fn calico_feeds() -> Vec<FeedSpec> {
+    use calico::Kind as C;
+    let kinds = [
+        (C::BgpConfiguration, "bgpconfigurations"),
+        (C::BgpPeer, "bgppeers"),
+        (C::BgpFilter, "bgpfilters"),
+        (C::IpPool, "ippools"),
+        (C::BlockAffinity, "blockaffinities"),
+    ];
+    let roots = [
+        (0, "/apis/crd.projectcalico.org/v1"),
+        (1, "/apis/projectcalico.org/v3"),
+    ];
+    kinds
+        .into_iter()
+        .flat_map(|(kind, plural)| {
+            roots.map(|(rank, root)| {
+                FeedSpec::new(Kind::Calico(kind), root, plural).ranked(rank)
+            })
+        })
+        .collect()
+}
