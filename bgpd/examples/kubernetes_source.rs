@@ -50,7 +50,10 @@ async fn main() -> ExitCode {
         }
         for (name, feed) in &source.status().feeds {
             let (word, objects) = (feed.state.word(), feed.objects);
-            println!("    {name}: {word}, {objects} objects, {:?}", feed.last_error);
+            println!(
+                "    {name}: {word}, {objects} objects, {:?}",
+                feed.last_error
+            );
         }
     }
     println!("{:?}", source.status().trouble);

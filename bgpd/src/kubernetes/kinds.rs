@@ -148,9 +148,7 @@ fn calico_feeds() -> Vec<FeedSpec> {
     kinds
         .into_iter()
         .flat_map(|(kind, plural)| {
-            roots.map(|(rank, root)| {
-                FeedSpec::new(Kind::Calico(kind), root, plural).ranked(rank)
-            })
+            roots.map(|(rank, root)| FeedSpec::new(Kind::Calico(kind), root, plural).ranked(rank))
         })
         .collect()
 }
