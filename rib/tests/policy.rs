@@ -82,6 +82,17 @@ fn matching(key: &str, values: &str) -> MatchDef {
         "rpki" if values == "valid" => def.rpki = Some(RpkiState::Valid),
         "rpki" => def.rpki = Some(RpkiState::NotFound),
         "origin-source" => def.origin_source = list(),
+        "prefix-not" => def.prefix_not.push(PrefixMatch {
+            net: values.parse().unwrap(),
+            ge: None,
+            le: Some(24),
+        }),
+        "learned" => def.learned = Some(values == "true"),
+        "local-pref" => {
+            let (least, most) = values.split_once('-').unwrap();
+            def.local_pref = Some((least.parse().unwrap(), most.parse().unwrap()));
+        }
+        "next-hop" => def.next_hop = list().iter().map(|net| net.parse().unwrap()).collect(),
         other => unreachable!("{other}"),
     }
     def
@@ -108,6 +119,16 @@ fn every_kind_of_match_takes_and_leaves() {
         ("rpki", "not-found", true),
         ("rpki", "valid", false),
         ("origin-source", "*", false),
+        ("prefix-not", "10.0.0.0/8", false),
+        ("prefix-not", "11.0.0.0/8", true),
+        ("learned", "true", true),
+        ("learned", "false", false),
+        // The route has none, so that of every route without.
+        ("local-pref", "100-100", true),
+        ("local-pref", "0-99", false),
+        ("local-pref", "101-4294967295", false),
+        ("next-hop", "10.9.0.0/16,192.0.2.0/24", true),
+        ("next-hop", "192.0.2.2/32", false),
     ];
     let (mut lab, feeder, reader) = lab();
     for (key, values, taken) in cases {
@@ -141,6 +162,11 @@ fn numbers_and_next_hops_are_set() {
     assert_eq!(
         prepended.as_path().to_string(),
         "65001 65001 65001 64600 64601"
+    );
+    let prepended = after(|set| set.prepend_path = vec![64512, 64513]);
+    assert_eq!(
+        prepended.as_path().to_string(),
+        "64512 64513 65001 64600 64601"
     );
     let hop = |action| {
         let set = after(|set| set.next_hop = Some(action));

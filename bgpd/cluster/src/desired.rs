@@ -247,6 +247,8 @@ pub enum TunnelKind {
     Ipip,
     /// VXLAN; who programs it today is Felix, so its routes are left alone.
     Vxlan,
+    /// Nothing: routes of a range that somebody else writes (services, pools that Felix programs).
+    Plain,
 }
 
 /// When packets are wrapped.

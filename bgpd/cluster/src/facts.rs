@@ -34,6 +34,15 @@ pub struct SessionFact {
     pub peer_retires: bool,
 }
 
+/// A link of this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its name, as `eth0`.
+    pub name: Box<str>,
+    /// Prefixes of its addresses and of routes over it without BGP.
+    pub subnets: Vec<IpNet>,
+}
+
 /// What the node itself knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -43,6 +52,9 @@ pub struct Facts {
     pub router_id: Option<Ipv4Addr>,
     /// The addresses of this machine.
     pub addresses: Vec<IpAddr>,
+    /// The links of this machine and the subnets behind each, default routes as `/0`: what a
+    /// filter means that names an interface (Calico's BGPFilter).
+    pub links: Vec<Link>,
     /// kube-proxy's own verdict.
     pub proxy: ProxyHealth,
     /// What the health-check node port of a service answered: `true` = it has local endpoints. A

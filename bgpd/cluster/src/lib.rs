@@ -36,6 +36,6 @@ pub use desired::{
     Announcement, Desired, Fault, Marks, Neighbor, NeighborRole, NextHopMode, OwnRanges, PeerAsn,
     RouterWish, Secret, Severity, StaticRoute, Tunnel, TunnelKind, TunnelMode,
 };
-pub use facts::{Facts, ProxyHealth, SessionFact};
+pub use facts::{Facts, Link, ProxyHealth, SessionFact};
 pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};
 pub use snapshot::{Change, Snapshot, Touched};

@@ -109,6 +109,18 @@ fn read_match(table: Table<'_>, rule: &mut RawRule) {
             .iter()
             .map(|at| at.value.clone())
             .collect(),
+        prefix_not: many::<Rib<PrefixMatch>>(&table, "prefix-not")
+            .into_iter()
+            .map(|at| at.value.0)
+            .collect(),
+        learned: table.get("learned").map(|at| at.value),
+        local_pref: table
+            .get::<u32>("local-pref")
+            .map(|at| (at.value, at.value)),
+        next_hop: many(&table, "next-hop")
+            .into_iter()
+            .map(|at| at.value)
+            .collect(),
     };
     table.finish();
 }
@@ -148,6 +160,10 @@ fn read_set(table: Table<'_>) -> SetDef {
         ext_community_remove: ext_pattern(&table, "ext-community-remove").unwrap_or_default(),
         ext_community_add: ext(&table, "ext-community-add").unwrap_or_default(),
         prepend: table.get("prepend").map(|at| at.value),
+        prepend_path: many(&table, "prepend-path")
+            .into_iter()
+            .map(|at| at.value)
+            .collect(),
         next_hop: table
             .get::<Rib<NextHopAction>>("next-hop")
             .map(|at| at.value.0),

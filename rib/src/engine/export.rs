@@ -293,6 +293,7 @@ pub(crate) fn subject<'a>(
         attrs,
         neighbor: key.neighbor,
         origin_source,
+        is_learned: path.kind != PathKind::Local,
         rpki: RpkiState::NotFound,
         prepend_asn: key.rewrite.local_asn,
         own_next_hop: key.rewrite.own_next_hop(),

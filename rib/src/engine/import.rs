@@ -202,6 +202,7 @@ pub(crate) fn subject<'a>(prefix: IpNet, attrs: &'a AttrSet, session: &PeerSessi
         attrs,
         neighbor: Some(session.address),
         origin_source: None,
+        is_learned: true,
         rpki: RpkiState::NotFound,
         prepend_asn: session.asn,
         // "self" is about what we announce. Taken at its word here, it would make us the next

@@ -16,6 +16,8 @@ use ipnet::IpNet;
 pub const ACCEPT_ALL: &str = "accept-all";
 /// Name of the policy that takes nothing.
 pub const REJECT_ALL: &str = "reject-all";
+/// LOCAL_PREF of a route that has none, where a policy asks: what every implementation takes.
+pub const DEFAULT_LOCAL_PREF: u32 = 100;
 
 /// A named policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub enum RpkiState {
 pub struct MatchDef {
     /// Any of these prefixes.
     pub prefix: Vec<PrefixMatch>,
+    /// None of these prefixes.
+    pub prefix_not: Vec<PrefixMatch>,
     /// Any of these communities: `64500:100`, a well-known name, or with `*` for a half.
     pub community: Vec<String>,
     /// Any of these large communities: `64500:1:2`, `*` for a part.
@@ -91,6 +95,13 @@ pub struct MatchDef {
     pub rpki: Option<RpkiState>,
     /// Started here, by any of these sources (`pool:my-ip-space`, `pod-cidr`, `*`).
     pub origin_source: Vec<String>,
+    /// Learned from a neighbor (`true`), or started here (`false`).
+    pub learned: Option<bool>,
+    /// LOCAL_PREF from the first to the second; a route without one has
+    /// [`DEFAULT_LOCAL_PREF`].
+    pub local_pref: Option<(u32, u32)>,
+    /// The next hop is inside any of these.
+    pub next_hop: Vec<IpNet>,
 }
 
 /// Which next hop to set.
@@ -130,6 +141,8 @@ pub struct SetDef {
     pub ext_community_add: Vec<String>,
     /// Prepend our AS this many times (import: the neighbor's AS).
     pub prepend: Option<u8>,
+    /// Put these AS numbers in front of the path, the first of them foremost.
+    pub prepend_path: Vec<u32>,
     /// NEXT_HOP.
     pub next_hop: Option<NextHopAction>,
 }

@@ -14,6 +14,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ipnet::IpNet;
+
 use super::as_path::AsPathRegex;
 use super::ast::{
     ACCEPT_ALL, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState, RuleDef,
@@ -57,6 +59,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub prefix: PrefixSet,
+    pub prefix_not: PrefixSet,
     pub community: Vec<CommunityPattern>,
     pub large: Vec<LargePattern>,
     pub extended: Vec<[u8; 8]>,
@@ -64,6 +67,9 @@ pub(super) struct Rule {
     pub neighbor: Vec<IpAddr>,
     pub rpki: Option<RpkiState>,
     pub origin_source: Vec<String>,
+    pub learned: Option<bool>,
+    pub local_pref: Option<(u32, u32)>,
+    pub next_hop: Vec<IpNet>,
     pub set: Set,
     pub then: Then,
     pub hits: AtomicU64,
@@ -83,6 +89,7 @@ pub(super) struct Set {
     pub extended_remove: Vec<[u8; 8]>,
     pub extended_add: Vec<[u8; 8]>,
     pub prepend: u8,
+    pub prepend_path: Vec<u32>,
     pub next_hop: Option<NextHopAction>,
 }
 
@@ -98,7 +105,9 @@ impl Policy {
             rules.push(at.rule(rule)?);
         }
         Ok(Policy {
-            uses_prefix: rules.iter().any(|rule| !rule.prefix.is_empty()),
+            uses_prefix: rules
+                .iter()
+                .any(|rule| !rule.prefix.is_empty() || !rule.prefix_not.is_empty()),
             uses_neighbor: rules.iter().any(|rule| !rule.neighbor.is_empty()),
             changes_and_goes_on: rules
                 .iter()
@@ -224,6 +233,7 @@ impl Place<'_> {
     fn rule(self, rule: &RuleDef) -> Result<Rule, PolicyError> {
         let MatchDef {
             prefix,
+            prefix_not,
             community,
             large_community,
             ext_community,
@@ -231,9 +241,14 @@ impl Place<'_> {
             neighbor,
             rpki,
             origin_source,
+            learned,
+            local_pref,
+            next_hop,
         } = &rule.matches;
         Ok(Rule {
-            prefix: PrefixSet::compile(prefix).map_err(|bad| self.bad_prefix(bad))?,
+            prefix: PrefixSet::compile(prefix).map_err(|bad| self.bad_prefix("prefix", bad))?,
+            prefix_not: PrefixSet::compile(prefix_not)
+                .map_err(|bad| self.bad_prefix("prefix-not", bad))?,
             community: self.each("community", community, CommunityPattern::parse, COMMUNITY)?,
             large: self.each(
                 "large-community",
@@ -252,19 +267,22 @@ impl Place<'_> {
             neighbor: neighbor.clone(),
             rpki: *rpki,
             origin_source: origin_source.clone(),
+            learned: *learned,
+            local_pref: *local_pref,
+            next_hop: next_hop.clone(),
             set: self.set(&rule.set)?,
             then: rule.then,
             hits: AtomicU64::new(0),
         })
     }
 
-    fn bad_prefix(self, bad: PrefixMatch) -> PolicyError {
+    fn bad_prefix(self, key: &'static str, bad: PrefixMatch) -> PolicyError {
         let range = |word: &str, len: Option<u8>| {
             len.map_or_else(String::new, |len| format!(" {word} {len}"))
         };
         let value = format!("{}{}{}", bad.net, range("ge", bad.ge), range("le", bad.le));
         let reason = "lengths must satisfy: prefix length <= ge <= le <= longest possible";
-        self.error("prefix", &value, reason)
+        self.error(key, &value, reason)
     }
 
     fn set(self, set: &SetDef) -> Result<Set, PolicyError> {
@@ -320,6 +338,7 @@ impl Place<'_> {
                 EXTENDED,
             )?,
             prepend: set.prepend.unwrap_or(0),
+            prepend_path: set.prepend_path.clone(),
             next_hop: set.next_hop,
         })
     }

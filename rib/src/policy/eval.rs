@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering;
 use ipnet::IpNet;
 use proto_codec::bgp::{AttrEdit, AttrSet, ExtCommunity, LargeCommunity, NextHop};
 
-use super::ast::{NextHopAction, RpkiState, Then};
+use super::ast::{DEFAULT_LOCAL_PREF, NextHopAction, RpkiState, Then};
 use super::compile::{Policy, Rule, Set};
 
 /// The route a policy looks at.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'a> {
+pub struct Subject<'a> {
     /// Its prefix.
     pub prefix: IpNet,
     /// Its attributes.
@@ -26,6 +26,8 @@ pub(crate) struct Subject<'a> {
     pub neighbor: Option<IpAddr>,
     /// What makes it start here, when it does.
     pub origin_source: Option<&'a str>,
+    /// A neighbor told us of it.
+    pub is_learned: bool,
     /// Its origin validation state.
     pub rpki: RpkiState,
     /// The AS that `prepend` prepends.
@@ -36,7 +38,7 @@ pub(crate) struct Subject<'a> {
 
 /// What a policy decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Whether the route is taken.
     pub accept: bool,
     /// The rule that decided; `None` when the rules ran out.
@@ -72,7 +74,7 @@ impl Policy {
     }
 
     /// Decides, and says how each rule fared. Counts nothing.
-    pub(crate) fn explain(&self, subject: Subject<'_>) -> (Verdict, Vec<RuleTrace>) {
+    pub fn explain(&self, subject: Subject<'_>) -> (Verdict, Vec<RuleTrace>) {
         let mut trace = Vec::new();
         let verdict = self.walk(subject, |rule, failed| {
             trace.push(RuleTrace {
@@ -147,6 +149,12 @@ impl Rule {
         if !self.prefix.is_empty() && !self.prefix.contains(subject.prefix) {
             return Some("prefix");
         }
+        if !self.prefix_not.is_empty() && self.prefix_not.contains(subject.prefix) {
+            return Some("prefix-not");
+        }
+        if self.learned.is_some_and(|want| want != subject.is_learned) {
+            return Some("learned");
+        }
         if !self.neighbor.is_empty()
             && !subject
                 .neighbor
@@ -163,6 +171,18 @@ impl Rule {
         };
         if !self.origin_source.is_empty() && !self.origin_source.iter().any(from_here) {
             return Some("origin-source");
+        }
+        if let Some((least, most)) = self.local_pref {
+            let have = attrs.local_pref().unwrap_or(DEFAULT_LOCAL_PREF);
+            if !(least..=most).contains(&have) {
+                return Some("local-pref");
+            }
+        }
+        if !self.next_hop.is_empty() {
+            let have = attrs.next_hop().addr();
+            if !self.next_hop.iter().any(|net| net.contains(&have)) {
+                return Some("next-hop");
+            }
         }
         let community = |have: u32| self.community.iter().any(|want| want.matches(have));
         if !self.community.is_empty() && !attrs.communities().any(community) {
@@ -196,6 +216,7 @@ impl Set {
             || self.community_set.is_some()
             || self.large_set.is_some()
             || self.prepend > 0
+            || !self.prepend_path.is_empty()
             || self.next_hop.is_some()
             || ![
                 self.community_remove.is_empty(),
@@ -220,6 +241,9 @@ impl Set {
         self.edit_communities(&mut edit);
         if self.prepend > 0 {
             edit.prepend(subject.prepend_asn, usize::from(self.prepend));
+        }
+        for asn in self.prepend_path.iter().rev() {
+            edit.prepend(*asn, 1);
         }
         match self.next_hop {
             Some(NextHopAction::Addr(addr)) => {
@@ -298,6 +322,10 @@ fn describe(rule: &Rule) -> String {
         "prepend",
         Some(u32::from(set.prepend)).filter(|times| *times > 0),
     );
+    if !set.prepend_path.is_empty() {
+        let path: Vec<String> = set.prepend_path.iter().map(u32::to_string).collect();
+        parts.push(format!("prepend {}", path.join(" ")));
+    }
     match set.next_hop {
         Some(NextHopAction::SelfAddr) => parts.push("set next-hop self".into()),
         Some(NextHopAction::Addr(addr)) => parts.push(format!("set next-hop {addr}")),

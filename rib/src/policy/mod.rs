@@ -12,9 +12,8 @@ mod eval;
 mod prefix_set;
 
 pub use ast::{
-    ACCEPT_ALL, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL, RpkiState, RuleDef,
-    SetDef, Then,
+    ACCEPT_ALL, DEFAULT_LOCAL_PREF, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL,
+    RpkiState, RuleDef, SetDef, Then,
 };
 pub use compile::{Policy, PolicyError};
-pub use eval::RuleTrace;
-pub(crate) use eval::{Subject, Verdict};
+pub use eval::{RuleTrace, Subject, Verdict};
