@@ -10,6 +10,7 @@
 //! - [`speaker`] assembles peers, tables and origins into one step machine a simulator can run,
 //! - `kubernetes` reads objects from an API server or from manifests (feature `kubernetes`),
 //! - [`io`] gives that machine sockets, timers and the kernel,
+//! - `gate` asks the dataplane whether it forwards what is to be announced,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
 
@@ -24,6 +25,9 @@ pub mod daemon;
 pub mod engine;
 
 pub mod event;
+
+#[cfg(feature = "kubernetes")]
+pub mod gate;
 
 pub mod io;
 
