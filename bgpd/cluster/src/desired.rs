@@ -42,7 +42,8 @@ pub struct Announcement {
     /// `pod-cidr`, `cluster-ip`, `external-ip`, `load-balancer-ip`, `pool:NAME`: what policies
     /// match as `origin-source`.
     pub source: Box<str>,
-    /// Only these neighbors; `None` = all. Two announcements of one prefix have disjoint lists.
+    /// Only these neighbors; `None` = all, or, where other announcements of this prefix name
+    /// neighbors, all others. Two announcements of one prefix have disjoint lists.
     pub neighbors: Option<Vec<IpAddr>>,
     /// What it carries.
     pub marks: Marks,
@@ -302,7 +303,7 @@ impl Fault {
     #[must_use]
     pub fn unreadable(kind: Kind, text: &str) -> Self {
         Self {
-            object: format!("{kind:?}").into(),
+            object: kind.as_str().into(),
             path: "".into(),
             severity: Severity::Error,
             text: text.into(),

@@ -30,6 +30,7 @@ pub mod dialect;
 mod facts;
 pub mod object;
 mod options;
+mod selector;
 mod snapshot;
 
 pub use desired::{
@@ -38,4 +39,5 @@ pub use desired::{
 };
 pub use facts::{Facts, Link, ProxyHealth, SessionFact};
 pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};
+pub use selector::{Selector, SelectorError};
 pub use snapshot::{Change, Snapshot, Touched};

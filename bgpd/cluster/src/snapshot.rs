@@ -2,11 +2,24 @@
 //!
 //! A change says what it touches, so that the event of one service costs one service. What a
 //! change does not alter (a heartbeat, a field nobody reads) touches nothing.
+//!
+//! Slices are kept with the service that their label names, never found by their own name: a
+//! deleted slice, or one whose label was changed, makes the service it *belonged to* be looked at
+//! again (Calico's confd looks up the slice's own name there and withdraws nothing). Several slices
+//! of one family add up.
+//!
+//! An unreadable object takes the place of the one it replaces and is listed under
+//! [`Snapshot::faults`]: what it said before no longer counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::Fault;
-use crate::object::{Key, Object, ObjectName};
+use crate::dialect::{calico, metallb};
+use crate::object::{
+    ConfigMap, EndpointSlice, Key, Kind, Namespace, Node, Object, ObjectName, SecretData, Service,
+    ServiceCidr,
+};
 
 /// What happened to an object.
 #[derive(Clone, Debug)]
@@ -22,29 +35,290 @@ pub enum Change {
 pub struct Touched {
     /// Neighbors, policies, networks of the node.
     pub peering: bool,
-    /// Every service (a pool, a policy or this node changed).
+    /// Every service (a pool, a policy, a namespace changed).
     pub all_services: bool,
     /// These services.
     pub services: BTreeSet<ObjectName>,
+    /// These nodes; that of ours is every service's business too.
+    pub nodes: BTreeSet<Box<str>>,
+    /// The list of faults.
+    pub faults: bool,
+}
+
+impl Touched {
+    /// Takes in what another change touched.
+    pub fn merge(&mut self, other: Self) {
+        self.peering |= other.peering;
+        self.all_services |= other.all_services;
+        self.services.extend(other.services);
+        self.nodes.extend(other.nodes);
+        self.faults |= other.faults;
+    }
+
+    /// Whether nothing has to be looked at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// All objects.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    objects: BTreeMap<Key, Result<Object, Fault>>,
+    nodes: BTreeMap<Box<str>, Node>,
+    services: BTreeMap<ObjectName, Service>,
+    /// By the service they belong to; those without one are not kept.
+    slices: BTreeMap<ObjectName, Vec<EndpointSlice>>,
+    /// Which service a slice (by its own name) belongs to.
+    slice_owners: BTreeMap<ObjectName, Box<str>>,
+    namespaces: BTreeMap<Box<str>, Namespace>,
+    service_cidrs: BTreeMap<Box<str>, ServiceCidr>,
+    config_maps: BTreeMap<ObjectName, ConfigMap>,
+    secrets: BTreeMap<ObjectName, SecretData>,
+    metallb: BTreeMap<(metallb::Kind, ObjectName), metallb::Object>,
+    calico: BTreeMap<(calico::Kind, ObjectName), calico::Object>,
+    faults: BTreeMap<Key, Fault>,
+    /// One text per node for all endpoints on it.
+    node_names: BTreeSet<Arc<str>>,
 }
 
 impl Snapshot {
-    /// Takes a change in.
+    /// Takes a change in and says what it touches.
     pub fn apply(&mut self, change: Change) -> Touched {
-        match change {
-            Change::Put(key, object) => self.objects.insert(key, object),
-            Change::Remove(key) => self.objects.remove(&key),
+        let (key, object) = match change {
+            Change::Put(key, object) => (key, Some(object)),
+            Change::Remove(key) => (key, None),
         };
-        Touched {
-            peering: true,
-            all_services: true,
-            services: BTreeSet::new(),
+        let (object, fault) = match object {
+            Some(Ok(object)) => (Some(object), None),
+            Some(Err(fault)) => (None, Some(fault)),
+            None => (None, None),
+        };
+        let faults = match fault {
+            Some(fault) => self.faults.insert(key.clone(), fault.clone()) != Some(fault),
+            None => self.faults.remove(&key).is_some(),
+        };
+        let mut touched = match object {
+            Some(object) => self.put(&key, object),
+            None => self.remove(&key),
+        };
+        touched.faults = faults;
+        touched
+    }
+
+    fn put(&mut self, key: &Key, object: Object) -> Touched {
+        let name = key.name.clone();
+        match object {
+            Object::Node(node) => {
+                let was = self.nodes.insert(name.name.clone(), node);
+                node_touched(name.name, was.as_ref() == self.nodes.get(&key.name.name))
+            }
+            Object::Service(service) => {
+                let is_same = self.services.get(&name) == Some(&service);
+                self.services.insert(name.clone(), service);
+                service_touched(name, is_same)
+            }
+            Object::EndpointSlice(slice) => self.put_slice(name, slice),
+            Object::Namespace(namespace) => {
+                let is_same = self.namespaces.get(&name.name) == Some(&namespace);
+                self.namespaces.insert(name.name, namespace);
+                everything(is_same)
+            }
+            Object::ServiceCidr(cidr) => {
+                let is_same = self.service_cidrs.get(&name.name) == Some(&cidr);
+                self.service_cidrs.insert(name.name, cidr);
+                everything(is_same)
+            }
+            Object::ConfigMap(map) => {
+                let is_same = self.config_maps.get(&name) == Some(&map);
+                self.config_maps.insert(name, map);
+                everything(is_same)
+            }
+            Object::Secret(secret) => {
+                let is_same = self.secrets.get(&name) == Some(&secret);
+                self.secrets.insert(name, secret);
+                peering(is_same)
+            }
+            Object::Metallb(object) => {
+                let at = (object.kind(), name);
+                let is_same = self.metallb.get(&at) == Some(&object);
+                self.metallb.insert(at, object);
+                everything(is_same)
+            }
+            Object::Calico(object) => {
+                let at = (object.kind(), name);
+                let is_same = self.calico.get(&at) == Some(&object);
+                self.calico.insert(at, object);
+                everything(is_same)
+            }
         }
+    }
+
+    fn remove(&mut self, key: &Key) -> Touched {
+        let name = &key.name;
+        match key.kind {
+            Kind::Node => {
+                let is_same = self.nodes.remove(&name.name).is_none();
+                node_touched(name.name.clone(), is_same)
+            }
+            Kind::Service => service_touched(name.clone(), self.services.remove(name).is_none()),
+            Kind::EndpointSlice => {
+                let mut touched = Touched::default();
+                touched.services.extend(self.take_slice(name));
+                touched
+            }
+            Kind::Namespace => everything(self.namespaces.remove(&name.name).is_none()),
+            Kind::ServiceCidr => everything(self.service_cidrs.remove(&name.name).is_none()),
+            Kind::ConfigMap => everything(self.config_maps.remove(name).is_none()),
+            Kind::Secret => peering(self.secrets.remove(name).is_none()),
+            Kind::Metallb(kind) => everything(self.metallb.remove(&(kind, name.clone())).is_none()),
+            Kind::Calico(kind) => everything(self.calico.remove(&(kind, name.clone())).is_none()),
+        }
+    }
+
+    fn put_slice(&mut self, name: ObjectName, mut slice: EndpointSlice) -> Touched {
+        let owner = slice.service.as_deref();
+        let owner = owner.map(|service| ObjectName::new(&name.namespace, service));
+        if let Some(owner) = &owner
+            && self.slices(owner).contains(&slice)
+        {
+            return Touched::default();
+        }
+        for endpoint in &mut slice.endpoints {
+            endpoint.node = endpoint.node.take().map(|node| self.shared(node));
+        }
+        let mut touched = Touched::default();
+        touched.services.extend(self.take_slice(&name));
+        if let Some(owner) = owner {
+            self.slice_owners.insert(name, owner.name.clone());
+            let slices = self.slices.entry(owner.clone()).or_default();
+            let at = slices.partition_point(|other| other.meta.name < slice.meta.name);
+            slices.insert(at, slice);
+            touched.services.insert(owner);
+        }
+        touched
+    }
+
+    /// Takes a slice out; the service it belonged to.
+    fn take_slice(&mut self, name: &ObjectName) -> Option<ObjectName> {
+        let service = self.slice_owners.remove(name)?;
+        let owner = ObjectName::new(&name.namespace, &service);
+        if let Some(slices) = self.slices.get_mut(&owner) {
+            slices.retain(|slice| slice.meta.name != name.name);
+            if slices.is_empty() {
+                self.slices.remove(&owner);
+            }
+        }
+        Some(owner)
+    }
+
+    fn shared(&mut self, node: Arc<str>) -> Arc<str> {
+        if let Some(shared) = self.node_names.get(&node) {
+            return Arc::clone(shared);
+        }
+        self.node_names.insert(Arc::clone(&node));
+        node
+    }
+
+    /// A node by its name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// A service.
+    #[must_use]
+    pub fn service(&self, name: &ObjectName) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// All services, by namespace and name.
+    pub fn services(&self) -> impl Iterator<Item = (&ObjectName, &Service)> {
+        self.services.iter()
+    }
+
+    /// The slices of a service, by their names.
+    #[must_use]
+    pub fn slices(&self, service: &ObjectName) -> &[EndpointSlice] {
+        self.slices.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// A namespace.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// All namespaces, by name.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces.values()
+    }
+
+    /// The ranges of cluster addresses, by name.
+    pub fn service_cidrs(&self) -> impl Iterator<Item = &ServiceCidr> {
+        self.service_cidrs.values()
+    }
+
+    /// A config map.
+    #[must_use]
+    pub fn config_map(&self, namespace: &str, name: &str) -> Option<&ConfigMap> {
+        self.config_maps.get(&ObjectName::new(namespace, name))
+    }
+
+    /// A secret.
+    #[must_use]
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<&SecretData> {
+        self.secrets.get(&ObjectName::new(namespace, name))
+    }
+
+    /// The objects of MetalLB, by kind and name.
+    pub fn metallb(&self) -> impl Iterator<Item = &metallb::Object> {
+        self.metallb.values()
+    }
+
+    /// The objects of Calico, by kind and name.
+    pub fn calico(&self) -> impl Iterator<Item = &calico::Object> {
+        self.calico.values()
+    }
+
+    /// What could not be read, by kind and name.
+    pub fn faults(&self) -> impl Iterator<Item = (&Key, &Fault)> {
+        self.faults.iter()
+    }
+}
+
+fn node_touched(name: Box<str>, is_same: bool) -> Touched {
+    let mut touched = peering(is_same);
+    if !is_same {
+        touched.nodes.insert(name);
+    }
+    touched
+}
+
+fn service_touched(name: ObjectName, is_same: bool) -> Touched {
+    let mut touched = Touched::default();
+    if !is_same {
+        touched.services.insert(name);
+    }
+    touched
+}
+
+fn peering(is_same: bool) -> Touched {
+    Touched {
+        peering: !is_same,
+        ..Touched::default()
+    }
+}
+
+fn everything(is_same: bool) -> Touched {
+    Touched {
+        peering: !is_same,
+        all_services: !is_same,
+        ..Touched::default()
     }
 }

@@ -7,7 +7,7 @@ use super::{Offer, Peering, ServiceAddress, View};
 use crate::object::Service;
 
 /// The dialect, made ready.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KubeRouter {}
 
 impl KubeRouter {

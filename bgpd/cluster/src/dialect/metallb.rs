@@ -5,7 +5,7 @@ use crate::Fault;
 use crate::object::{Meta, Service};
 
 /// The dialect, made ready.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metallb {}
 
 impl Metallb {

@@ -7,7 +7,8 @@
 //! (kube-proxy's rule, the gate, the node) is nobody's dialect: it is decided once, in front.
 //!
 //! Dialects run side by side. Where two make the same neighbor (equal address), the first in the
-//! order of `sources` wins and the other is a fault of severity warning; announcements of one prefix are united.
+//! order of `sources` wins and the other is a fault of severity warning; announcements of one
+//! prefix are united.
 
 pub mod calico;
 pub mod kube_router;
@@ -104,8 +105,9 @@ pub enum Offer {
     Covered(Box<str>),
 }
 
-/// The dialects that are switched on, made ready.
-#[derive(Clone, Debug, Default)]
+/// The dialects that are switched on, made ready. What `offer` says may depend on nothing else:
+/// when two preparations are equal, no service is looked at again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dialects {
     native: Option<native::Native>,
     metallb: Option<metallb::Metallb>,

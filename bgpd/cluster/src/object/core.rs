@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Kind, Meta, Object};
-use crate::Fault;
+use super::Meta;
 
 /// A node of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub struct Service {
 /// Some endpoints of a service, of one family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSlice {
-    /// Name and age; the labels are dropped but for the service's name, below.
+    /// The name alone; of the labels the service's name is kept, below.
     pub meta: Meta,
     /// Label `kubernetes.io/service-name`; the service is in the same namespace.
     pub service: Option<Box<str>>,
@@ -121,8 +121,8 @@ pub struct EndpointSlice {
 /// An endpoint: rules look at its conditions and its node only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `nodeName`.
-    pub node: Option<Box<str>>,
+    /// `nodeName`; the snapshot shares one text among all endpoints of a node.
+    pub node: Option<Arc<str>>,
     /// `conditions.ready`; absent means true.
     pub ready: Option<bool>,
     /// `conditions.serving`; absent means as `ready`.
@@ -172,13 +172,4 @@ impl std::fmt::Debug for SecretData {
         let keys: Vec<&str> = self.data.keys().map(AsRef::as_ref).collect();
         write!(f, "SecretData({}, keys {keys:?})", self.meta.object_name())
     }
-}
-
-/// Reads an object of one of these kinds.
-///
-/// # Errors
-/// What is wrong with it, at which path.
-pub(super) fn decode(kind: Kind, json: &[u8]) -> Result<Object, Fault> {
-    let _ = json;
-    Err(Fault::unreadable(kind, "no reader for this kind"))
 }

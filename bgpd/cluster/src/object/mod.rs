@@ -18,6 +18,12 @@ use crate::Fault;
 use crate::dialect::{calico, metallb};
 
 mod core;
+mod decode;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use self::read::{address, fault, nullable, range, read};
 
 pub use self::core::{
     ConfigMap, Endpoint, EndpointSlice, Ingress, Namespace, Node, NodeAddress, Policy, SecretData,
@@ -76,6 +82,40 @@ pub enum Kind {
     Calico(calico::Kind),
 }
 
+impl Kind {
+    /// Its name in the API, as `EndpointSlice`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node | Self::Calico(calico::Kind::Node) => "Node",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Namespace => "Namespace",
+            Self::ServiceCidr => "ServiceCIDR",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Metallb(metallb::Kind::BgpPeer) | Self::Calico(calico::Kind::BgpPeer) => {
+                "BGPPeer"
+            }
+            Self::Metallb(metallb::Kind::BgpAdvertisement) => "BGPAdvertisement",
+            Self::Metallb(metallb::Kind::IpAddressPool) => "IPAddressPool",
+            Self::Metallb(metallb::Kind::L2Advertisement) => "L2Advertisement",
+            Self::Metallb(metallb::Kind::BfdProfile) => "BFDProfile",
+            Self::Metallb(metallb::Kind::Community) => "Community",
+            Self::Calico(calico::Kind::BgpConfiguration) => "BGPConfiguration",
+            Self::Calico(calico::Kind::BgpFilter) => "BGPFilter",
+            Self::Calico(calico::Kind::IpPool) => "IPPool",
+            Self::Calico(calico::Kind::BlockAffinity) => "BlockAffinity",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Which object: kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -90,12 +130,16 @@ pub struct Key {
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     /// Its namespace, empty for a cluster-wide kind.
+    #[serde(deserialize_with = "nullable")]
     pub namespace: Box<str>,
     /// Its name.
+    #[serde(deserialize_with = "nullable")]
     pub name: Box<str>,
     /// Labels.
+    #[serde(deserialize_with = "nullable")]
     pub labels: BTreeMap<Box<str>, Box<str>>,
     /// Annotations; decoding keeps only those of a prefix that some rule reads.
+    #[serde(deserialize_with = "read::annotations")]
     pub annotations: BTreeMap<Box<str>, Box<str>>,
     /// RFC 3339, so that text compares as time; the older object wins a conflict.
     pub creation_timestamp: Option<Box<str>>,
@@ -174,7 +218,7 @@ impl Object {
         match kind {
             Kind::Metallb(kind) => metallb::Object::decode(kind, json).map(Self::Metallb),
             Kind::Calico(kind) => calico::Object::decode(kind, json).map(Self::Calico),
-            _ => self::core::decode(kind, json),
+            _ => self::decode::decode(kind, json),
         }
     }
 
