@@ -13,9 +13,12 @@
 //!
 //! [`vrrp`] is the same for virtual routers, and [`failover`] measures them.
 //!
+//! [`apiserver`] is a Kubernetes API server with faults on demand.
+//!
 //! [`player`] plays a BGP neighbor octet by octet: malformed messages, full tables, updates at
 //! full speed, and a strict reader of what comes back.
 
+pub mod apiserver;
 pub mod capture;
 pub mod demo;
 pub mod failover;
