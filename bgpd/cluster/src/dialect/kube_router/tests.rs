@@ -1,0 +1,5 @@
+//! Tables of kube-router's dialect.
+
+mod flags;
+mod node;
+mod service;
