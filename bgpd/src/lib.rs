@@ -11,6 +11,7 @@
 //! - `kubernetes` reads objects from an API server or from manifests (feature `kubernetes`),
 //! - [`io`] gives that machine sockets, timers and the kernel,
 //! - `gate` asks the dataplane whether it forwards what is to be announced,
+//! - `report` tells the cluster what is true of this node,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
 
@@ -35,6 +36,9 @@ pub mod io;
 pub mod kubernetes;
 
 pub mod origin;
+
+#[cfg(feature = "kubernetes")]
+pub mod report;
 
 pub mod session;
 

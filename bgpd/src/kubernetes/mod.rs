@@ -21,7 +21,7 @@
 //! `shelf` (what is known, and what a list lacks), `store` (the snapshot on disk), `client`
 //! (kubeconfig, tokens, TLS), `feed` (the requests), `folder` and `manifest` (files instead).
 
-mod client;
+pub(crate) mod client;
 mod kinds;
 mod source;
 mod status;
