@@ -46,8 +46,8 @@ mod table;
 
 pub use decision::Reason;
 pub use engine::{
-    ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor, SharedStats,
-    Stage, TableStats, UpdateOutcome, Withheld,
+    Coverage, ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor,
+    SharedStats, Stage, TableStats, UpdateOutcome, Withheld,
 };
 pub use origin::OriginRoute;
 pub use path::PathKind;

@@ -91,6 +91,34 @@ pub enum NeighborRole {
     Client,
 }
 
+/// Where a session stands while a cluster moves from mesh to reflectors or back; see
+/// [`crate::mesh`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It is wanted.
+    #[default]
+    Stays,
+    /// It is to end once neither side needs it.
+    Ends,
+    /// It stays, but the neighbor is no reflector any more: what it reflects will go.
+    StopsReflecting,
+    /// It stays, but the neighbor is to be our client no more once it can do without.
+    Released,
+}
+
+/// What bgpd remembers of a neighbor of the cluster and gives back in
+/// [`SessionFact`](crate::SessionFact).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// What it is to us.
+    pub role: NeighborRole,
+    /// Where the session stands.
+    pub stage: Stage,
+    /// We do not need what it sends (or reflects) any more, and tell it so: what we send it carries
+    /// GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326).
+    pub retires: bool,
+}
+
 /// Which next hop the neighbor is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NextHopMode {
@@ -127,6 +155,10 @@ pub struct Neighbor {
     pub object: Box<str>,
     /// What it is to us.
     pub role: NeighborRole,
+    /// Where the session stands in a move.
+    pub stage: Stage,
+    /// As [`Standing::retires`].
+    pub retires: bool,
     /// Its AS.
     pub asn: PeerAsn,
     /// The AS that we show instead of ours.
@@ -179,6 +211,8 @@ impl Neighbor {
             address,
             object: object.into(),
             role: NeighborRole::Configured,
+            stage: Stage::Stays,
+            retires: false,
             asn,
             local_asn: None,
             port: None,
@@ -200,6 +234,16 @@ impl Neighbor {
             bfd: None,
             import: None,
             export: None,
+        }
+    }
+
+    /// What bgpd is to remember of it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            role: self.role,
+            stage: self.stage,
+            retires: self.retires,
         }
     }
 }

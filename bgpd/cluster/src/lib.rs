@@ -28,6 +28,7 @@
 mod desired;
 pub mod dialect;
 mod facts;
+pub mod mesh;
 pub mod object;
 mod options;
 mod selector;
@@ -35,7 +36,7 @@ mod snapshot;
 
 pub use desired::{
     Announcement, Desired, Fault, Marks, Neighbor, NeighborRole, NextHopMode, OwnRanges, PeerAsn,
-    RouterWish, Secret, Severity, StaticRoute, Tunnel, TunnelKind, TunnelMode,
+    RouterWish, Secret, Severity, Stage, Standing, StaticRoute, Tunnel, TunnelKind, TunnelMode,
 };
 pub use facts::{Facts, Link, ProxyHealth, SessionFact};
 pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};

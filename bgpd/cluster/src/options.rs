@@ -98,6 +98,9 @@ pub struct Options {
     pub exclude_label: ExcludeLabel,
     /// iBGP between the nodes.
     pub mesh: MeshMode,
+    /// Nodes with this label or taint are reflectors too, as `dedicated=route-reflector`; empty:
+    /// only those that name a cluster identifier.
+    pub reflectors: Box<str>,
     /// A cordoned node withdraws what is load-balanced. Off by default: cordon is not a signal for
     /// load balancers since Kubernetes 1.19.
     pub cordon_withdraws: bool,
@@ -128,6 +131,7 @@ impl Options {
             is_default_class: true,
             exclude_label: ExcludeLabel::default(),
             mesh: MeshMode::default(),
+            reflectors: "".into(),
             cordon_withdraws: false,
             force_aggregates: false,
             kube_router: kube_router::Flags::default(),

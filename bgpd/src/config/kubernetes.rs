@@ -80,6 +80,7 @@ pub(super) struct RawKubernetes {
     pub sources: Option<At<Many<Word<DialectName>>>>,
     pub advertise: Option<At<Many<Word<Advertised>>>>,
     pub mesh: Option<At<Word<MeshMode>>>,
+    pub reflectors: Option<At<String>>,
     pub peer_group: Option<At<String>>,
     pub pod_cidrs: Many<IpNet>,
     pub service_cidrs: Many<IpNet>,
@@ -110,6 +111,7 @@ pub(super) fn read(table: Table<'_>) -> RawKubernetes {
         sources: table.get("sources"),
         advertise: table.get("advertise"),
         mesh: table.get("mesh"),
+        reflectors: table.get("reflectors"),
         peer_group: table.get("peer-group"),
         pod_cidrs: list(table.get("pod-cidrs")),
         service_cidrs: list(table.get("service-cidrs")),
@@ -199,6 +201,9 @@ fn options(raw: &RawKubernetes, node_name: &str, pools: &[Pool]) -> cluster::Opt
         |at| at.value.0,
     );
     options.mesh = raw.mesh.as_ref().map(|at| at.value.0).unwrap_or_default();
+    if let Some(at) = &raw.reflectors {
+        options.reflectors = at.value.trim().into();
+    }
     options.cordon_withdraws = raw.cordon.as_ref().is_some_and(|at| at.value.0);
     options
 }

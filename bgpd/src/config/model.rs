@@ -209,6 +209,8 @@ pub struct Settings {
     pub import: PolicyRef,
     /// What is sent.
     pub export: PolicyRef,
+    /// What the cluster says of the session; the file has no key for it.
+    pub standing: Option<cluster::Standing>,
 }
 
 /// Which AS a neighbor may claim in its OPEN.

@@ -119,6 +119,7 @@ impl Scope<'_> {
             import_guard: !internal && value(&raw.import_guard).unwrap_or(true),
             import: self.policy(&raw.import, internal),
             export: self.policy(&raw.export, internal),
+            standing: None,
         }
     }
 

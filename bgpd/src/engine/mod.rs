@@ -23,8 +23,8 @@ use rib::fib::FibChange;
 use rib::route::NextHopState;
 use rib::shard::Sharded;
 use rib::{
-    ExplainStep, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib, RibConfig, RouteView,
-    ScanCursor, SharedStats, TableStats,
+    Coverage, ExplainStep, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib, RibConfig,
+    RouteView, ScanCursor, SharedStats, TableStats,
 };
 use threads::Threads;
 use tokio::sync::Notify;
@@ -256,6 +256,12 @@ impl Engine {
     #[must_use]
     pub fn peer_stats(&self, slot: PeerSlot) -> Option<PeerStats> {
         tables!(self, tables => tables.peer_stats(slot))
+    }
+
+    /// See [`Rib::coverage`].
+    #[must_use]
+    pub fn coverage(&self, stays: &[PeerSlot]) -> Vec<Coverage> {
+        tables!(self, tables => tables.coverage(stays))
     }
 
     /// See [`Rib::table_stats`].

@@ -21,7 +21,7 @@ use super::assemble;
 use super::peers::{Hold, Up};
 use super::port::{Action, ConnectRequest};
 use super::refresh::Refreshes;
-use super::{Due, Speaker};
+use super::{Due, Speaker, staging};
 use crate::config::NeighborOrigin;
 use crate::event::Event;
 use crate::session::{self, Command, ConnEvent, ConnId, Down, Established, State, Transition};
@@ -136,6 +136,7 @@ impl Speaker {
                 self.rib.sweep_stale(slot, family);
             }
         }
+        entry.times.session = now;
         entry.up = Some(Up {
             conn: key,
             since: now,
@@ -154,9 +155,14 @@ impl Speaker {
         let Some(entry) = self.peers.get_mut(slot) else {
             return;
         };
-        entry.up = None;
+        let families = entry.up.take().map(|up| up.established.negotiated.families);
+        entry.times.session = now;
         let leaving = self.stopping || entry.hold != Hold::None;
-        let keep = if leaving { [false; 2] } else { down.stale.keep };
+        let (keep, time) = match (leaving, staging::lingers(&entry.neighbor)) {
+            (true, _) => ([false; 2], Duration::ZERO),
+            (false, true) => (families.unwrap_or_default(), staging::LINGER),
+            (false, false) => (down.stale.keep, down.stale.restart_time),
+        };
         match keep.contains(&true) {
             true => self.rib.peer_down(slot, true),
             false => {
@@ -170,11 +176,10 @@ impl Speaker {
             }
         }
         if keep.contains(&true) {
-            self.deadlines
-                .set(Due::Stale(slot), Some(now + down.stale.restart_time));
+            self.deadlines.set(Due::Stale(slot), Some(now + time));
             let text = format!(
                 "routes kept for {} s while the neighbor restarts",
-                down.stale.restart_time.as_secs()
+                time.as_secs()
             );
             self.out.notice(Some(entry.address), text);
         }

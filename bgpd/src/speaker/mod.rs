@@ -17,8 +17,8 @@
 //!
 //! The parts: `peers` (the table of neighbors), `conns` (connections and their framers),
 //! `admission` (who may connect), `input` (bytes to tables), `lifecycle` (up, down, stale routes),
-//! `neighbors` (add, remove, change), `reload`, `operator` (clear, drain, pools), `restart` (when
-//! the tables are back), `assemble`.
+//! `neighbors` (add, remove, change), `staging` (neighbors of a cluster in a move), `reload`,
+//! `operator` (clear, drain, pools), `restart` (when the tables are back), `assemble`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -52,6 +52,7 @@ pub mod port;
 mod refresh;
 mod reload;
 mod restart;
+pub mod staging;
 
 use conns::Conns;
 use deadline::Deadlines;

@@ -17,6 +17,7 @@ use rib::PeerSlot;
 use super::assemble;
 use super::peers::{Entry, Hold, MalformedCounters};
 use super::port::{Action, Md5Key};
+use super::staging::Since;
 use super::{Due, Speaker};
 use crate::config::{ListenRange, Neighbor, NeighborOrigin};
 use crate::session::{Command, Peer, PeerConfig};
@@ -60,6 +61,7 @@ impl Speaker {
             policies,
             hold,
             since: now,
+            times: Since::new(now),
             connect_error: None,
             seen: false,
             malformed: MalformedCounters::default(),

@@ -17,6 +17,7 @@ use rib::PeerSlot;
 use super::assemble::Policies;
 use super::port::ConnId;
 use super::refresh::Refreshes;
+use super::staging::Since;
 use crate::config::Neighbor;
 use crate::session::{Established, Peer, State};
 
@@ -83,6 +84,8 @@ pub struct Entry {
     pub hold: Hold,
     /// When the neighbor was taken in.
     pub since: Instant,
+    /// Since when the session and what the cluster says of it are as they are.
+    pub times: Since,
     /// Why it could last not be connected to; said once until the reason changes.
     pub connect_error: Option<std::io::ErrorKind>,
     /// It has connected: a dynamic neighbor that is gone again may be forgotten.

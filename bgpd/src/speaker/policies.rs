@@ -9,7 +9,8 @@
 //! `reject-all` in that direction (RFC 8212); the configuration has decided that already.
 //!
 //! Each policy has a twin for draining: the same rules, but what it accepts leaves with the
-//! GRACEFUL_SHUTDOWN community and LOCAL_PREF 0 (RFC 8326 §4.2). While drained, exports use it.
+//! GRACEFUL_SHUTDOWN community and LOCAL_PREF 0 (RFC 8326 §4.2). While drained, exports use it, and
+//! a single neighbor whose session is to end has it alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl PolicyTable {
     pub fn of(&self, settings: &Settings) -> Policies {
         Policies {
             import: self.pick(settings.import.name(), false),
-            export: self.pick(settings.export.name(), self.drained),
+            export: self.pick(settings.export.name(), self.drained || retires(settings)),
         }
     }
 
@@ -110,6 +111,11 @@ impl PolicyTable {
             &compiled.plain
         })
     }
+}
+
+/// Whether the neighbor is told that this session may end (see `cluster::mesh`).
+fn retires(settings: &Settings) -> bool {
+    settings.standing.is_some_and(|standing| standing.retires)
 }
 
 fn compile(def: &PolicyDef) -> Result<Arc<Policy>, ReloadError> {

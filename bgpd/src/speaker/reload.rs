@@ -93,6 +93,7 @@ impl Speaker {
         } = prepared;
         let old = Arc::clone(&self.config);
         keep_until_restart(&old, &mut config);
+        self.keep_needed(&mut config);
         self.config = Arc::new(config);
         self.policies = policies.drained(self.drained);
         let new = Arc::clone(&self.config);
@@ -177,6 +178,9 @@ impl Speaker {
         };
         let address = entry.address;
         let old = std::mem::replace(&mut entry.neighbor, new.clone());
+        if old.settings.standing != new.settings.standing {
+            entry.times.standing = now;
+        }
         let effect = entry.peer.update_config(now, machine);
         let before = std::mem::replace(&mut entry.policies, policies.clone());
         let up = entry.is_up();
@@ -202,7 +206,7 @@ impl Speaker {
         }
         let sockets_differ = assemble::socket_options(&old) != assemble::socket_options(&new)
             || old.settings.local_address != new.settings.local_address
-            || kind(&old) != kind(&new);
+            || old.settings.internal != new.settings.internal;
         if planned || sockets_differ || !effect.reset.is_empty() {
             self.reset_for_config(now, slot);
         } else if up {
@@ -251,12 +255,6 @@ impl Speaker {
             assemble::peer_session(slot, &entry.neighbor, &up.established, &self.host, policies);
         self.rib.peer_changed(session);
     }
-}
-
-/// How a neighbor stands to us; its routes are sorted by that.
-fn kind(neighbor: &Neighbor) -> (bool, bool) {
-    let settings = &neighbor.settings;
-    (settings.internal, settings.route_reflector_client)
 }
 
 /// What sessions, routes and tables are built on stays as it is until the daemon starts anew; the

@@ -14,6 +14,7 @@
 //! Nothing here knows the time beyond the seconds it is told, opens a socket, or blocks.
 
 mod core;
+mod coverage;
 mod explain;
 pub(crate) mod export;
 mod fib;
@@ -32,6 +33,7 @@ mod session;
 mod settle;
 mod view;
 
+pub use coverage::Coverage;
 pub use explain::{ExplainStep, Stage};
 pub use export::Withheld;
 pub use guard::{Reject, Rejects};

@@ -22,7 +22,7 @@ use super::plane::{RibFamily, for_family};
 use super::settle::{offer, release_freed, with_env};
 use crate::group::{GroupId, GroupKey};
 use crate::path::Path;
-use crate::peer::{AddPathTx, PeerSession, PeerSlot};
+use crate::peer::{AddPathTx, PeerKind, PeerSession, PeerSlot};
 use crate::policy::Policy;
 
 impl Rib {
@@ -129,20 +129,41 @@ impl Rib {
         }
     }
 
-    /// What is known of a session changed while it is up (next hops, limits, roles): the peer is
-    /// sent what that changes. Who the peer is and what was negotiated must be as before; policies
-    /// have methods of their own and stay as they are.
+    /// What is known of a session changed while it is up (next hops, limits, roles, whether we
+    /// reflect for it): the peer is sent what that changes, and its routes go to whom they may go
+    /// now. Who the peer is, its AS and what was negotiated must be as before; policies have methods
+    /// of their own and stay as they are.
     pub fn peer_changed(&mut self, session: PeerSession) {
         let slot = session.slot;
         let Some(peer) = self.core.peers.get_mut(slot) else {
             return;
         };
+        let reflected_before = peer.session.kind == PeerKind::InternalClient;
+        let reflected = session.kind == PeerKind::InternalClient;
         peer.session = PeerSession {
             import: Arc::clone(&peer.session.import),
             export: Arc::clone(&peer.session.export),
             ..session
         };
+        if reflected != reflected_before {
+            for family in Family::ALL {
+                for_family!(family, A => self.offer_again::<A>(slot));
+            }
+        }
         self.regroup(slot);
+    }
+
+    /// Has the routes of a peer offered to all groups anew (RFC 4456 §6: a client's routes go to
+    /// everybody, another internal peer's to clients alone).
+    fn offer_again<A: RibFamily>(&mut self, slot: PeerSlot) {
+        let plane = A::plane_mut(&mut self.planes);
+        for id in plane.table.ids() {
+            let dest = plane.table.get(id);
+            let paths = dest.map(|dest| dest.paths()).unwrap_or_default();
+            if paths.iter().any(|path| path.source == slot) {
+                plane.mark_changed(id);
+            }
+        }
     }
 
     /// The peer asks for everything again (RFC 2918); `enhanced`: with markers around it (RFC

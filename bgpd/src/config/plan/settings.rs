@@ -55,7 +55,7 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<(String, Impact
         ebgp_multihop: "ebgp-multihop" = SessionReset,
         local_asn: "local-as" = SessionReset,
         allow_own_as: "allow-own-as" = SoftIn,
-        route_reflector_client: "route-reflector-client" = SessionReset,
+        route_reflector_client: "route-reflector-client" = SoftOut,
         next_hop_self: "next-hop-self" = SoftOut,
         next_hop_keep: "next-hop-keep" = SoftOut,
         next_hop_v4: "next-hop (IPv4)" = SoftOut,
@@ -74,6 +74,7 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<(String, Impact
         import_guard: "import-guard" = SoftIn,
         import: "import" = SoftIn,
         export: "export" = SoftOut,
+        standing: "standing" = SoftOut,
     }
     found
 }
@@ -179,6 +180,27 @@ impl Shown for Bfd {
     fn shown(&self) -> String {
         let (transmit, receive) = (duration_text(self.transmit), duration_text(self.receive));
         format!("{transmit}/{receive} x{}", self.multiplier)
+    }
+}
+
+impl Shown for cluster::Standing {
+    fn shown(&self) -> String {
+        use cluster::{NeighborRole, Stage};
+        let role = match self.role {
+            NeighborRole::Configured => "configured",
+            NeighborRole::Mesh => "mesh",
+            NeighborRole::Reflector => "reflector",
+            NeighborRole::Client => "client",
+        };
+        let stage = match (self.stage, self.retires) {
+            (Stage::Stays, _) => "",
+            (Stage::Ends, false) => ", to end",
+            (Stage::Ends, true) => ", to end, not needed here",
+            (Stage::StopsReflecting, false) => ", to reflect no more",
+            (Stage::StopsReflecting, true) => ", to reflect no more, not needed here",
+            (Stage::Released, _) => ", to be released",
+        };
+        format!("{role}{stage}")
     }
 }
 

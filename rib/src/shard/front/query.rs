@@ -18,7 +18,9 @@ use ipnet::IpNet;
 use proto_codec::afi::Family;
 
 use super::Sharded;
-use crate::engine::{ExplainStep, PeerStats, Rib, RouteView, ScanCursor, SharedStats, TableStats};
+use crate::engine::{
+    Coverage, ExplainStep, PeerStats, Rib, RouteView, ScanCursor, SharedStats, TableStats,
+};
 use crate::peer::PeerSlot;
 use crate::shard::{Question, shard_of};
 
@@ -147,6 +149,21 @@ impl Sharded {
     #[must_use]
     pub fn peer_stats(&self, slot: PeerSlot) -> Option<PeerStats> {
         self.counters(|all| all.peers.get(slot.index()).copied().flatten())
+    }
+
+    /// See `Rib::coverage`.
+    #[must_use]
+    pub fn coverage(&self, stays: &[PeerSlot]) -> Vec<Coverage> {
+        let stays = stays.to_vec();
+        let answers = self.ask_all(move |rib| rib.coverage(&stays));
+        let mut all: Vec<Coverage> = Vec::new();
+        for part in answers {
+            all.resize(all.len().max(part.len()), Coverage::default());
+            for (sum, more) in all.iter_mut().zip(part) {
+                *sum = sum.plus(more);
+            }
+        }
+        all
     }
 
     /// See `Rib::table_stats`.

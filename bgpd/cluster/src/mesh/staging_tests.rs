@@ -1,0 +1,259 @@
+//! Each step of a move, and what holds it up.
+
+use super::*;
+use crate::{SessionFact, Stage, Standing};
+
+fn at(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+fn neighbor(last: u8, role: NeighborRole) -> Neighbor {
+    let mut neighbor = Neighbor::new(at(last), PeerAsn::Internal, "Node x");
+    neighbor.role = role;
+    neighbor.route_reflector_client = role == NeighborRole::Client;
+    neighbor
+}
+
+/// A session that is up and in sync.
+fn up(role: NeighborRole, stage: Stage, retires: bool) -> SessionFact {
+    SessionFact {
+        is_up: true,
+        is_in_sync: true,
+        standing: Some(Standing {
+            role,
+            stage,
+            retires,
+        }),
+        ..SessionFact::default()
+    }
+}
+
+/// `.1` reflects for us; `.2` is another node, with this fact.
+fn leaving(reflector: SessionFact, other: SessionFact) -> Option<Neighbor> {
+    let facts = Facts {
+        sessions: [(at(1), reflector), (at(2), other)].into(),
+        stays: vec![at(1)],
+        ..Facts::default()
+    };
+    let wanted = vec![neighbor(1, NeighborRole::Reflector)];
+    let others = [
+        neighbor(2, NeighborRole::Mesh),
+        neighbor(3, NeighborRole::Mesh),
+    ];
+    let mut staged = stage(wanted, &others, &facts);
+    assert_eq!(staged[0].address, at(1), "the reflector is always there");
+    assert!(staged.iter().all(|it| it.address != at(3)), "never new");
+    staged.drain(1..).next()
+}
+
+fn synced() -> SessionFact {
+    up(NeighborRole::Reflector, Stage::Stays, false)
+}
+
+fn ends(retires: bool) -> SessionFact {
+    up(NeighborRole::Mesh, Stage::Ends, retires)
+}
+
+#[test]
+fn a_mesh_session_ends_only_when_both_ends_can_do_without() {
+    let late = SessionFact {
+        is_late: true,
+        ..SessionFact::default()
+    };
+    let covered = |retires| SessionFact {
+        is_covered: true,
+        ..ends(retires)
+    };
+    let theirs = |fact| SessionFact {
+        peer_retires: true,
+        ..fact
+    };
+    let away = |fact| SessionFact {
+        is_up: false,
+        is_in_sync: false,
+        ..fact
+    };
+    let first = SessionFact {
+        is_covered: true,
+        ..up(NeighborRole::Mesh, Stage::Stays, false)
+    };
+    let waited = SessionFact {
+        has_waited: true,
+        ..covered(true)
+    };
+    let gone = SessionFact {
+        is_late: true,
+        ..away(covered(true))
+    };
+    let rows = [
+        (
+            "coverage was judged before it was to end",
+            synced(),
+            first,
+            Some(false),
+        ),
+        (
+            "the reflector is not up",
+            SessionFact::default(),
+            covered(false),
+            Some(false),
+        ),
+        (
+            "the only reflector is late",
+            late,
+            covered(false),
+            Some(false),
+        ),
+        (
+            "a route is here by it alone",
+            synced(),
+            ends(false),
+            Some(false),
+        ),
+        ("we can do without", synced(), covered(false), Some(true)),
+        (
+            "they can, we have not said so",
+            synced(),
+            theirs(covered(false)),
+            Some(true),
+        ),
+        (
+            "we have said so, they have not",
+            synced(),
+            covered(true),
+            Some(true),
+        ),
+        (
+            "a new route is not here twice yet",
+            synced(),
+            theirs(ends(true)),
+            Some(true),
+        ),
+        ("both have said so", synced(), theirs(covered(true)), None),
+        ("they say nothing for long", synced(), waited, None),
+        (
+            "it is down for a moment",
+            synced(),
+            away(covered(true)),
+            Some(true),
+        ),
+        (
+            "it has ended it",
+            synced(),
+            away(theirs(covered(true))),
+            None,
+        ),
+        ("it is down for long", synced(), gone, None),
+        (
+            "the reflector is lost again",
+            away(synced()),
+            covered(true),
+            Some(false),
+        ),
+    ];
+    for (name, reflector, other, kept) in rows {
+        let found = leaving(reflector, other);
+        assert_eq!(found.as_ref().map(|it| it.retires), kept, "{name}");
+        if let Some(found) = found {
+            assert_eq!(
+                (found.role, found.stage),
+                (NeighborRole::Mesh, Stage::Ends),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_neighbor_that_was_none_stays_none() {
+    let configured = up(NeighborRole::Configured, Stage::Stays, false);
+    assert_eq!(leaving(synced(), configured), None);
+    assert_eq!(leaving(synced(), SessionFact::default()), None);
+}
+
+#[test]
+fn coverage_by_a_session_that_stays_no_longer_counts_for_nothing() {
+    let covered = SessionFact {
+        is_covered: true,
+        ..ends(false)
+    };
+    let facts = Facts {
+        sessions: [(at(1), synced()), (at(2), covered)].into(),
+        stays: vec![at(1), at(9)],
+        ..Facts::default()
+    };
+    let wanted = vec![neighbor(1, NeighborRole::Reflector)];
+    let staged = stage(wanted, &[neighbor(2, NeighborRole::Mesh)], &facts);
+    assert!(!staged[1].retires, ".9 was counted and is to end too");
+}
+
+/// What we are to `.1`, a node of the mesh that is to be, whose session stands as `fact`.
+fn back(fact: SessionFact) -> Neighbor {
+    let mesh = up(NeighborRole::Mesh, Stage::Stays, false);
+    let facts = Facts {
+        sessions: [(at(1), fact), (at(2), mesh)].into(),
+        stays: vec![at(2)],
+        ..Facts::default()
+    };
+    let wanted = vec![
+        neighbor(1, NeighborRole::Mesh),
+        neighbor(2, NeighborRole::Mesh),
+    ];
+    stage(wanted, &[], &facts).remove(0)
+}
+
+#[test]
+fn a_reflector_goes_on_until_each_client_can_do_without() {
+    let client = |stage| up(NeighborRole::Client, stage, false);
+    let first = back(client(Stage::Stays));
+    assert_eq!(
+        (first.role, first.stage),
+        (NeighborRole::Client, Stage::Released)
+    );
+    assert!(first.route_reflector_client);
+    assert_eq!(back(client(Stage::Released)).stage, Stage::Released);
+    for released in [
+        SessionFact {
+            peer_retires: true,
+            ..client(Stage::Released)
+        },
+        SessionFact {
+            has_waited: true,
+            ..client(Stage::Released)
+        },
+        SessionFact {
+            is_up: false,
+            ..client(Stage::Released)
+        },
+    ] {
+        let last = back(released);
+        assert_eq!((last.role, last.stage), (NeighborRole::Mesh, Stage::Stays));
+        assert!(!last.route_reflector_client);
+    }
+}
+
+#[test]
+fn a_client_says_when_it_can_do_without_its_reflector() {
+    let reflector = |stage| SessionFact {
+        reflects: true,
+        ..up(NeighborRole::Reflector, stage, false)
+    };
+    let first = back(reflector(Stage::Stays));
+    assert_eq!(
+        (first.stage, first.retires),
+        (Stage::StopsReflecting, false)
+    );
+    let second = back(reflector(Stage::StopsReflecting));
+    assert_eq!(
+        (second.stage, second.retires),
+        (Stage::StopsReflecting, false)
+    );
+    let third = back(SessionFact {
+        is_covered: true,
+        ..reflector(Stage::StopsReflecting)
+    });
+    assert_eq!((third.stage, third.retires), (Stage::StopsReflecting, true));
+    let last = back(up(NeighborRole::Reflector, Stage::StopsReflecting, true));
+    assert_eq!((last.role, last.stage), (NeighborRole::Mesh, Stage::Stays));
+    assert!(!last.retires, "what it sends counts again");
+}
