@@ -31,14 +31,15 @@ pub struct SessionFact {
     pub is_up: bool,
     /// End-of-RIB came for every family, ours was sent, and nothing waits to be sent.
     pub is_in_sync: bool,
-    /// It sent routes on this session, and all of them carry GRACEFUL_SHUTDOWN (RFC 8326): its side
-    /// is ready to lose the session. True of routes kept from a session that it has ended, too.
+    /// It sent routes on this session, and all of them carry GRACEFUL_SHUTDOWN (RFC 8326): its
+    /// side is ready to lose the session. True of routes kept from a session that it has ended,
+    /// too.
     pub peer_retires: bool,
     /// As what the session is configured now; `None`: not by the cluster.
     pub standing: Option<Standing>,
     /// Every usable route of the neighbor is here by another way too: by a neighbor whose session
-    /// stays ([`Facts::stays`]), or because it starts here. Of a neighbor that stops reflecting only
-    /// the reflected routes count. Judged while the session stood as `standing` says.
+    /// stays ([`Facts::stays`]), or because it starts here. Of a neighbor that stops reflecting
+    /// only the reflected routes count. Judged while the session stood as `standing` says.
     pub is_covered: bool,
     /// It sends routes of others (with ORIGINATOR_ID, RFC 4456 §8). This, `is_covered` and
     /// `peer_retires` are looked at while some session stands in a move, and else only defaults.
@@ -82,7 +83,7 @@ pub struct Facts {
     pub sessions: BTreeMap<IpAddr, SessionFact>,
     /// The neighbors whose sessions stayed when `is_covered` was judged, sorted.
     pub stays: Vec<IpAddr>,
-    /// Workload routes of the kernel (device `cali*`) outside the node's own blocks: addresses that
-    /// this node borrowed (Calico).
+    /// Workload routes of the kernel (device `cali*`) outside the node's own blocks: addresses
+    /// that this node borrowed (Calico).
     pub borrowed: Vec<IpNet>,
 }

@@ -9,8 +9,8 @@
 //! `reject-all` in that direction (RFC 8212); the configuration has decided that already.
 //!
 //! Each policy has a twin for draining: the same rules, but what it accepts leaves with the
-//! GRACEFUL_SHUTDOWN community and LOCAL_PREF 0 (RFC 8326 §4.2). While drained, exports use it, and
-//! a single neighbor whose session is to end has it alone.
+//! GRACEFUL_SHUTDOWN community and LOCAL_PREF 0 (RFC 8326 §4.2). While drained, exports use it,
+//! and a single neighbor whose session is to end has it alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! The rules live in `cluster` and work on facts that are some time old when their result arrives.
 //! Two things are therefore decided here, at the moment itself. A session that a new configuration
 //! leaves out is kept while a route of it is here by no other way
-//! ([`keep_needed`](Speaker::keep_needed)). And when the other end of a session that is to end has ended it, its
-//! routes stay for [`LINGER`]: what it announced in its last moment may still be on its way through
-//! a reflector.
+//! ([`keep_needed`](Speaker::keep_needed)). And when the other end of a session that is to end has
+//! ended it, its routes stay for [`LINGER`]: what it announced in its last moment may still be on
+//! its way through a reflector.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,7 +70,8 @@ impl Speaker {
         (facts.collect(), addresses)
     }
 
-    /// Neighbors of the cluster whose sessions stay and are up: slots in order, addresses in order.
+    /// Neighbors of the cluster whose sessions stay and are up: slots in order, addresses in
+    /// order.
     fn staying(&self) -> (Vec<PeerSlot>, Vec<IpAddr>) {
         let stays = |entry: &&Entry| {
             let standing = standing(&entry.neighbor).unwrap_or_default();
@@ -117,8 +118,8 @@ impl Speaker {
         told && stats().is_some_and(|stats| stats.waiting == [0; 2])
     }
 
-    /// Puts neighbors back into a new configuration that it leaves out too early: sessions that were
-    /// to end when nothing of them is needed, and something is.
+    /// Puts neighbors back into a new configuration that it leaves out too early: sessions that
+    /// were to end when nothing of them is needed, and something is.
     pub(super) fn keep_needed(&self, config: &mut Config) {
         let ends =
             |neighbor: &Neighbor| standing(neighbor).is_some_and(|it| it.stage == Stage::Ends);

@@ -1,10 +1,10 @@
 //! Peers coming, going, and changing what they may hear.
 //!
-//! A peer that comes up joins one update group per family; a group that did not exist is built from
-//! the table first, so that joining is always the same: walk the Adj-RIB-Out, End-of-RIB, read the
-//! log. A peer whose export policy changes, or who may suddenly have a restricted route, moves to
-//! another group and is sent the difference; its session does not notice (RFC 4271 §9.2, and what
-//! operators call a soft reset).
+//! A peer that comes up joins one update group per family; a group that did not exist is built
+//! from the table first, so that joining is always the same: walk the Adj-RIB-Out, End-of-RIB,
+//! read the log. A peer whose export policy changes, or who may suddenly have a restricted route,
+//! moves to another group and is sent the difference; its session does not notice (RFC 4271 §9.2,
+//! and what operators call a soft reset).
 //!
 //! A peer that goes down loses its routes at once, or keeps them marked stale while it restarts
 //! (RFC 4724 §4.2).
@@ -59,8 +59,8 @@ impl Rib {
     }
 
     /// A session is gone. Its routes go with it, unless `keep_stale`: then they stay in use until
-    /// it is back and has sent them again, or the caller gives up with `sweep_stale` (restart time)
-    /// or another `peer_down`.
+    /// it is back and has sent them again, or the caller gives up with `sweep_stale` (restart
+    /// time) or another `peer_down`.
     ///
     /// Everything is done when it returns, which takes a second for millions of routes; see
     /// [`start_peer_down`](Self::start_peer_down) for doing it in steps.
@@ -131,8 +131,8 @@ impl Rib {
 
     /// What is known of a session changed while it is up (next hops, limits, roles, whether we
     /// reflect for it): the peer is sent what that changes, and its routes go to whom they may go
-    /// now. Who the peer is, its AS and what was negotiated must be as before; policies have methods
-    /// of their own and stay as they are.
+    /// now. Who the peer is, its AS and what was negotiated must be as before; policies have
+    /// methods of their own and stay as they are.
     pub fn peer_changed(&mut self, session: PeerSession) {
         let slot = session.slot;
         let Some(peer) = self.core.peers.get_mut(slot) else {

@@ -13,7 +13,7 @@ pub struct Native {}
 impl Native {
     /// Reads the objects that are not services.
     pub fn prepare(view: &View<'_>, out: &mut Peering) -> Self {
-        let _ = (view, out);
+        crate::mesh::prepare(view, out);
         Self {}
     }
 

@@ -7,18 +7,20 @@
 //! others as their clients (RFC 4456), and the others speak with reflectors only.
 //!
 //! A node is spoken to at `wayfare.dev/address`, else at its InternalIP, once per family, and our
-//! end of the session is our own such address, because that is the one the others know us by. A node
-//! of another AS (`wayfare.dev/asn`) is no iBGP neighbor; who wants eBGP with it configures that.
+//! end of the session is our own such address, because that is the one the others know us by. A
+//! node of another AS (`wayfare.dev/asn`) is no iBGP neighbor; who wants eBGP with it configures
+//! that.
 //!
-//! [`wished`] is the topology as the objects say it. How a running cluster gets from one topology to
-//! the next without losing a route is [`stage`], which works on the neighbors of any dialect. The
-//! result depends on the objects alone, not on the order in which they came.
+//! [`wished`] is the topology as the objects say it. How a running cluster gets from one topology
+//! to the next without losing a route is [`stage`], which works on the neighbors of any dialect.
+//! The result depends on the objects alone, not on the order in which they came.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::dialect::{Peering, View};
 use crate::object::Node;
-use crate::{Facts, Fault, Neighbor, NeighborRole, Options, PeerAsn, Severity};
+use crate::{Facts, Fault, MeshMode, Neighbor, NeighborRole, Options, PeerAsn, Severity};
 
 mod staging;
 #[cfg(test)]
@@ -34,6 +36,18 @@ pub const CLUSTER_ID: &str = "wayfare.dev/cluster-id";
 pub const ADDRESS: &str = "wayfare.dev/address";
 /// The AS of a node.
 pub const ASN: &str = "wayfare.dev/asn";
+
+/// Puts the native mesh into what is asked for, if the operator asks for one.
+pub fn prepare(view: &View<'_>, out: &mut Peering) {
+    if view.options.mesh != MeshMode::Full {
+        return;
+    }
+    let nodes = view.snapshot.nodes();
+    let found = wished(nodes, view.options, view.facts, &mut out.faults);
+    let staged = stage(found.neighbors, &found.others, view.facts);
+    out.neighbors.extend(staged);
+    out.router.cluster_id = out.router.cluster_id.or(found.cluster_id);
+}
 
 /// What a node is in the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,19 +7,19 @@
 //!    takes no session down.
 //! 2. A session that is to end goes on ([`Stage::Ends`]). This node can do without it when its
 //!    wanted sessions are in sync and every route that came over it is also here by one of those.
-//!    Then it *retires* the session: what it sends there carries GRACEFUL_SHUTDOWN and LOCAL_PREF 0
-//!    from now on, which at the same time moves traffic away (RFC 8326).
+//!    Then it *retires* the session: what it sends there carries GRACEFUL_SHUTDOWN and LOCAL_PREF
+//!    0 from now on, which at the same time moves traffic away (RFC 8326).
 //! 3. When both ends have retired it, the session is removed. bgpd looks once more whether nothing
-//!    is lost at that moment, and keeps the routes of a session that the other end has removed until
-//!    they are covered or a short time is over.
+//!    is lost at that moment, and keeps the routes of a session that the other end has removed
+//!    until they are covered or a short time is over.
 //! 4. A reflector that is none any more goes on reflecting to each client ([`Stage::Released`])
 //!    until that client says in the same way that it can do without
 //!    ([`Stage::StopsReflecting`] on its side).
 //!
 //! Nobody waits for ever. A session that stays down for a minute is removed if nothing of it is
-//! needed; a wanted neighbor that does not come up in that time is waited for no longer; a neighbor
-//! that never says anything (another implementation) is left after five minutes, if nothing of it is
-//! needed here.
+//! needed; a wanted neighbor that does not come up in that time is waited for no longer; a
+//! neighbor that never says anything (another implementation) is left after five minutes, if
+//! nothing of it is needed here.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,8 +28,8 @@ use crate::{Facts, Neighbor, NeighborRole, SessionFact, Stage};
 
 /// What is to be configured now, on the way to `wanted`: sorted by address, each address once.
 /// `others` are the nodes that are no neighbors (any more), as they would be in the mesh: those we
-/// have a session with may have to stay for a while. Neighbors in neither list are gone, and so are
-/// their sessions.
+/// have a session with may have to stay for a while. Neighbors in neither list are gone, and so
+/// are their sessions.
 #[must_use]
 pub fn stage(wanted: Vec<Neighbor>, others: &[Neighbor], facts: &Facts) -> Vec<Neighbor> {
     let mut staged: BTreeMap<IpAddr, Neighbor> = BTreeMap::new();
@@ -121,9 +121,9 @@ impl Judgement {
         }
     }
 
-    /// Whether we may say that we do not need what comes over a session. What was said is taken back
-    /// only when wanted sessions fail: a route that is new, and is here by one way a moment before
-    /// the other, is no reason to send everything again.
+    /// Whether we may say that we do not need what comes over a session. What was said is taken
+    /// back only when wanted sessions fail: a route that is new, and is here by one way a moment
+    /// before the other, is no reason to send everything again.
     fn may_retire(&self, fact: &SessionFact, neighbor: &Neighbor) -> bool {
         let said = fact.standing.is_some_and(|standing| standing.retires);
         self.ready && self.is_judged(fact, neighbor) && (fact.is_covered || said)

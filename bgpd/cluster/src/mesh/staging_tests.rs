@@ -50,118 +50,64 @@ fn synced() -> SessionFact {
     up(NeighborRole::Reflector, Stage::Stays, false)
 }
 
-fn ends(retires: bool) -> SessionFact {
-    up(NeighborRole::Mesh, Stage::Ends, retires)
+/// A session that is to end, with what is known of it in words.
+fn ends(words: &str) -> SessionFact {
+    let has = |word| words.split(' ').any(|it| it == word);
+    SessionFact {
+        is_up: !has("away"),
+        is_in_sync: !has("away"),
+        is_covered: has("covered"),
+        peer_retires: has("they"),
+        has_waited: has("waited"),
+        is_late: has("late"),
+        ..up(NeighborRole::Mesh, Stage::Ends, has("we"))
+    }
 }
 
 #[test]
 fn a_mesh_session_ends_only_when_both_ends_can_do_without() {
+    let rows = [
+        ("a route is here by it alone", "", Some(false)),
+        ("we can do without", "covered", Some(true)),
+        ("they can, we have not said so", "covered they", Some(true)),
+        ("we have said so, they have not", "covered we", Some(true)),
+        ("a new route is not here twice yet", "we they", Some(true)),
+        ("both have said so", "covered we they", None),
+        ("they say nothing for long", "covered we waited", None),
+        ("it is down for a moment", "covered we away", Some(true)),
+        ("it is down for long", "covered we away late", None),
+        ("it has ended it", "covered we they away", None),
+    ];
+    for (name, words, kept) in rows {
+        let found = leaving(synced(), ends(words));
+        assert_eq!(found.as_ref().map(|it| it.retires), kept, "{name}");
+        let how = found.map(|it| (it.role, it.stage));
+        let ends = kept.map(|_| (NeighborRole::Mesh, Stage::Ends));
+        assert_eq!(how, ends, "{name}");
+    }
+}
+
+#[test]
+fn without_a_reflector_in_sync_nobody_can_do_without() {
     let late = SessionFact {
         is_late: true,
         ..SessionFact::default()
     };
-    let covered = |retires| SessionFact {
-        is_covered: true,
-        ..ends(retires)
-    };
-    let theirs = |fact| SessionFact {
-        peer_retires: true,
-        ..fact
-    };
-    let away = |fact| SessionFact {
-        is_up: false,
-        is_in_sync: false,
-        ..fact
-    };
+    for reflector in [SessionFact::default(), late, ends("away")] {
+        for words in ["covered", "covered we", "covered we they"] {
+            let found = leaving(reflector, ends(words));
+            assert_eq!(found.map(|it| it.retires), Some(false), "{words}");
+        }
+    }
+}
+
+#[test]
+fn coverage_that_was_judged_before_counts_for_nothing() {
     let first = SessionFact {
         is_covered: true,
         ..up(NeighborRole::Mesh, Stage::Stays, false)
     };
-    let waited = SessionFact {
-        has_waited: true,
-        ..covered(true)
-    };
-    let gone = SessionFact {
-        is_late: true,
-        ..away(covered(true))
-    };
-    let rows = [
-        (
-            "coverage was judged before it was to end",
-            synced(),
-            first,
-            Some(false),
-        ),
-        (
-            "the reflector is not up",
-            SessionFact::default(),
-            covered(false),
-            Some(false),
-        ),
-        (
-            "the only reflector is late",
-            late,
-            covered(false),
-            Some(false),
-        ),
-        (
-            "a route is here by it alone",
-            synced(),
-            ends(false),
-            Some(false),
-        ),
-        ("we can do without", synced(), covered(false), Some(true)),
-        (
-            "they can, we have not said so",
-            synced(),
-            theirs(covered(false)),
-            Some(true),
-        ),
-        (
-            "we have said so, they have not",
-            synced(),
-            covered(true),
-            Some(true),
-        ),
-        (
-            "a new route is not here twice yet",
-            synced(),
-            theirs(ends(true)),
-            Some(true),
-        ),
-        ("both have said so", synced(), theirs(covered(true)), None),
-        ("they say nothing for long", synced(), waited, None),
-        (
-            "it is down for a moment",
-            synced(),
-            away(covered(true)),
-            Some(true),
-        ),
-        (
-            "it has ended it",
-            synced(),
-            away(theirs(covered(true))),
-            None,
-        ),
-        ("it is down for long", synced(), gone, None),
-        (
-            "the reflector is lost again",
-            away(synced()),
-            covered(true),
-            Some(false),
-        ),
-    ];
-    for (name, reflector, other, kept) in rows {
-        let found = leaving(reflector, other);
-        assert_eq!(found.as_ref().map(|it| it.retires), kept, "{name}");
-        if let Some(found) = found {
-            assert_eq!(
-                (found.role, found.stage),
-                (NeighborRole::Mesh, Stage::Ends),
-                "{name}"
-            );
-        }
-    }
+    assert_eq!(leaving(synced(), first).map(|it| it.retires), Some(false));
 }
 
 #[test]
@@ -175,7 +121,7 @@ fn a_neighbor_that_was_none_stays_none() {
 fn coverage_by_a_session_that_stays_no_longer_counts_for_nothing() {
     let covered = SessionFact {
         is_covered: true,
-        ..ends(false)
+        ..ends("")
     };
     let facts = Facts {
         sessions: [(at(1), synced()), (at(2), covered)].into(),
