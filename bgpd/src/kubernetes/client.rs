@@ -12,9 +12,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use http::Request;
+use kube::Config;
 use kube::client::{Body, Client, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Config, Error};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -121,9 +121,4 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// What became of a request that got no answer.
-pub(crate) fn request_failed(error: &Error) -> String {
-    in_full(error)
 }

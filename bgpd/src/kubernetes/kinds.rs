@@ -15,6 +15,77 @@ use cluster::object::{Kind, ObjectName};
 /// The old configuration of MetalLB.
 const METALLB_CONFIG: (&str, &str) = ("metallb-system", "config");
 
+/// All kinds, as the snapshot on disk writes them: API group and `kind`.
+const WORDS: &[(Kind, &str)] = &[
+    (Kind::Node, "v1/Node"),
+    (Kind::Service, "v1/Service"),
+    (Kind::EndpointSlice, "discovery.k8s.io/EndpointSlice"),
+    (Kind::Namespace, "v1/Namespace"),
+    (Kind::ServiceCidr, "networking.k8s.io/ServiceCIDR"),
+    (Kind::ConfigMap, "v1/ConfigMap"),
+    (Kind::Secret, "v1/Secret"),
+    (Kind::Metallb(metallb::Kind::BgpPeer), "metallb.io/BGPPeer"),
+    (
+        Kind::Metallb(metallb::Kind::BgpAdvertisement),
+        "metallb.io/BGPAdvertisement",
+    ),
+    (
+        Kind::Metallb(metallb::Kind::IpAddressPool),
+        "metallb.io/IPAddressPool",
+    ),
+    (
+        Kind::Metallb(metallb::Kind::L2Advertisement),
+        "metallb.io/L2Advertisement",
+    ),
+    (
+        Kind::Metallb(metallb::Kind::BfdProfile),
+        "metallb.io/BFDProfile",
+    ),
+    (
+        Kind::Metallb(metallb::Kind::Community),
+        "metallb.io/Community",
+    ),
+    (
+        Kind::Calico(calico::Kind::BgpConfiguration),
+        "projectcalico.org/BGPConfiguration",
+    ),
+    (
+        Kind::Calico(calico::Kind::BgpPeer),
+        "projectcalico.org/BGPPeer",
+    ),
+    (
+        Kind::Calico(calico::Kind::BgpFilter),
+        "projectcalico.org/BGPFilter",
+    ),
+    (
+        Kind::Calico(calico::Kind::IpPool),
+        "projectcalico.org/IPPool",
+    ),
+    (
+        Kind::Calico(calico::Kind::BlockAffinity),
+        "projectcalico.org/BlockAffinity",
+    ),
+    (Kind::Calico(calico::Kind::Node), "projectcalico.org/Node"),
+];
+
+/// How the snapshot on disk writes a kind.
+pub(super) fn word_of(kind: Kind) -> Option<&'static str> {
+    let row = WORDS.iter().find(|(known, _)| *known == kind);
+    row.map(|(_, word)| *word)
+}
+
+/// The kind that the snapshot on disk writes so.
+pub(super) fn kind_of(word: &str) -> Option<Kind> {
+    let row = WORDS.iter().find(|(_, known)| *known == word);
+    row.map(|(kind, _)| *kind)
+}
+
+/// `kind` of the objects of a kind, as `BGPPeer`.
+pub(super) fn object_word(kind: Kind) -> &'static str {
+    let word = word_of(kind).unwrap_or_default();
+    word.split_once('/').map_or(word, |(_, kind)| kind)
+}
+
 /// Something that is listed and watched, or got and watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FeedSpec {
@@ -72,6 +143,12 @@ impl FeedSpec {
             Some(only) => format!("{name} {only}"),
             None => name,
         }
+    }
+
+    /// `v1`, `metallb.io/v1beta2`.
+    pub fn api_version(&self) -> &'static str {
+        let root = self.root.strip_prefix("/apis/");
+        root.or(self.root.strip_prefix("/api/")).unwrap_or_default()
     }
 
     /// The path of the collection.

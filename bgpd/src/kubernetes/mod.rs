@@ -1,4 +1,4 @@
-//! Where the objects come from: the API server, a folder of manifests, the snapshot of the last run.
+//! Where the objects come from: the API server, a folder of manifests, or the last run.
 //!
 //! A [`Source`] is a thread of its own with a runtime of its own, so that a list of ten thousand
 //! objects never delays a keepalive. It hands over [`Batch`]es of [`cluster::Change`]s in the order
@@ -22,9 +22,18 @@
 //! (kubeconfig, tokens, TLS), `feed` (the requests), `folder` and `manifest` (files instead).
 
 pub(crate) mod client;
+mod feed;
+mod hub;
 mod kinds;
+mod listing;
+mod machine;
+mod reduce;
+mod requests;
+mod shelf;
 mod source;
 mod status;
+mod store;
+mod watching;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -4,23 +4,34 @@
 //! wanted. Dropping it ends the thread. The thread runs a runtime of one thread; feeds are tasks on
 //! it that share what is known without locks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::rc::Rc;
 
-use cluster::object::ObjectName;
+use cluster::object::{Kind, ObjectName};
 use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Batch, SourceConfig, Status};
+use super::client::Access;
+use super::feed::Feed;
+use super::hub::Hub;
+use super::kinds::{self, FeedSpec};
+use super::store::Store;
+use super::{Batch, Origin, SourceConfig, Status};
+use crate::session::backoff::Jitter;
 
 /// Batches that wait for the owner. When full, the source reads no further.
 const BATCHES_MAX: usize = 16;
+
+/// Names of secrets.
+type Wanted = BTreeSet<ObjectName>;
 
 /// A running source.
 #[derive(Debug)]
 pub struct Source {
     batches: mpsc::Receiver<Batch>,
     status: watch::Receiver<Status>,
-    secrets: watch::Sender<BTreeSet<ObjectName>>,
+    secrets: watch::Sender<Wanted>,
 }
 
 impl Source {
@@ -39,7 +50,8 @@ impl Source {
         std::thread::Builder::new()
             .name("kubernetes".into())
             .spawn(move || {
-                let reading = read(config, batches_in, status_in, wanted);
+                let hub = Rc::new(Hub::new(status_in, batches_in));
+                let reading = read(config, hub, wanted);
                 tokio::task::LocalSet::new().block_on(&runtime, reading);
                 // A token plugin that hangs must not hold the process.
                 runtime.shutdown_background();
@@ -77,49 +89,93 @@ impl Source {
     }
 }
 
-async fn read(
-    config: SourceConfig,
-    batches: mpsc::Sender<Batch>,
-    status: watch::Sender<Status>,
-    _wanted: watch::Receiver<BTreeSet<ObjectName>>,
-) {
-    use super::client::{Access, get};
-    use cluster::Change;
-    use cluster::object::Object;
-    let super::Origin::Api { kubeconfig } = config.origin else {
+/// The whole life of the thread: restores, reads, keeps, until the owner is gone.
+async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wanted>) {
+    let Origin::Api { kubeconfig } = &config.origin else {
         return;
     };
-    let access = Access::new(kubeconfig);
-    let Some(feed) = super::kinds::feeds(&config.dialects).into_iter().next() else {
-        return;
-    };
-    let listed = async {
-        let visit = access.visit().await?;
-        status.send_modify(|status| status.origin = visit.url.clone());
-        let answer = visit.client.send(get(&feed.path())?).await;
-        let answer = answer.map_err(|error| super::client::request_failed(&error))?;
-        let body = answer.into_body().collect_bytes().await;
-        let body = body.map_err(|error| super::client::request_failed(&error))?;
-        serde_json::from_slice::<serde_json::Value>(&body).map_err(|error| error.to_string())
-    };
-    let list = match listed.await {
-        Ok(list) => list,
-        Err(trouble) => return status.send_modify(|status| status.trouble = Some(trouble)),
-    };
-    let mut batch = Batch {
-        progress: super::Progress::Synced,
-        ..Batch::default()
-    };
-    for item in list["items"].as_array().into_iter().flatten() {
-        let text = item.to_string();
-        let name = item["metadata"]["name"].as_str().unwrap_or_default();
-        let key = cluster::object::Key {
-            kind: feed.kind,
-            name: ObjectName::new("", name),
-        };
-        let object = Object::decode(feed.kind, text.as_bytes());
-        batch.changes.push(Change::Put(key, object));
+    let specs = kinds::feeds(&config.dialects);
+    if let Some(directory) = &config.state_directory {
+        let is_read = |kind| kind == Kind::Secret || specs.iter().any(|spec| spec.kind == kind);
+        hub.restore(Store::at(directory), is_read).await;
     }
-    let _ = batches.send(batch).await;
-    batches.closed().await;
+    let mut feeds = Feeds {
+        access: Rc::new(Access::new(kubeconfig.clone())),
+        hub: hub.clone(),
+        seed: seed(),
+        secrets: BTreeMap::new(),
+    };
+    let mut tasks: Vec<AbortOnDropHandle<()>> = Vec::new();
+    for spec in specs {
+        tasks.push(feeds.start(spec));
+    }
+    let secrets = wanted.borrow_and_update().clone();
+    feeds.want(secrets).await;
+    hub.begin_listing().await;
+    // Until the owner said which secrets it wants, those of the last run may be among them.
+    let mut is_tidied = true;
+    loop {
+        tokio::select! {
+            () = hub.closed() => break,
+            () = hub.keep() => {}
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let secrets = wanted.borrow_and_update().clone();
+                feeds.want(secrets).await;
+                is_tidied = false;
+            }
+            () = hub.synced(), if !is_tidied => {
+                hub.drop_unwanted_secrets().await;
+                is_tidied = true;
+            }
+        }
+    }
+    let _ = hub.write();
+}
+
+/// The tasks that read.
+struct Feeds {
+    access: Rc<Access>,
+    hub: Rc<Hub>,
+    seed: Jitter,
+    secrets: BTreeMap<ObjectName, (FeedSpec, AbortOnDropHandle<()>)>,
+}
+
+impl Feeds {
+    fn start(&mut self, spec: FeedSpec) -> AbortOnDropHandle<()> {
+        let seed = self.seed.next_u64();
+        let feed = Feed::new(spec, self.hub.clone(), self.access.clone(), seed);
+        AbortOnDropHandle::new(tokio::task::spawn_local(feed.run()))
+    }
+
+    /// Reads exactly these secrets.
+    async fn want(&mut self, names: Wanted) {
+        let unwanted: Vec<ObjectName> = self
+            .secrets
+            .keys()
+            .filter(|name| !names.contains(*name))
+            .cloned()
+            .collect();
+        for name in unwanted {
+            if let Some((spec, task)) = self.secrets.remove(&name) {
+                drop(task);
+                self.hub.leave(&spec).await;
+            }
+        }
+        for name in names {
+            if !self.secrets.contains_key(&name) {
+                let spec = FeedSpec::secret(name.clone());
+                let task = self.start(spec.clone());
+                self.secrets.insert(name, (spec, task));
+            }
+        }
+    }
+}
+
+/// Differs from node to node, so that a thousand nodes do not come back in step.
+fn seed() -> Jitter {
+    use std::hash::{BuildHasher, RandomState};
+    Jitter::new(RandomState::new().hash_one(std::process::id()))
 }

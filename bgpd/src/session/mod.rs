@@ -37,7 +37,7 @@
 
 mod admin;
 mod api;
-mod backoff;
+pub(crate) mod backoff;
 mod collide;
 mod config;
 mod conn;

@@ -1,0 +1,255 @@
+//! The objects of a list out of the bytes of its answer, one at a time.
+//!
+//! A page of 500 EndpointSlices may have a hundred megabytes; the daemon needs one slice at a time.
+//! So the answer is not parsed but cut: the scanner follows braces and strings, hands over each
+//! element of the top-level `items` as soon as its last brace came, and keeps the rest (kind,
+//! continue token, version), which is parsed at the end. What is kept is bounded: an object larger
+//! than [`OBJECT_MAX`] is handed over as its beginning only, and a rest larger than [`REST_MAX`] is
+//! an error. Whether an element is valid JSON is for its reader to find out.
+//!
+//! [`Lines`] cuts a watch into its lines under the same bounds.
+
+use serde::Deserialize;
+
+/// An object that is larger is not read. etcd takes 1.5 MiB of a more compact form.
+pub(super) const OBJECT_MAX: usize = 8 << 20;
+/// What is kept of the beginning of an object that is too large.
+const HEAD_MAX: usize = 64 << 10;
+/// The list without its objects.
+const REST_MAX: usize = 256 << 10;
+
+/// A piece of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// An object, or a line.
+    Whole(&'a [u8]),
+    /// The beginning of one that is too large.
+    Head(&'a [u8]),
+}
+
+/// Why an answer is no list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoList {
+    /// Braces do not match, or an element is no object.
+    #[error("the list is no valid JSON")]
+    Malformed,
+    /// The rest is too large.
+    #[error("the list has more than {REST_MAX} octets beside its objects")]
+    TooLarge,
+    /// It ended early.
+    #[error("the list ended in the middle")]
+    Cut,
+}
+
+/// What a list says beside its objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Rest {
+    /// `NodeList`.
+    pub kind: String,
+    /// Version and continue token.
+    pub metadata: RestMeta,
+}
+
+/// `metadata` of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RestMeta {
+    /// The version that the list shows.
+    pub resource_version: String,
+    /// The token of the next page; empty on the last.
+    #[serde(rename = "continue")]
+    pub next: String,
+}
+
+/// Bytes of one piece, up to a bound.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Held {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.is_cut {
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > OBJECT_MAX {
+            self.bytes.truncate(HEAD_MAX);
+            self.bytes.shrink_to_fit();
+            self.is_cut = true;
+        }
+    }
+
+    fn give(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
+        each(match self.is_cut {
+            false => Piece::Whole(&self.bytes),
+            true => Piece::Head(&self.bytes),
+        });
+        self.bytes.clear();
+        // One large object must not hold its room for ever.
+        self.bytes.shrink_to(HEAD_MAX);
+        self.is_cut = false;
+    }
+}
+
+/// Where the scanner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Outside `items`.
+    Rest,
+    /// Between two elements.
+    Between,
+    /// In an element that began at this depth.
+    Element,
+    /// Behind the last brace.
+    Done,
+}
+
+/// Cuts the answer to a list.
+#[derive(Debug)]
+pub(super) struct Listing {
+    place: Place,
+    depth: u32,
+    in_string: bool,
+    is_escaped: bool,
+    rest: Vec<u8>,
+    element: Held,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self {
+            place: Place::Rest,
+            depth: 0,
+            in_string: false,
+            is_escaped: false,
+            rest: Vec::new(),
+            element: Held::default(),
+        }
+    }
+}
+
+impl Listing {
+    /// Takes bytes in and hands over the objects that they complete.
+    ///
+    /// # Errors
+    /// The answer is no list; nothing more can be made of it.
+    pub fn feed(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), NoList> {
+        let mut from = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.is_escaped => self.is_escaped = false,
+                    b'\\' => self.is_escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match (byte, self.place) {
+                (b'"', Place::Rest | Place::Element) => self.in_string = true,
+                (b'{' | b'[', Place::Rest) => {
+                    self.depth += 1;
+                    if byte == b'[' && self.depth == 2 {
+                        self.keep(&bytes[from..=at])?;
+                        from = at + 1;
+                        if self.items_begin() {
+                            self.place = Place::Between;
+                        }
+                    }
+                }
+                (b'{', Place::Between) => {
+                    self.place = Place::Element;
+                    self.depth += 1;
+                    from = at;
+                }
+                (b'{' | b'[', Place::Element) => self.depth += 1,
+                (b'}' | b']', Place::Element) => {
+                    self.depth -= 1;
+                    if self.depth == 2 {
+                        self.element.push(&bytes[from..=at]);
+                        self.element.give(each);
+                        self.place = Place::Between;
+                    }
+                }
+                (b']', Place::Between) => {
+                    self.depth -= 1;
+                    self.place = Place::Rest;
+                    from = at;
+                }
+                (b'}' | b']', Place::Rest) => {
+                    self.depth = self.depth.checked_sub(1).ok_or(NoList::Malformed)?;
+                    if self.depth == 0 {
+                        self.keep(&bytes[from..=at])?;
+                        from = at + 1;
+                        self.place = Place::Done;
+                    }
+                }
+                (b',' | b' ' | b'\n' | b'\r' | b'\t', Place::Between | Place::Done) => {}
+                (_, Place::Between | Place::Done) => return Err(NoList::Malformed),
+                (_, Place::Rest | Place::Element) => {}
+            }
+        }
+        match self.place {
+            Place::Rest => self.keep(&bytes[from.min(bytes.len())..]),
+            Place::Element => {
+                self.element.push(&bytes[from..]);
+                Ok(())
+            }
+            Place::Between | Place::Done => Ok(()),
+        }
+    }
+
+    /// What came before the objects, to see what the list is of.
+    pub fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    /// The end of the answer.
+    ///
+    /// # Errors
+    /// It is no list, or not a whole one.
+    pub fn finish(&self) -> Result<Rest, NoList> {
+        if self.place != Place::Done {
+            return Err(NoList::Cut);
+        }
+        serde_json::from_slice(&self.rest).map_err(|_| NoList::Malformed)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), NoList> {
+        if self.rest.len() + bytes.len() > REST_MAX {
+            return Err(NoList::TooLarge);
+        }
+        self.rest.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Whether the `[` that was kept last is the value of the key `items`.
+    fn items_begin(&self) -> bool {
+        let before = self.rest.strip_suffix(b"[").unwrap_or(&self.rest);
+        let key = before.trim_ascii_end().strip_suffix(b":");
+        key.is_some_and(|key| key.trim_ascii_end().ends_with(b"\"items\""))
+    }
+}
+
+/// Cuts a watch into lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    line: Held,
+}
+
+impl Lines {
+    /// Takes bytes in and hands over the lines that they complete. What the last line lacks when
+    /// the connection breaks is lost with it: the watch resumes before it.
+    pub fn feed(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) {
+        let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            self.line.push(piece);
+            if pieces.peek().is_some() && !self.line.bytes.trim_ascii().is_empty() {
+                self.line.give(each);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What is known of one kind: the names and digests of its objects, and which feed has them.
+//!
+//! A list is compared with what is known and never clears it: an object that the list shows again
+//! with the same digest is no news, and one that it lacks is gone only once the list is complete.
+//! Objects of the last run are known too, but no feed has them until it shows them.
+//!
+//! A kind may have two feeds (two API groups that serve the same objects). The feed of the higher
+//! rank says what an object is; the other's word counts while only it has the object.
+
+use std::collections::BTreeMap;
+
+use cluster::object::ObjectName;
+
+/// Feeds of one kind, at most.
+const RANKS_MAX: u8 = 8;
+
+/// What is known of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    digest: u64,
+    /// A bit for each feed that has it.
+    has: u8,
+    /// A bit for each feed whose running list showed it.
+    seen: u8,
+    /// The feed whose word it is.
+    rank: u8,
+}
+
+/// What becomes of an object that a feed has no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was not this feed's word, or not known.
+    Nothing,
+    /// It is gone.
+    Gone,
+    /// The feed of this rank still has it and is to be listed again, for its word counts now.
+    Falls(u8),
+}
+
+/// What is known of one kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shelf(BTreeMap<ObjectName, Known>);
+
+impl Shelf {
+    /// An object of the last run.
+    pub fn restore(&mut self, name: ObjectName, digest: u64) {
+        let known = Known {
+            digest,
+            has: 0,
+            seen: 0,
+            rank: 0,
+        };
+        self.0.insert(name, known);
+    }
+
+    /// A feed shows an object. Whether that is news.
+    pub fn put(&mut self, rank: u8, name: &ObjectName, digest: u64) -> bool {
+        let bit = bit(rank);
+        let Some(known) = self.0.get_mut(name) else {
+            let known = Known {
+                digest,
+                has: bit,
+                seen: bit,
+                rank,
+            };
+            self.0.insert(name.clone(), known);
+            return true;
+        };
+        let is_outranked = known.has != 0 && known.rank > rank;
+        known.has |= bit;
+        known.seen |= bit;
+        if is_outranked {
+            return false;
+        }
+        known.rank = rank;
+        std::mem::replace(&mut known.digest, digest) != digest
+    }
+
+    /// A feed has an object no more.
+    pub fn remove(&mut self, rank: u8, name: &ObjectName) -> Loss {
+        let Some(known) = self.0.get_mut(name) else {
+            return Loss::Nothing;
+        };
+        known.has &= !bit(rank);
+        if known.has == 0 {
+            self.0.remove(name);
+            return Loss::Gone;
+        }
+        if known.rank != rank {
+            return Loss::Nothing;
+        }
+        known.rank = (0..RANKS_MAX)
+            .rfind(|r| known.has & bit(*r) != 0)
+            .unwrap_or(0);
+        // Whatever the other feed shows is news.
+        known.digest = !known.digest;
+        Loss::Falls(known.rank)
+    }
+
+    /// An object that no feed has is given up.
+    pub fn forget(&mut self, name: &ObjectName) {
+        self.0.remove(name);
+    }
+
+    /// A list begins.
+    pub fn begin(&mut self, rank: u8) {
+        for known in self.0.values_mut() {
+            known.seen &= !bit(rank);
+        }
+    }
+
+    /// What the feed had and its list, now complete, did not show; of one name if `only`.
+    pub fn missing(&self, rank: u8, only: Option<&ObjectName>) -> Vec<ObjectName> {
+        let bit = bit(rank);
+        self.names(only, |known| known.has & bit != 0 && known.seen & bit == 0)
+    }
+
+    /// What no feed has: objects of the last run that were not seen since.
+    pub fn stale(&self, only: Option<&ObjectName>) -> Vec<ObjectName> {
+        self.names(only, |known| known.has == 0)
+    }
+
+    /// How many are known, and how many of them are stale.
+    pub fn count(&self, only: Option<&ObjectName>) -> (usize, usize) {
+        match only {
+            Some(name) => (
+                usize::from(self.0.contains_key(name)),
+                self.stale(only).len(),
+            ),
+            None => (
+                self.0.len(),
+                self.0.values().filter(|known| known.has == 0).count(),
+            ),
+        }
+    }
+
+    fn names(&self, only: Option<&ObjectName>, is_it: impl Fn(&Known) -> bool) -> Vec<ObjectName> {
+        self.0
+            .iter()
+            .filter(|(name, known)| only.is_none_or(|only| only == *name) && is_it(known))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+}
+
+fn bit(rank: u8) -> u8 {
+    1 << (rank % RANKS_MAX)
+}
