@@ -17,7 +17,7 @@
 //! - Memory is bounded whatever the server sends.
 //!
 //! Rooms: `kinds` (what is asked for), `machine` (list and watch, without sockets or clocks),
-//! `listing` and `lines` (objects out of a stream of bytes), `reduce` (what is kept of an object),
+//! `listing` and `watching` (objects out of a stream of bytes), `requests` (paths and refusals), `reduce` (what is kept of an object),
 //! `shelf` (what is known, and what a list lacks), `store` (the snapshot on disk), `client`
 //! (kubeconfig, tokens, TLS), `feed` (the requests), `folder` and `manifest` (files instead).
 
