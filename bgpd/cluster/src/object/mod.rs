@@ -94,14 +94,8 @@ impl Kind {
             Self::ServiceCidr => "ServiceCIDR",
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
-            Self::Metallb(metallb::Kind::BgpPeer) | Self::Calico(calico::Kind::BgpPeer) => {
-                "BGPPeer"
-            }
-            Self::Metallb(metallb::Kind::BgpAdvertisement) => "BGPAdvertisement",
-            Self::Metallb(metallb::Kind::IpAddressPool) => "IPAddressPool",
-            Self::Metallb(metallb::Kind::L2Advertisement) => "L2Advertisement",
-            Self::Metallb(metallb::Kind::BfdProfile) => "BFDProfile",
-            Self::Metallb(metallb::Kind::Community) => "Community",
+            Self::Metallb(kind) => kind.name(),
+            Self::Calico(calico::Kind::BgpPeer) => "BGPPeer",
             Self::Calico(calico::Kind::BgpConfiguration) => "BGPConfiguration",
             Self::Calico(calico::Kind::BgpFilter) => "BGPFilter",
             Self::Calico(calico::Kind::IpPool) => "IPPool",
