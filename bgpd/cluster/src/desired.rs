@@ -30,7 +30,10 @@ pub struct Desired {
     pub static_routes: Vec<StaticRoute>,
     /// How routes of some ranges are to be written to the kernel.
     pub tunnels: Vec<Tunnel>,
-    /// What is wrong with objects, for `show kubernetes`, the log and events.
+    /// An object asks for this node to be drained, and which: announce with GRACEFUL_SHUTDOWN
+    /// (RFC 8326), wait, then set [`crate::Facts::is_drained`]; `None` undoes that.
+    pub drain: Option<Box<str>>,
+    /// What is wrong with objects, for `show kubernetes`, the log and events. Sorted.
     pub faults: Vec<Fault>,
 }
 

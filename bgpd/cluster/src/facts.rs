@@ -77,8 +77,12 @@ pub struct Facts {
     /// What the health-check node port of a service answered: `true` = it has local endpoints. A
     /// port that was not asked is absent, and then the endpoints alone decide.
     pub health_check: BTreeMap<u16, bool>,
-    /// The operator drains the node, or it is stopping.
+    /// The operator drains the node, or it is stopping: everything carries GRACEFUL_SHUTDOWN, and
+    /// nothing is withdrawn yet.
     pub is_draining: bool,
+    /// The wait after a drain (the operator's, or [`crate::Desired::drain`]'s) is over: what
+    /// services ask for is withdrawn. Pod routes stay until the daemon stops.
+    pub is_drained: bool,
     /// Sessions by the neighbor's address.
     pub sessions: BTreeMap<IpAddr, SessionFact>,
     /// The neighbors whose sessions stayed when `is_covered` was judged, sorted.

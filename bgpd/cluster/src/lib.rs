@@ -11,7 +11,9 @@
 //!
 //! Rooms: [`object`] (what is read of each kind, and how), `snapshot` (all of them, indexed),
 //! [`dialect`] (native, MetalLB, Calico, kube-router: who peers with whom, what an address of a
-//! service carries), `eligible` (when an address is announced), `desired` (the result).
+//! service carries), `eligible` and `endpoints` (when an address is announced), `claim` and `table`
+//! (what services ask for, and what becomes of it per prefix), `planner` (all of it, run again only
+//! where something changed), `desired` (the result).
 
 #![cfg_attr(
     not(test),
@@ -25,20 +27,30 @@
     )
 )]
 
+mod claim;
 mod desired;
 pub mod dialect;
+mod eligible;
+mod endpoints;
 mod facts;
 pub mod mesh;
 pub mod object;
 mod options;
+mod planner;
 mod selector;
 mod snapshot;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use desired::{
     Announcement, Desired, Fault, Marks, Neighbor, NeighborRole, NextHopMode, OwnRanges, PeerAsn,
     RouterWish, Secret, Severity, Stage, Standing, StaticRoute, Tunnel, TunnelKind, TunnelMode,
 };
+pub use eligible::{Rule, Verdict};
+pub use endpoints::{Counts, Endpoints};
 pub use facts::{Facts, Link, ProxyHealth, SessionFact};
 pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};
+pub use planner::{Delta, Planner};
 pub use selector::{Selector, SelectorError};
 pub use snapshot::{Change, Snapshot, Touched};

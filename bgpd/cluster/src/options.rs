@@ -20,6 +20,19 @@ pub enum DialectName {
     KubeRouter,
 }
 
+impl DialectName {
+    /// As `sources` spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Metallb => "metallb",
+            Self::Calico => "calico",
+            Self::KubeRouter => "kube-router",
+        }
+    }
+}
+
 /// What is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Advertised {
@@ -43,6 +56,19 @@ pub enum ExcludeLabel {
     TrueOnly,
     /// Never, as MetalLB's `--ignore-exclude-lb`.
     Ignore,
+}
+
+impl ExcludeLabel {
+    /// What counts where the operator did not say: the label's presence; under Calico alone the
+    /// value `true`, since kubeadm labels control planes with an empty value and Calico announces
+    /// from them, so users would lose routes.
+    #[must_use]
+    pub fn default_for(dialects: &[DialectName]) -> Self {
+        match dialects {
+            [DialectName::Calico] => Self::TrueOnly,
+            _ => Self::Presence,
+        }
+    }
 }
 
 /// iBGP between the nodes, of the native dialect.

@@ -23,6 +23,10 @@ use crate::object::{
 
 /// What happened to an object.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every change is a Put, taken in at once and never stored"
+)]
 pub enum Change {
     /// It is there, or is different; unreadable ones are kept as their fault.
     Put(Key, Result<Object, Fault>),

@@ -71,8 +71,9 @@ fn half(text: &str) -> Option<(u32, u32)> {
     }
 }
 
-/// Parses one community value.
-pub(crate) fn parse_community(text: &str) -> Option<u32> {
+/// Parses one community value (RFC 1997): `ASN:VALUE`, one number, or a well-known name.
+#[must_use]
+pub fn parse_community(text: &str) -> Option<u32> {
     let known = WELL_KNOWN.iter().find(|(name, _)| *name == text);
     if let Some((_, value)) = known {
         return Some(*value);
@@ -110,8 +111,9 @@ impl LargePattern {
     }
 }
 
-/// Parses one large community value.
-pub(crate) fn parse_large(text: &str) -> Option<[u32; 3]> {
+/// Parses one large community value (RFC 8092), `ASN:VALUE:VALUE`.
+#[must_use]
+pub fn parse_large(text: &str) -> Option<[u32; 3]> {
     let mut parts = text.split(':').map(|part| part.parse::<u32>().ok());
     let value = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(value)

@@ -15,5 +15,6 @@ pub use ast::{
     ACCEPT_ALL, DEFAULT_LOCAL_PREF, MatchDef, NextHopAction, PolicyDef, PrefixMatch, REJECT_ALL,
     RpkiState, RuleDef, SetDef, Then,
 };
+pub use community::{parse_community, parse_large};
 pub use compile::{Policy, PolicyError};
 pub use eval::{RuleTrace, Subject, Verdict};

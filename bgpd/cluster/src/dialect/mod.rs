@@ -14,15 +14,16 @@ pub mod calico;
 pub mod kube_router;
 pub mod metallb;
 pub mod native;
+mod unite;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::object::{Node, Service};
+use crate::object::{Node, ObjectName, Service};
 use crate::{
-    Announcement, Facts, Fault, Marks, Neighbor, Options, OwnRanges, RouterWish, Snapshot,
-    StaticRoute, Tunnel,
+    Announcement, DialectName, Facts, Fault, Marks, Neighbor, Options, OwnRanges, RouterWish,
+    Snapshot, StaticRoute, Tunnel,
 };
 use rib::policy::PolicyDef;
 
@@ -105,14 +106,19 @@ pub enum Offer {
     Covered(Box<str>),
 }
 
-/// The dialects that are switched on, made ready. What `offer` says may depend on nothing else:
-/// when two preparations are equal, no service is looked at again.
+/// The dialects that are switched on, made ready, in the order of `sources`. What `offer` says may
+/// depend on nothing else: when two preparations are equal, no service is looked at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dialects {
-    native: Option<native::Native>,
-    metallb: Option<metallb::Metallb>,
-    calico: Option<calico::Calico>,
-    kube_router: Option<kube_router::KubeRouter>,
+    ready: Vec<Ready>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ready {
+    Native(native::Native),
+    Metallb(metallb::Metallb),
+    Calico(calico::Calico),
+    KubeRouter(kube_router::KubeRouter),
 }
 
 impl Dialects {
@@ -120,33 +126,55 @@ impl Dialects {
     #[must_use]
     pub fn prepare(view: &View<'_>, out: &mut Peering) -> Self {
         use crate::DialectName as Name;
-        let on = |name| view.options.speaks(name);
-        Self {
-            native: on(Name::Native).then(|| native::Native::prepare(view, out)),
-            metallb: on(Name::Metallb).then(|| metallb::Metallb::prepare(view, out)),
-            calico: on(Name::Calico).then(|| calico::Calico::prepare(view, out)),
-            kube_router: on(Name::KubeRouter).then(|| kube_router::KubeRouter::prepare(view, out)),
+        let mut ready: Vec<Ready> = Vec::new();
+        for dialect in &view.options.dialects {
+            let mut peering = Peering::default();
+            let one = match dialect {
+                Name::Native => Ready::Native(native::Native::prepare(view, &mut peering)),
+                Name::Metallb => Ready::Metallb(metallb::Metallb::prepare(view, &mut peering)),
+                Name::Calico => Ready::Calico(calico::Calico::prepare(view, &mut peering)),
+                Name::KubeRouter => {
+                    Ready::KubeRouter(kube_router::KubeRouter::prepare(view, &mut peering))
+                }
+            };
+            ready.push(one);
+            out.unite(*dialect, peering);
         }
+        Self { ready }
     }
 
-    /// All offers for an address of a service, with the dialect's name.
+    /// All offers for an address of a service, each with its dialect.
     pub fn offers(
         &self,
         service: &Service,
         address: &ServiceAddress,
-        mut each: impl FnMut(&'static str, Offer),
+        mut each: impl FnMut(DialectName, Offer),
     ) {
-        if let Some(dialect) = &self.native {
-            dialect.offer(service, address, &mut |offer| each("native", offer));
+        use crate::DialectName as Name;
+        for one in &self.ready {
+            match one {
+                Ready::Native(dialect) => {
+                    dialect.offer(service, address, &mut |offer| each(Name::Native, offer));
+                }
+                Ready::Metallb(dialect) => {
+                    dialect.offer(service, address, &mut |offer| each(Name::Metallb, offer));
+                }
+                Ready::Calico(dialect) => {
+                    dialect.offer(service, address, &mut |offer| each(Name::Calico, offer));
+                }
+                Ready::KubeRouter(dialect) => {
+                    dialect.offer(service, address, &mut |offer| each(Name::KubeRouter, offer));
+                }
+            }
         }
-        if let Some(dialect) = &self.metallb {
-            dialect.offer(service, address, &mut |offer| each("metallb", offer));
-        }
-        if let Some(dialect) = &self.calico {
-            dialect.offer(service, address, &mut |offer| each("calico", offer));
-        }
-        if let Some(dialect) = &self.kube_router {
-            dialect.offer(service, address, &mut |offer| each("kube-router", offer));
+    }
+
+    /// What is wrong with the annotations of a service.
+    pub(crate) fn service_faults(&self, name: &ObjectName, service: &Service) -> Vec<Fault> {
+        let native = self.ready.iter().any(|one| matches!(one, Ready::Native(_)));
+        match native {
+            true => native::service_faults(name, service),
+            false => Vec::new(),
         }
     }
 }

@@ -1,0 +1,117 @@
+//! What several dialects ask for, made one.
+//!
+//! The first in the order of `sources` wins where two want the same thing differently, and the
+//! loser is a fault of severity warning, so that nobody has to guess which object counts. Ranges,
+//! static routes and tunnels add up.
+
+use super::Peering;
+use crate::{DialectName, Fault, RouterWish, Severity};
+
+impl Peering {
+    /// Takes in what the next dialect asks for.
+    pub(super) fn unite(&mut self, dialect: DialectName, other: Self) {
+        self.faults.extend(other.faults);
+        for neighbor in other.neighbors {
+            let address = neighbor.address;
+            match self.neighbors.iter().find(|have| have.address == address) {
+                None => self.neighbors.push(neighbor),
+                Some(have) if have.object == neighbor.object => {}
+                Some(have) => {
+                    let text = format!(
+                        "neighbor {address} is also asked for by {}, which counts",
+                        have.object
+                    );
+                    self.faults.push(warning(&neighbor.object, &text));
+                }
+            }
+        }
+        for policy in other.policies {
+            if self.policies.iter().all(|have| have.name != policy.name) {
+                self.policies.push(policy);
+            }
+        }
+        self.networks.extend(other.networks);
+        self.unite_router(dialect, other.router);
+        self.own_ranges.pods.extend(other.own_ranges.pods);
+        self.own_ranges.services.extend(other.own_ranges.services);
+        let balanced = other.own_ranges.load_balancers;
+        self.own_ranges.load_balancers.extend(balanced);
+        self.static_routes.extend(other.static_routes);
+        self.tunnels.extend(other.tunnels);
+    }
+
+    fn unite_router(&mut self, dialect: DialectName, other: RouterWish) {
+        let mut losers: Vec<&str> = Vec::new();
+        let have = &mut self.router;
+        let first = [
+            ("the AS", take(&mut have.asn, other.asn)),
+            ("the router id", take(&mut have.router_id, other.router_id)),
+            (
+                "the cluster id",
+                take(&mut have.cluster_id, other.cluster_id),
+            ),
+            ("the port", take(&mut have.listen_port, other.listen_port)),
+            ("the metric", take(&mut have.metric, other.metric)),
+        ];
+        losers.extend(
+            first
+                .iter()
+                .filter(|(_, lost)| *lost)
+                .map(|(what, _)| *what),
+        );
+        if have.listen_addresses.is_empty() {
+            have.listen_addresses = other.listen_addresses;
+        } else if !other.listen_addresses.is_empty()
+            && have.listen_addresses != other.listen_addresses
+        {
+            losers.push("the addresses to listen on");
+        }
+        for what in losers {
+            let text = format!("asks for another value of {what} than a source listed before it");
+            self.faults.push(warning(dialect.as_str(), &text));
+        }
+    }
+
+    /// Sorts all of it, each thing once.
+    pub(crate) fn sort(&mut self) {
+        self.neighbors.sort_by_key(|neighbor| neighbor.address);
+        self.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        self.networks.sort();
+        self.networks.dedup();
+        for ranges in [
+            &mut self.own_ranges.pods,
+            &mut self.own_ranges.services,
+            &mut self.own_ranges.load_balancers,
+        ] {
+            ranges.sort();
+            ranges.dedup();
+        }
+        self.static_routes.sort();
+        self.static_routes.dedup();
+        self.tunnels.sort_by_key(|tunnel| tunnel.range);
+        self.tunnels.dedup();
+        self.faults.sort();
+        self.faults.dedup();
+    }
+}
+
+/// Takes a wish unless there is one; whether it lost against a different one.
+fn take<T: PartialEq>(have: &mut Option<T>, other: Option<T>) -> bool {
+    match (&have, &other) {
+        (Some(have), Some(other)) => have != other,
+        (None, Some(_)) => {
+            *have = other;
+            false
+        }
+        (_, None) => false,
+    }
+}
+
+fn warning(object: &str, text: &str) -> Fault {
+    Fault {
+        object: object.into(),
+        path: "".into(),
+        severity: Severity::Warning,
+        text: text.into(),
+    }
+}

@@ -1,0 +1,361 @@
+//! From changes to what has to be done: the pure function, run again only where something changed.
+//!
+//! Hand in [`Change`]s, [`Facts`] and [`Options`] as they come, then ask [`Planner::plan`] for the
+//! difference since the last time, or [`Planner::desired`] for the whole. Both are cheap to ask at
+//! any time: nothing is computed while changes are taken in, so a burst of a thousand events costs
+//! one computation.
+//!
+//! ```text
+//! planner.apply(change);            // any number, in any order
+//! planner.set_facts(facts);         // no-op if equal
+//! let delta = planner.plan();       // per prefix: what is announced now; empty = withdraw
+//! if delta.peering_changed { reconfigure(&planner.desired()) }
+//! ```
+//!
+//! Promise: after any sequence of changes the result equals that of a planner which was given the
+//! last state at once. What an event costs: a service or a slice, its own addresses; this node's
+//! object, a pool, a policy or the proxy's health, every service (milliseconds for thousands);
+//! another node, the neighbors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::claim::{Claim, NodeVerdict, claims};
+use crate::dialect::{Dialects, Peering, View};
+use crate::eligible::drain_wish;
+use crate::object::{ObjectName, Policy};
+use crate::table::Table;
+use crate::{Advertised, Announcement, Change, Desired, Facts, Fault, Options, Snapshot, Touched};
+
+/// What changed since the last plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Per prefix that changed, all that is announced for it now; empty: nothing, withdraw it.
+    pub announcements: BTreeMap<IpNet, Vec<Announcement>>,
+    /// Anything of [`Desired`] but announcements and faults: neighbors, policies, the router,
+    /// ranges, static routes, tunnels, the wish to drain.
+    pub peering_changed: bool,
+    /// The list of faults.
+    pub faults_changed: bool,
+}
+
+impl Delta {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.announcements.is_empty() && !self.peering_changed && !self.faults_changed
+    }
+}
+
+/// Objects, options and facts, and what follows from them.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    snapshot: Snapshot,
+    options: Options,
+    facts: Facts,
+    touched: Touched,
+    dialects: Dialects,
+    peering: Peering,
+    drain: Option<Box<str>>,
+    node: NodeVerdict,
+    served: BTreeMap<ObjectName, Vec<Arc<Claim>>>,
+    service_faults: BTreeMap<ObjectName, Vec<Fault>>,
+    table: Table,
+}
+
+impl Planner {
+    /// A planner without objects; the first plan announces what the options alone say.
+    #[must_use]
+    pub fn new(options: Options, facts: Facts) -> Self {
+        Self {
+            snapshot: Snapshot::default(),
+            options,
+            facts,
+            touched: Touched {
+                peering: true,
+                all_services: true,
+                ..Touched::default()
+            },
+            dialects: Dialects::default(),
+            peering: Peering::default(),
+            drain: None,
+            node: NodeVerdict::default(),
+            served: BTreeMap::new(),
+            service_faults: BTreeMap::new(),
+            table: Table::default(),
+        }
+    }
+
+    /// Takes a change of an object in. Whether anything has to be planned for it.
+    pub fn apply(&mut self, change: Change) -> bool {
+        let touched = self.snapshot.apply(change);
+        let matters = !touched.is_empty();
+        self.touched.merge(touched);
+        matters
+    }
+
+    /// Replaces what the node knows.
+    pub fn set_facts(&mut self, facts: Facts) {
+        let before = std::mem::replace(&mut self.facts, facts);
+        if before.proxy != self.facts.proxy || before.is_drained != self.facts.is_drained {
+            self.touched.all_services = true;
+        }
+        if before.health_check != self.facts.health_check {
+            let answer = |facts: &Facts, port| facts.health_check.get(&port).copied();
+            for (name, service) in self.snapshot.services() {
+                let port = service.health_check_node_port;
+                if port.is_some_and(|port| answer(&before, port) != answer(&self.facts, port)) {
+                    self.touched.services.insert(name.clone());
+                }
+            }
+        }
+        // What decides about services alone is no dialect's business.
+        let mut rest = before;
+        rest.proxy = self.facts.proxy;
+        rest.health_check.clone_from(&self.facts.health_check);
+        self.touched.peering |= rest != self.facts;
+    }
+
+    /// Replaces what the operator chose.
+    pub fn set_options(&mut self, options: Options) {
+        if self.options != options {
+            self.options = options;
+            self.touched.peering = true;
+            self.touched.all_services = true;
+            self.table.touch_all();
+        }
+    }
+
+    /// All objects.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What the operator chose.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What the node knows.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The health-check node ports that are worth asking: of services whose traffic must stay on
+    /// the node.
+    #[must_use]
+    pub fn health_check_ports(&self) -> BTreeSet<u16> {
+        let services = self.snapshot.services();
+        let local = services.filter(|(_, service)| service.external_policy == Policy::Local);
+        local
+            .filter_map(|(_, service)| service.health_check_node_port)
+            .collect()
+    }
+
+    /// Computes what changes call for; the difference to the last plan.
+    pub fn plan(&mut self) -> Delta {
+        let touched = std::mem::take(&mut self.touched);
+        let mut delta = Delta {
+            faults_changed: touched.faults,
+            ..Delta::default()
+        };
+        let is_own = touched.nodes.contains(&self.options.node_name);
+        let mut all = touched.all_services || is_own || self.is_node_list_new(&touched);
+        if touched.peering {
+            all |= self.prepare(&mut delta);
+        }
+        if all || touched.peering {
+            self.node = NodeVerdict::of(&view(&self.snapshot, &self.options, &self.facts));
+            let networks = self.peering.networks.iter();
+            let networks =
+                networks.filter(|network| is_announced(&self.options, self.node, network));
+            self.table.set_networks(networks);
+        }
+        if all {
+            let mut names: BTreeSet<ObjectName> = self.served.keys().cloned().collect();
+            names.extend(self.service_faults.keys().cloned());
+            names.extend(self.snapshot.services().map(|(name, _)| name.clone()));
+            for name in names {
+                self.look_at(&name, &mut delta);
+            }
+        } else {
+            for name in &touched.services {
+                self.look_at(name, &mut delta);
+            }
+        }
+        let settled = self.table.settle(self.options.force_aggregates);
+        delta.announcements = settled.routes;
+        delta.faults_changed |= settled.faults;
+        delta
+    }
+
+    /// The node rules ask whether any Node object is there at all, if ours is not.
+    fn is_node_list_new(&self, touched: &Touched) -> bool {
+        !touched.nodes.is_empty() && self.snapshot.node(&self.options.node_name).is_none()
+    }
+
+    /// Prepares the dialects again; whether services have to be looked at for it.
+    fn prepare(&mut self, delta: &mut Delta) -> bool {
+        let view = view(&self.snapshot, &self.options, &self.facts);
+        let mut peering = Peering::default();
+        let dialects = Dialects::prepare(&view, &mut peering);
+        own_ranges(&view, &mut peering);
+        peering.sort();
+        let drain = view.node.and_then(drain_wish);
+        let before = std::mem::replace(&mut self.peering, peering);
+        let after = &self.peering;
+        delta.faults_changed |= before.faults != after.faults;
+        delta.peering_changed |= before.neighbors != after.neighbors
+            || before.policies != after.policies
+            || before.router != after.router
+            || before.own_ranges != after.own_ranges
+            || before.static_routes != after.static_routes
+            || before.tunnels != after.tunnels
+            || self.drain != drain;
+        self.drain = drain;
+        let is_new = dialects != self.dialects;
+        self.dialects = dialects;
+        is_new
+    }
+
+    /// Looks at one service again.
+    fn look_at(&mut self, name: &ObjectName, delta: &mut Delta) {
+        let view = view(&self.snapshot, &self.options, &self.facts);
+        let service = self.snapshot.service(name);
+        let (claims, faults) = match service {
+            Some(service) => (
+                claims(&view, &self.dialects, self.node, (name, service)),
+                self.dialects.service_faults(name, service),
+            ),
+            None => (Vec::new(), Vec::new()),
+        };
+        if self.service_faults.get(name).map_or(&[][..], Vec::as_slice) != faults {
+            delta.faults_changed = true;
+            match faults.is_empty() {
+                true => self.service_faults.remove(name),
+                false => self.service_faults.insert(name.clone(), faults),
+            };
+        }
+        let before = self.served.get(name).map_or(&[][..], Vec::as_slice);
+        if before == claims {
+            return;
+        }
+        for claim in before {
+            self.table.remove(claim);
+        }
+        for claim in &claims {
+            self.table.insert(claim);
+        }
+        if claims.is_empty() {
+            self.served.remove(name);
+        } else {
+            self.served.insert(name.clone(), claims);
+        }
+    }
+
+    /// The whole result, as of the last [`Planner::plan`].
+    #[must_use]
+    pub fn desired(&self) -> Desired {
+        let mut announcements: Vec<Announcement> = self.table.routes().cloned().collect();
+        announcements.sort();
+        let peering = self.peering.clone();
+        Desired {
+            announcements,
+            neighbors: peering.neighbors,
+            policies: peering.policies,
+            router: peering.router,
+            own_ranges: peering.own_ranges,
+            static_routes: peering.static_routes,
+            tunnels: peering.tunnels,
+            drain: self.drain.clone(),
+            faults: self.faults(),
+        }
+    }
+
+    /// What is wrong with objects, sorted; as of the last plan.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let unreadable = self.snapshot.faults().map(|(_, fault)| fault);
+        let mut faults: Vec<Fault> = unreadable
+            .chain(&self.peering.faults)
+            .chain(self.service_faults.values().flatten())
+            .chain(self.table.faults())
+            .cloned()
+            .collect();
+        faults.sort();
+        faults.dedup();
+        faults
+    }
+
+    /// What rules look at.
+    #[allow(dead_code, reason = "explain")]
+    pub(crate) fn view(&self) -> View<'_> {
+        view(&self.snapshot, &self.options, &self.facts)
+    }
+
+    #[allow(dead_code, reason = "explain")]
+    pub(crate) fn dialects(&self) -> &Dialects {
+        &self.dialects
+    }
+
+    #[allow(dead_code, reason = "explain")]
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+fn view<'a>(snapshot: &'a Snapshot, options: &'a Options, facts: &'a Facts) -> View<'a> {
+    View {
+        snapshot,
+        options,
+        facts,
+        node: snapshot.node(&options.node_name),
+    }
+}
+
+/// Which sort of route comes from here; `None`: of no service and no pod, always announced.
+fn sort_of(source: &str) -> Option<Advertised> {
+    match source {
+        "pod-cidr" => Some(Advertised::PodCidr),
+        "cluster-ip" => Some(Advertised::ClusterIp),
+        "external-ip" => Some(Advertised::ExternalIp),
+        "load-balancer-ip" => Some(Advertised::LoadBalancerIp),
+        pool if pool.starts_with("pool:") => Some(Advertised::LoadBalancerIp),
+        _ => None,
+    }
+}
+
+/// Whether a network is announced: the operator announces its sort, and where it stands for
+/// services, the node may announce them.
+fn is_announced(options: &Options, node: NodeVerdict, network: &Announcement) -> bool {
+    let Some(what) = sort_of(&network.source) else {
+        return true;
+    };
+    let is_fit = match what {
+        Advertised::PodCidr => true,
+        Advertised::ClusterIp => node.cluster,
+        Advertised::ExternalIp => node.external,
+        Advertised::LoadBalancerIp => node.balanced,
+    };
+    is_fit && options.advertises(what)
+}
+
+/// The ranges that the configuration and the cluster itself name, whatever the dialects.
+fn own_ranges(view: &View<'_>, out: &mut Peering) {
+    let options = view.options;
+    let ranges = &mut out.own_ranges;
+    ranges.pods.extend(&options.pod_cidrs);
+    ranges.services.extend(&options.service_cidrs);
+    for object in view.snapshot.service_cidrs() {
+        ranges.services.extend(&object.cidrs);
+    }
+    ranges.load_balancers.extend(&options.external_ranges);
+    for pool in &options.pools {
+        ranges.load_balancers.extend(&pool.blocks);
+    }
+}
