@@ -20,6 +20,7 @@ use crate::io::node::Node;
 
 mod change;
 mod explain;
+mod kubernetes;
 pub mod metrics;
 mod monitor;
 mod paths;
@@ -101,6 +102,13 @@ async fn dispatch(context: &Context, request: Request, replies: &Replies) -> Ans
         Request::ShowMemory => system::memory(context, replies).await,
         Request::ShowMetrics => metrics::show(context, replies).await,
         Request::ExplainRoute { prefix, to } => explain::route(context, replies, prefix, to).await,
+        Request::ExplainService { namespace, name } => {
+            kubernetes::service(context, replies, (namespace, name)).await
+        }
+        Request::ShowKubernetes => kubernetes::status(context, replies).await,
+        Request::ShowKubernetesObjects { kind } => {
+            kubernetes::objects(context, replies, kind).await
+        }
         Request::ClearBgp { target, soft } => change::clear(context, replies, target, soft).await,
         Request::Drain { undo } => change::drain(context, replies, undo).await,
         Request::Reload { check_only } => change::reload(context, replies, check_only).await,

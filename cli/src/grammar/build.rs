@@ -7,8 +7,8 @@
 
 use ipnet::IpNet;
 use proto_codec::control::{
-    AdjKind, ClearTarget, Family, MonitorTopic, PathFilter, Request, SoftDirection, TableFilter,
-    VrrpOrder,
+    AdjKind, ClearTarget, Family, KubernetesKind, MonitorTopic, PathFilter, Request, SoftDirection,
+    TableFilter, VrrpOrder,
 };
 
 use super::matcher::Line;
@@ -155,6 +155,29 @@ pub(super) fn vrrp(line: &Line) -> Result<Command, String> {
     one(Request::Vrrp {
         name: name.to_owned(),
         order,
+    })
+}
+
+pub(super) fn show_kubernetes(line: &Line) -> Result<Command, String> {
+    let kinds = [
+        ("services", KubernetesKind::Services),
+        ("nodes", KubernetesKind::Nodes),
+        ("pools", KubernetesKind::Pools),
+    ];
+    let named = kinds.into_iter().find(|(word, _)| line.has(word));
+    one(named.map_or(Request::ShowKubernetes, |(_, kind)| {
+        Request::ShowKubernetesObjects { kind }
+    }))
+}
+
+pub(super) fn explain_service(line: &Line) -> Result<Command, String> {
+    let object = line
+        .value(Slot::Object)
+        .and_then(|text| text.split_once('/'));
+    let (namespace, name) = object.ok_or("a service is expected, as default/web")?;
+    one(Request::ExplainService {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
     })
 }
 

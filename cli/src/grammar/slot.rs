@@ -16,6 +16,8 @@ pub enum Slot {
     Prefix,
     /// A name: pool, peer group.
     Name,
+    /// An object in a namespace.
+    Object,
     /// A file, or `-`.
     File,
     /// A directory.
@@ -30,7 +32,7 @@ pub enum Slot {
     Text,
 }
 
-const ALL: [(Slot, &str, &str); 9] = [
+const ALL: [(Slot, &str, &str); 10] = [
     (Slot::Address, "ADDRESS", "IPv4 or IPv6 address"),
     (
         Slot::Prefix,
@@ -38,6 +40,11 @@ const ALL: [(Slot, &str, &str); 9] = [
         "prefix as 203.0.113.0/24 or 2001:db8::/32",
     ),
     (Slot::Name, "NAME", "a name from the configuration"),
+    (
+        Slot::Object,
+        "NAMESPACE/NAME",
+        "an object of the cluster, as default/web",
+    ),
     (Slot::File, "FILE", "a file; - reads standard input"),
     (
         Slot::Dir,
@@ -73,6 +80,9 @@ impl Slot {
             Self::Prefix => text.parse::<IpNet>().is_ok(),
             Self::Star => text == "*",
             Self::Name => !text.is_empty() && !text.starts_with('-') && !looks_like_address(text),
+            Self::Object => text
+                .split_once('/')
+                .is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('/')),
             Self::Interface => !text.is_empty() && !text.starts_with('-'),
             Self::Vrid => text.parse::<u8>().is_ok_and(|vrid| vrid > 0),
             Self::Dir => !text.is_empty() && !text.starts_with("--"),

@@ -7,8 +7,8 @@
 use proto_codec::control::Request;
 
 use super::build::{
-    address, cleanup, clear, decode, explain, family, monitor, neighbor_routes, one, show_bgp,
-    show_route, show_vrrp, vrrp,
+    address, cleanup, clear, decode, explain, explain_service, family, monitor, neighbor_routes,
+    one, show_bgp, show_kubernetes, show_route, show_vrrp, vrrp,
 };
 use super::matcher::Line;
 use super::slot::Slot;
@@ -155,6 +155,11 @@ pub const ROWS: &[Row] = &[
         show_route,
     ),
     row(
+        "show kubernetes [services|nodes|pools]",
+        "what is read of the cluster, and what it amounts to on this node",
+        show_kubernetes,
+    ),
+    row(
         "show vrrp history",
         "what happened to the virtual routers, and why",
         |_| one(Request::ShowVrrpHistory),
@@ -183,6 +188,11 @@ pub const ROWS: &[Row] = &[
         "explain route (PREFIX|ADDRESS) [to ADDRESS]",
         "every rule a route met, with its verdict",
         explain,
+    ),
+    row(
+        "explain service NAMESPACE/NAME",
+        "every rule that the addresses of a service met, with its verdict",
+        explain_service,
     ),
     row(
         "clear bgp (ADDRESS | * | peer-group NAME) [soft [in | out]]",
@@ -292,21 +302,26 @@ pub const WORDS: &[(&str, &str)] = &[
     ("ipv4", "IPv4"),
     ("ipv6", "IPv6"),
     ("json", "print JSON"),
+    ("kubernetes", "the cluster this node is in"),
     ("log", "log lines as they are written"),
     ("longer-prefixes", "the prefix and those inside it"),
     ("monitor", "prints what happens until interrupted"),
     ("mrt", "MRT archive"),
     ("multipath", "the paths in use only"),
     ("neighbors", "everything about neighbors"),
+    ("nodes", "nodes and the sessions with them"),
     ("out", "export again"),
     ("pcap", "captured packets, pcap or pcapng"),
     ("peer-group", "the neighbors of a group"),
     ("pool", "addresses of pools"),
+    ("pools", "pools of addresses"),
     ("received-routes", "what it sent, before policy"),
     ("release", "hands over to the best backup"),
     ("resume", "takes release and hold back"),
     ("route", "routes"),
     ("routes", "routes"),
+    ("service", "a service of the cluster"),
+    ("services", "addresses of services"),
     ("show", "looks at something"),
     ("soft", "without resetting the session"),
     ("text", "for people"),

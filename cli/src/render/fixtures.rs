@@ -3,6 +3,10 @@
 //!
 //! Addresses and AS numbers are those of documentation and private use; nothing here is measured.
 
+mod kubernetes;
+
+pub use kubernetes::{cluster, cluster_nodes, cluster_pools, cluster_services};
+
 use proto_codec::control::view::{
     AddPathState, Advertisement, AttrView, CapabilityState, Endpoint, Event, EventKind,
     ExplainStep, FamilyState, IpRoute, IpRouteHop, IpRouteState, LastReset, Memory,

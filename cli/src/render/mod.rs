@@ -10,6 +10,7 @@ pub mod detail;
 mod fixtures;
 pub mod format;
 pub mod json;
+pub mod kubernetes;
 pub mod metrics;
 pub mod neighbor;
 pub mod neighbor_json;
@@ -69,6 +70,13 @@ fn text_renderer(request: &Request, several: bool) -> Box<dyn Renderer> {
         Request::ShowAdvertisements => Box::new(plain::Text::new("nothing starts here")),
         Request::ShowPools => Box::new(plain::Text::new("no pool is configured")),
         Request::ExplainRoute { .. } => Box::new(plain::Text::new("nothing is known of it")),
+        Request::ExplainService { .. } => Box::new(plain::Text::new(
+            "it has no address that could be announced",
+        )),
+        Request::ShowKubernetes => Box::new(kubernetes::Text::new("")),
+        Request::ShowKubernetesObjects { .. } => {
+            Box::new(kubernetes::Text::new("there is none, or none that is read"))
+        }
         Request::Reload { .. } => Box::new(plain::Text::new("nothing changes")),
         Request::ClearBgp { .. } => Box::new(plain::Text::new("no neighbor matches")),
         Request::ShowVrrp { interface, .. } => Box::new(vrrp::Text::new(interface.is_some())),
@@ -93,11 +101,14 @@ fn json_renderer(request: &Request) -> Box<dyn Renderer> {
         Request::ShowBgpPrefix { .. } => Box::new(detail::Json::default()),
         Request::ShowBgpNeighbors { .. } => Box::new(neighbor_json::Json::default()),
         Request::ShowIpRoute { .. } => Box::new(route::Json::default()),
+        Request::ShowKubernetes => Box::new(kubernetes::Json::default()),
         Request::ShowVersion => Box::new(plain::Json::new(plain::Wrap::One)),
         Request::Monitor { .. } => Box::new(plain::Json::new(plain::Wrap::Lines)),
         Request::ShowAdvertisements
         | Request::ShowPools
         | Request::ExplainRoute { .. }
+        | Request::ExplainService { .. }
+        | Request::ShowKubernetesObjects { .. }
         | Request::Reload { .. }
         | Request::ClearBgp { .. }
         | Request::ShowMemory

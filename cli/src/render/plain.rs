@@ -245,6 +245,9 @@ impl Renderer for Json {
             View::VrrpInstance(row) => json!(row),
             View::VrrpEvent(row) => json!(row),
             View::MetricFamily(row) => json!(row),
+            View::KubernetesService(row) => json!(row),
+            View::KubernetesNode(row) => json!(row),
+            View::KubernetesPool(row) => json!(row),
             // `show vrrp json` is a list of virtual routers that are here; metrics have these.
             View::VrrpStranger(_) => return Ok(()),
             other => return unexpected(other),

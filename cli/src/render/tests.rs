@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use proto_codec::control::{AdjKind, MonitorTopic, PathFilter, TableFilter};
+use proto_codec::control::{AdjKind, KubernetesKind, MonitorTopic, PathFilter, TableFilter};
 
 use super::fixtures::*;
 use super::*;
@@ -178,5 +178,27 @@ fn what_frr_does_not_have() {
             topic: MonitorTopic::Bgp,
         },
         events(),
+    );
+}
+
+#[test]
+fn the_cluster() {
+    let one = |name: &str, request: Request, views: Vec<View>| check(name, &[request], vec![views]);
+    let objects = |kind| Request::ShowKubernetesObjects { kind };
+    one("kubernetes", Request::ShowKubernetes, cluster());
+    one(
+        "kubernetes-services",
+        objects(KubernetesKind::Services),
+        cluster_services(),
+    );
+    one(
+        "kubernetes-nodes",
+        objects(KubernetesKind::Nodes),
+        cluster_nodes(),
+    );
+    one(
+        "kubernetes-pools",
+        objects(KubernetesKind::Pools),
+        cluster_pools(),
     );
 }

@@ -24,7 +24,7 @@ pub mod view;
 pub use frame::{FRAME_LEN_MAX, FrameError};
 pub use reply::{Fault, FaultKind, Head, Hello, PROTOCOL, Reply, Tail};
 pub use request::{
-    AdjKind, ClearTarget, Family, MonitorTopic, PathFilter, Request, SoftDirection, TableFilter,
-    VrrpOrder,
+    AdjKind, ClearTarget, Family, KubernetesKind, MonitorTopic, PathFilter, Request, SoftDirection,
+    TableFilter, VrrpOrder,
 };
 pub use view::View;

@@ -83,6 +83,22 @@ pub enum Request {
         /// The neighbor whose export is explained; `None`: no export step.
         to: Option<IpAddr>,
     },
+    /// `explain service NAMESPACE/NAME`: `ExplainStep` rows, one per address.
+    ExplainService {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// `show kubernetes`: one `KubernetesStatus` row, then `KubernetesFeed` and `KubernetesFault`
+    /// rows.
+    ShowKubernetes,
+    /// `show kubernetes services|nodes|pools`: `KubernetesService`, `KubernetesNode` or
+    /// `KubernetesPool` rows.
+    ShowKubernetesObjects {
+        /// Which.
+        kind: KubernetesKind,
+    },
     /// `clear bgp …`: one `Notice` row per neighbor touched.
     ClearBgp {
         /// Whom.
@@ -157,6 +173,9 @@ impl Request {
             | Self::ShowMemory
             | Self::ShowMetrics
             | Self::ExplainRoute { .. }
+            | Self::ExplainService { .. }
+            | Self::ShowKubernetes
+            | Self::ShowKubernetesObjects { .. }
             | Self::ShowPools
             | Self::ShowVrrp { .. }
             | Self::ShowVrrpHistory
@@ -193,6 +212,18 @@ impl Request {
                 }
         )
     }
+}
+
+/// Which objects `show kubernetes` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KubernetesKind {
+    /// Addresses of services.
+    Services,
+    /// Nodes.
+    Nodes,
+    /// Pools.
+    Pools,
 }
 
 /// What an operator orders a virtual router to do.

@@ -6,6 +6,7 @@
 //! into FRR's columns or FRR's JSON field names.
 
 mod kernel;
+mod kubernetes;
 mod metric;
 mod neighbor;
 mod path;
@@ -16,6 +17,10 @@ mod vrrp;
 use serde::{Deserialize, Serialize};
 
 pub use kernel::{IpRoute, IpRouteHop, IpRouteState, RouteSource};
+pub use kubernetes::{
+    KubernetesFault, KubernetesFeed, KubernetesNode, KubernetesPool, KubernetesService,
+    KubernetesStatus,
+};
 pub use metric::{MetricFamily, MetricKind, MetricSample};
 pub use neighbor::{
     AddPathState, CapabilityState, Endpoint, FamilyState, LastReset, MessageCounters, Neighbor,
@@ -73,4 +78,16 @@ pub enum View {
     VrrpStranger(VrrpStranger),
     /// Something measured.
     MetricFamily(MetricFamily),
+    /// The Kubernetes source as a whole.
+    KubernetesStatus(Box<KubernetesStatus>),
+    /// The reading of one kind.
+    KubernetesFeed(Box<KubernetesFeed>),
+    /// What is wrong with an object.
+    KubernetesFault(KubernetesFault),
+    /// An address of a service.
+    KubernetesService(Box<KubernetesService>),
+    /// A node.
+    KubernetesNode(Box<KubernetesNode>),
+    /// A pool for services.
+    KubernetesPool(KubernetesPool),
 }
