@@ -43,6 +43,9 @@ mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/.lab/u,workdir=$1/.lab/w" "
 mount -t proc proc "$1/.lab/m/proc"
 "#;
 
+/// The lab's own seat on `br0`.
+pub const OWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 254);
+
 /// Runs `body` inside a lab. `test` is the name of the calling test within its binary.
 ///
 /// # Panics

@@ -13,7 +13,7 @@
 //!
 //! [`vrrp`] is the same for virtual routers, and [`failover`] measures them.
 //!
-//! [`apiserver`] is a Kubernetes API server with faults on demand.
+//! [`apiserver`] is a Kubernetes API server with faults on demand, [`kubernetes`] a lab around one.
 //!
 //! [`player`] plays a BGP neighbor octet by octet: malformed messages, full tables, updates at
 //! full speed, and a strict reader of what comes back.
@@ -22,6 +22,7 @@ pub mod apiserver;
 pub mod capture;
 pub mod demo;
 pub mod failover;
+pub mod kubernetes;
 pub mod lab;
 pub mod load;
 pub mod node;

@@ -128,6 +128,14 @@ impl Answer {
         }
     }
 
+    /// A real server says so in plain text where no handler is registered: no group, no version.
+    pub(super) fn no_page() -> Answer {
+        Answer {
+            code: 404,
+            ..Answer::text("404 page not found\n")
+        }
+    }
+
     pub(super) fn refusal(refusal: &Refusal) -> Answer {
         Answer {
             retry_after_s: refusal.retry_after_s,

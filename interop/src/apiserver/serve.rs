@@ -85,14 +85,13 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     let (target, verb) = match target(shared, request) {
         Ok(found) => found,
         Err(refusal) => {
-            note(
-                shared,
-                &user.name,
-                "any",
-                request,
-                (String::new(), refusal.code),
-            );
-            return Answer::refusal(&refusal).write(stream, None);
+            let answer = match refusal.code {
+                404 => Answer::no_page(),
+                _ => Answer::refusal(&refusal),
+            };
+            let code = refusal.code;
+            note(shared, &user.name, "any", request, (String::new(), code));
+            return answer.write(stream, None);
         }
     };
     let plural = RESOURCES[target.resource].plural;
