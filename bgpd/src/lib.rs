@@ -3,6 +3,7 @@
 //! The parts know as little of each other as they can:
 //!
 //! - [`config`] turns a file into a resolved configuration and two configurations into a plan,
+//! - [`overlay`] lays what the cluster wants over the file's configuration,
 //! - [`session`] is the sans-IO machine of one neighbor (RFC 4271 §8), without sockets or clocks,
 //! - [`state`] is the file in which pool addresses in use survive a restart,
 //! - [`origin`] knows which routes start here: advertised prefixes and address pools,
@@ -36,6 +37,8 @@ pub mod io;
 pub mod kubernetes;
 
 pub mod origin;
+
+pub mod overlay;
 
 #[cfg(feature = "kubernetes")]
 pub mod report;

@@ -97,6 +97,10 @@ pub struct PeerSession {
     /// Set our own address as next hop towards an iBGP peer. (eBGP: always, unless policy says
     /// `unchanged`.)
     pub next_hop_self: bool,
+    /// Leave the next hop as it was received, towards an eBGP peer too.
+    pub next_hop_keep: bool,
+    /// How often our own AS may be in AS_PATH (RFC 4271 §9.1.2 says never).
+    pub allow_own_as: u8,
     /// Refuse routes whose first AS is not the peer's (RFC 4271 §6.3).
     pub enforce_first_as: bool,
     /// Most prefixes per family the peer may announce (RFC 4271 §6.7).
@@ -185,6 +189,8 @@ impl PeerSession {
             encode: EncodeContext::default(),
             add_path_tx: [AddPathTx::Off; 2],
             next_hop_self: false,
+            next_hop_keep: false,
+            allow_own_as: 0,
             enforce_first_as: true,
             max_prefixes: None,
             role: None,

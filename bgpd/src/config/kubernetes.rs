@@ -13,7 +13,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cluster::{Advertised, DialectName, ExcludeLabel, Marks, MeshMode, PoolOption};
+use cluster::{
+    Advertised, DialectName, ExcludeLabel, Marks, MeshMode, NeighborRole, PoolOption, StaticRoute,
+    Tunnel,
+};
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 
@@ -52,6 +55,43 @@ pub struct Kubernetes {
     pub events: bool,
     /// kube-router's flags, as its manifest writes them.
     pub kube_router_args: Vec<String>,
+    /// What of the router the file gives itself.
+    pub file_gives: FileGives,
+}
+
+/// Values of `[router]` and `[kernel]` that are written in the file, and so win over the cluster's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileGives {
+    /// `router-id`.
+    pub router_id: bool,
+    /// `cluster-id`.
+    pub cluster_id: bool,
+    /// `listen`.
+    pub listen: bool,
+    /// `metric`.
+    pub metric: bool,
+}
+
+/// What the cluster adds to a configuration beside neighbors and policies (see `overlay`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterPart {
+    /// Ranges that no eBGP neighbor may announce to us, sorted, none inside another.
+    pub own_ranges: Vec<IpNet>,
+    /// Routes to neighbors behind a gateway.
+    pub static_routes: Vec<StaticRoute>,
+    /// Routes in tunnels.
+    pub tunnels: Vec<Tunnel>,
+}
+
+/// The object a neighbor came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighborObject {
+    /// As `BGPPeer tor`.
+    pub name: String,
+    /// What the neighbor is to us.
+    pub role: NeighborRole,
+    /// Why the session is kept down, if it is.
+    pub held: Option<String>,
 }
 
 /// Where objects come from.
@@ -168,6 +208,7 @@ pub(super) fn resolve(
             .as_ref()
             .map(|at| plain(&at.value))
             .unwrap_or_default(),
+        file_gives: FileGives::default(),
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rib::policy::PolicyDef;
 
-use super::kubernetes::Kubernetes;
+use super::kubernetes::{ClusterPart, Kubernetes, NeighborObject};
 
 /// A whole configuration, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// How the engine runs.
     pub engine: Engine,
+    /// What the cluster adds to the file; nothing in a file alone.
+    pub cluster: ClusterPart,
 }
 
 /// `[router]`.
@@ -132,6 +134,8 @@ pub struct Neighbor {
     pub origin: NeighborOrigin,
     /// The group it inherited from, for `clear bgp peer-group` and policies.
     pub peer_group: Option<String>,
+    /// The object of the cluster it came from.
+    pub object: Option<NeighborObject>,
     /// Everything else.
     pub settings: Settings,
 }
@@ -334,6 +338,7 @@ impl ListenRange {
             address: NeighborAddress::Address(addr),
             origin: NeighborOrigin::Dynamic,
             peer_group: self.peer_group.clone(),
+            object: None,
             settings: self.settings.clone(),
         }
     }
@@ -348,6 +353,8 @@ pub struct RouteMarks {
     pub large_communities: Vec<[u32; 3]>,
     /// LOCAL_PREF, else the router's default.
     pub local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC; only the cluster's routes have one.
+    pub med: Option<u32>,
     /// Only these neighbors; `None` = all.
     pub neighbors: Option<Vec<IpAddr>>,
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use ctl::config::At;
 use rib::policy::{PolicyDef, RuleDef};
 
-use super::kubernetes;
+use super::kubernetes::{self, ClusterPart, FileGives, Kubernetes};
 use super::model::{
     Advertise, AsnRule, Config, Engine, Kernel, ListenRange, Metrics, Neighbor, NeighborAddress,
     NeighborOrigin, PolicyRef, Pool, RouteMarks, Router, Settings,
@@ -59,7 +59,10 @@ pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
         kubernetes: raw.kubernetes.as_ref().map(|table| {
             let group = table.peer_group.as_ref();
             let group = inherited(&RawSettings::default(), group, &groups);
-            kubernetes::resolve(table, &group, &pools, scope)
+            Kubernetes {
+                file_gives: file_gives(raw),
+                ..kubernetes::resolve(table, &group, &pools, scope)
+            }
         }),
         pools,
         metrics: raw.metrics.as_ref().map(metrics),
@@ -69,6 +72,21 @@ pub(super) fn resolve(raw: &Raw, scope: &Scope<'_>) -> Config {
                 |at| at.value.clamp(1, THREADS_MAX),
             ),
         },
+        cluster: ClusterPart::default(),
+    }
+}
+
+/// What the cluster may not say otherwise.
+fn file_gives(raw: &Raw) -> FileGives {
+    let router = raw.router.as_ref();
+    FileGives {
+        router_id: router.is_some_and(|table| table.router_id.is_some()),
+        cluster_id: router.is_some_and(|table| table.cluster_id.is_some()),
+        listen: router.is_some_and(|table| table.listen.is_some()),
+        metric: raw
+            .kernel
+            .as_ref()
+            .is_some_and(|table| table.metric.is_some()),
     }
 }
 
@@ -179,6 +197,7 @@ fn listed(raw: &Raw, groups: &Groups<'_>, scope: &Scope<'_>) -> Vec<Neighbor> {
             address,
             origin: NeighborOrigin::Configured,
             peer_group,
+            object: None,
             settings,
         })
     };
@@ -286,6 +305,7 @@ fn mesh(raw: &Raw, groups: &Groups<'_>, scope: &Scope<'_>) -> Vec<Neighbor> {
                 address: NeighborAddress::Address(at.value),
                 origin: NeighborOrigin::Mesh,
                 peer_group: group.map(|at| at.value.clone()),
+                object: None,
                 settings: scope.resolve(&merged, &subject),
             }
         })
@@ -329,6 +349,7 @@ fn marks(raw: &RawMarks) -> RouteMarks {
         communities: raw.community.iter().map(|at| at.value.0).collect(),
         large_communities: raw.large_community.iter().map(|at| at.value.0).collect(),
         local_pref: raw.local_pref.as_ref().map(|at| at.value),
+        med: None,
         neighbors: raw.neighbors.as_ref().map(|list| values(&list.value)),
     }
 }

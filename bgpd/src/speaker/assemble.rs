@@ -42,7 +42,8 @@ pub fn peer_config(
         AsnRule::Internal => session::AsnRule::Internal,
         AsnRule::External => session::AsnRule::External,
     };
-    let mut config = PeerConfig::new(router.asn, router.router_id, rule);
+    let asn = settings.local_asn.unwrap_or(router.asn);
+    let mut config = PeerConfig::new(asn, router.router_id, rule);
     config.passive = settings.passive;
     config.hold_time_s = whole_seconds(settings.hold_time);
     config.keepalive = Some(settings.keepalive).filter(|keepalive| !keepalive.is_zero());
@@ -160,6 +161,14 @@ pub struct Policies {
     pub export: Arc<Policy>,
 }
 
+impl Policies {
+    /// Whether they are the very same.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.import, &other.import) && Arc::ptr_eq(&self.export, &other.export)
+    }
+}
+
 /// How the UPDATEs of a session are read.
 #[must_use]
 pub fn decode_context(neighbor: &Neighbor, established: &Established) -> DecodeContext {
@@ -204,6 +213,8 @@ pub fn peer_session(
             .add_path_tx
             .map(|on| if on { AddPathTx::All } else { AddPathTx::Off }),
         next_hop_self: settings.next_hop_self,
+        next_hop_keep: settings.next_hop_keep,
+        allow_own_as: settings.allow_own_as,
         enforce_first_as: settings.enforce_first_as,
         max_prefixes: settings.max_prefixes,
         role: settings.role.map(rib_role),

@@ -53,6 +53,7 @@ mod refresh;
 mod reload;
 mod restart;
 pub mod staging;
+mod wished;
 
 use conns::Conns;
 use deadline::Deadlines;
@@ -63,6 +64,7 @@ use port::{Action, ConnId};
 use restart::Resync;
 
 pub use reload::{Prepared, ReloadError};
+use wished::Wished;
 
 /// Longest time a change may wait for others before it is decided and sent on.
 pub const SETTLE_DELAY_MAX: Duration = Duration::from_millis(10);
@@ -102,7 +104,9 @@ pub struct Environment {
 /// The BGP speaker; see the module.
 #[derive(Debug)]
 pub struct Speaker {
+    /// In force: the file with what the cluster wants laid over it.
     config: Arc<Config>,
+    wished: Wished,
     host: Host,
     seed: u64,
     rib: Engine,
@@ -173,7 +177,7 @@ impl Speaker {
         env: Environment,
         rib: Engine,
     ) -> Result<Self, ReloadError> {
-        let policies = PolicyTable::compile(&config.policies, None)?;
+        let policies = PolicyTable::compile(&config, None)?;
         let mut book = PoolBook::new(&config.pools);
         let lost = book.restore(&env.pool_state);
         let mut speaker = Self {
@@ -196,6 +200,7 @@ impl Speaker {
             drained: false,
             stopping: false,
             started: now,
+            wished: Wished::new(config.clone()),
             config: Arc::new(config),
         };
         let config = Arc::clone(&speaker.config);

@@ -8,18 +8,24 @@
 //! The two predefined policies are always there. An eBGP neighbor without a policy gets
 //! `reject-all` in that direction (RFC 8212); the configuration has decided that already.
 //!
+//! An eBGP neighbor that is guarded imports by another twin, whose first rule refuses everything
+//! inside the ranges of our own cluster: whoever announces them would pull pods and services away.
+//!
 //! Each policy has a twin for draining: the same rules, but what it accepts leaves with the
 //! GRACEFUL_SHUTDOWN community and LOCAL_PREF 0 (RFC 8326 §4.2). While drained, exports use it,
 //! and a single neighbor whose session is to end has it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rib::policy::{ACCEPT_ALL, Policy, PolicyDef, REJECT_ALL, RuleDef, Then};
+use ipnet::IpNet;
+use rib::policy::{
+    ACCEPT_ALL, MatchDef, Policy, PolicyDef, PrefixMatch, REJECT_ALL, RuleDef, Then,
+};
 
 use super::assemble::Policies;
 use super::reload::ReloadError;
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 
 /// GRACEFUL_SHUTDOWN (RFC 8326 §4.1), as the policy text writes it.
 const GRACEFUL_SHUTDOWN: &str = "65535:0";
@@ -30,6 +36,8 @@ struct Compiled {
     def: PolicyDef,
     plain: Arc<Policy>,
     draining: Arc<Policy>,
+    /// For import from guarded neighbors, if there are any that name the policy.
+    guarded: Option<Arc<Policy>>,
 }
 
 impl Compiled {
@@ -38,6 +46,7 @@ impl Compiled {
             def: def.clone(),
             plain: compile(def)?,
             draining: compile(&draining(def))?,
+            guarded: None,
         })
     }
 }
@@ -47,15 +56,18 @@ impl Compiled {
 pub struct PolicyTable {
     named: BTreeMap<String, Compiled>,
     reject_all: Compiled,
+    /// What guarded neighbors may not announce.
+    guard: Vec<IpNet>,
     drained: bool,
 }
 
 impl PolicyTable {
-    /// Compiles `defs` and the predefined ones, taking over from `old` what did not change.
+    /// Compiles the policies of a configuration and the predefined ones, taking over from `old` what
+    /// did not change.
     ///
     /// # Errors
     /// The first policy that does not compile, by name.
-    pub fn compile(defs: &[PolicyDef], old: Option<&Self>) -> Result<Self, ReloadError> {
+    pub fn compile(config: &Config, old: Option<&Self>) -> Result<Self, ReloadError> {
         let accept_all = PolicyDef {
             name: ACCEPT_ALL.to_owned(),
             rules: vec![RuleDef {
@@ -67,23 +79,43 @@ impl PolicyTable {
             name: REJECT_ALL.to_owned(),
             rules: Vec::new(),
         };
+        let guard = &config.cluster.own_ranges;
+        let guarding = guarding(config);
         let mut named = BTreeMap::new();
-        for def in defs.iter().chain([&accept_all, &reject_all]) {
+        for def in config.policies.iter().chain([&accept_all, &reject_all]) {
             let kept = old
                 .and_then(|old| old.named.get(&def.name))
                 .filter(|old| old.def == *def);
-            let compiled = match kept {
+            let mut compiled = match kept {
                 Some(kept) => kept.clone(),
                 None => Compiled::of(def)?,
             };
+            if !guarding.contains(def.name.as_str()) {
+                compiled.guarded = None;
+            } else if compiled.guarded.is_none() || old.is_none_or(|old| old.guard != *guard) {
+                compiled.guarded = Some(compile(&guarded(def, guard))?);
+            }
             named.insert(def.name.clone(), compiled);
         }
         let drained = old.is_some_and(|old| old.drained);
         Ok(Self {
             named,
             reject_all: Compiled::of(&reject_all)?,
+            guard: guard.clone(),
             drained,
         })
+    }
+
+    /// Whether a neighbor that is guarded may not announce `prefix`.
+    #[must_use]
+    pub fn guards(&self, prefix: &IpNet) -> bool {
+        self.guard.iter().any(|range| range.contains(prefix))
+    }
+
+    /// Whether there is anything to guard.
+    #[must_use]
+    pub fn is_guarding(&self) -> bool {
+        !self.guard.is_empty()
     }
 
     /// The same policies, exporting as drained or not.
@@ -97,20 +129,54 @@ impl PolicyTable {
     /// configuration was refused before it came to that.
     #[must_use]
     pub fn of(&self, settings: &Settings) -> Policies {
+        let import = self.named.get(settings.import.name());
+        let import = import.unwrap_or(&self.reject_all);
+        let guarded = import.guarded.as_ref().filter(|_| settings.import_guard);
+        let export = self.named.get(settings.export.name());
+        let export = export.unwrap_or(&self.reject_all);
         Policies {
-            import: self.pick(settings.import.name(), false),
-            export: self.pick(settings.export.name(), self.drained || retires(settings)),
+            import: Arc::clone(guarded.unwrap_or(&import.plain)),
+            export: Arc::clone(match self.drained || retires(settings) {
+                true => &export.draining,
+                false => &export.plain,
+            }),
         }
     }
+}
 
-    fn pick(&self, name: &str, draining: bool) -> Arc<Policy> {
-        let compiled = self.named.get(name).unwrap_or(&self.reject_all);
-        Arc::clone(if draining {
-            &compiled.draining
-        } else {
-            &compiled.plain
-        })
+/// The policies that guarded neighbors import by, if there is anything to guard.
+fn guarding(config: &Config) -> BTreeSet<&str> {
+    if config.cluster.own_ranges.is_empty() {
+        return BTreeSet::new();
     }
+    let ranges = config.listen_ranges.iter().map(|range| &range.settings);
+    let listed = config.neighbors.iter().map(|neighbor| &neighbor.settings);
+    listed
+        .chain(ranges)
+        .filter(|settings| settings.import_guard)
+        .map(|settings| settings.import.name())
+        .collect()
+}
+
+/// The same policy behind the rule that refuses `ranges` and everything inside them.
+fn guarded(def: &PolicyDef, ranges: &[IpNet]) -> PolicyDef {
+    let inside = |net: &IpNet| PrefixMatch {
+        net: *net,
+        ge: None,
+        le: Some(net.max_prefix_len()),
+    };
+    let mut def = def.clone();
+    let guard = RuleDef {
+        matches: MatchDef {
+            prefix: ranges.iter().map(inside).collect(),
+            ..MatchDef::default()
+        },
+        then: Then::Reject,
+        ..RuleDef::default()
+    };
+    def.rules.insert(0, guard);
+    def.name = format!("{} behind the cluster's own ranges", def.name);
+    def
 }
 
 /// Whether the neighbor is told that this session may end (see `cluster::mesh`).

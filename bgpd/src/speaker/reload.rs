@@ -10,7 +10,7 @@
 //! the session (key, AS, source address) ends it with CEASE, Other Configuration Change
 //! (RFC 4486 §4). The plan names those beforehand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +26,7 @@ use super::policies::PolicyTable;
 use super::port::Action;
 use super::{Due, Speaker};
 use crate::config::{Config, Impact, Kubernetes, Neighbor, NeighborOrigin, Plan};
+use crate::overlay::{Remark, Wish, lay};
 use crate::session::{Command, Restart};
 
 /// Why a configuration cannot be put in force.
@@ -55,8 +56,15 @@ fn list(addresses: &[IpAddr]) -> String {
 /// A configuration that can be put in force.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The file, and what of the cluster is laid over it.
+    pub(super) file: Config,
+    pub(super) wish: Arc<Wish>,
+    pub(super) remarks: Vec<Remark>,
+    /// Both together.
     config: Config,
     policies: PolicyTable,
+    /// The file was read again, and the machine looked at.
+    is_reload: bool,
     /// What it changes.
     pub plan: Plan,
 }
@@ -66,7 +74,22 @@ impl Speaker {
     ///
     /// # Errors
     /// What keeps it from being put in force; nothing has changed.
-    pub fn prepare(&self, config: Config) -> Result<Prepared, ReloadError> {
+    pub fn prepare(&self, file: Config) -> Result<Prepared, ReloadError> {
+        let wish = Arc::clone(&self.wished.wish);
+        let prepared = self.prepare_with(file, wish)?;
+        Ok(Prepared {
+            is_reload: true,
+            ..prepared
+        })
+    }
+
+    /// The same, with another wish of the cluster laid over the file.
+    pub(super) fn prepare_with(
+        &self,
+        file: Config,
+        wish: Arc<Wish>,
+    ) -> Result<Prepared, ReloadError> {
+        let (config, remarks) = lay(&file, &wish);
         let (running, wanted) = (self.config.router.asn, config.router.asn);
         if running != wanted {
             return Err(ReloadError::Asn(running, wanted));
@@ -75,46 +98,38 @@ impl Speaker {
         if !orphans.is_empty() {
             return Err(ReloadError::InUse(orphans));
         }
-        let policies = PolicyTable::compile(&config.policies, Some(&self.policies))?;
+        let policies = PolicyTable::compile(&config, Some(&self.policies))?;
         let plan = Plan::between(&self.config, &config);
         Ok(Prepared {
+            file,
+            wish,
             config,
+            remarks,
             policies,
             plan,
+            is_reload: false,
         })
     }
 
     /// Puts a prepared configuration in force.
     pub fn commit(&mut self, now: Instant, prepared: Prepared) -> Plan {
-        let Prepared {
-            mut config,
-            policies,
-            plan,
-        } = prepared;
+        let plan = self.bring_in_force(now, prepared);
+        let changes = plan.changes.len();
+        self.out
+            .notice(None, format!("configuration reloaded, {changes} changes"));
+        plan
+    }
+
+    /// The same, without a word.
+    pub(super) fn bring_in_force(&mut self, now: Instant, mut prepared: Prepared) -> Plan {
         let old = Arc::clone(&self.config);
-        keep_until_restart(&old, &mut config);
-        self.keep_needed(&mut config);
-        self.config = Arc::new(config);
-        self.policies = policies.drained(self.drained);
+        keep_until_restart(&old, &mut prepared.config);
+        keep_until_restart(&self.wished.file, &mut prepared.file);
+        self.keep_needed(&mut prepared.config);
+        self.config = Arc::new(prepared.config.clone());
+        self.policies = prepared.policies.clone().drained(self.drained);
         let new = Arc::clone(&self.config);
-        let resets: BTreeSet<IpAddr> = plan
-            .changes
-            .iter()
-            .filter(|change| change.impact == Impact::SessionReset)
-            .filter_map(|change| change.neighbor)
-            .collect();
-        for slot in self.peers.slots() {
-            self.bring_over(now, slot, &resets);
-        }
-        for neighbor in &new.neighbors {
-            let known = neighbor
-                .address
-                .addr()
-                .is_none_or(|address| self.peers.slot_of(address).is_some());
-            if !known {
-                self.add_neighbor(now, neighbor.clone());
-            }
-        }
+        self.bring_neighbors_over(now, &prepared);
         self.set_range_keys(&old.listen_ranges, &new.listen_ranges);
         if old.router.listen != new.router.listen {
             self.out
@@ -126,37 +141,77 @@ impl Speaker {
                 .actions
                 .push_back(Action::Kernel(new.kernel.clone()));
         }
-        for address in self.book.reconfigure(&new.pools) {
-            let text = format!("{address} was in use and is in no pool any more: released");
-            self.out.attention(None, text);
+        if prepared.is_reload {
+            for address in self.book.reconfigure(&new.pools) {
+                let text = format!("{address} was in use and is in no pool any more: released");
+                self.out.attention(None, text);
+            }
+            self.originate(now);
         }
-        self.originate(now);
         self.touch(now);
-        let changes = plan.changes.len();
-        self.out
-            .notice(None, format!("configuration reloaded, {changes} changes"));
+        let plan = std::mem::take(&mut prepared.plan);
+        self.keep_wish(prepared);
         plan
     }
 
+    /// Brings all neighbors over: those that are gone, those that stay, those that are new.
+    fn bring_neighbors_over(&mut self, now: Instant, prepared: &Prepared) {
+        let new = Arc::clone(&self.config);
+        let resets: BTreeSet<IpAddr> = prepared
+            .plan
+            .changes
+            .iter()
+            .filter(|change| change.impact == Impact::SessionReset)
+            .filter_map(|change| change.neighbor)
+            .collect();
+        let listed: BTreeMap<IpAddr, &Neighbor> = new
+            .neighbors
+            .iter()
+            .filter_map(|neighbor| Some((neighbor.address.addr()?, neighbor)))
+            .collect();
+        for slot in self.peers.slots() {
+            let Some(entry) = self.peers.get(slot) else {
+                continue;
+            };
+            let listed = listed.get(&entry.address).copied();
+            // A machine whose addresses are the same has nothing new to tell this neighbor.
+            let policies = self.policies.of(&entry.neighbor.settings);
+            let same = listed == Some(&entry.neighbor) && entry.policies.is(&policies);
+            if prepared.is_reload || !same {
+                let reset = resets.contains(&entry.address);
+                self.bring_over(now, slot, listed, reset);
+            }
+        }
+        for neighbor in &new.neighbors {
+            let known = neighbor
+                .address
+                .addr()
+                .is_none_or(|address| self.peers.slot_of(address).is_some());
+            if !known {
+                self.add_neighbor(now, neighbor.clone());
+            }
+        }
+    }
+
     /// Brings one neighbor from the old configuration to the new one.
-    fn bring_over(&mut self, now: Instant, slot: PeerSlot, resets: &BTreeSet<IpAddr>) {
+    fn bring_over(&mut self, now: Instant, slot: PeerSlot, listed: Option<&Neighbor>, reset: bool) {
         let Some(entry) = self.peers.get(slot) else {
             return;
         };
         let address = entry.address;
-        match self.configured(address, entry.neighbor.origin) {
+        match self.configured(address, listed, entry.neighbor.origin) {
             None => self.remove_neighbor(now, slot, CeaseSubcode::PeerDeconfigured),
-            Some(neighbor) => self.change_neighbor(now, slot, neighbor, resets.contains(&address)),
+            Some(neighbor) => self.change_neighbor(now, slot, neighbor, reset),
         }
     }
 
     /// What the configuration in force says of an address.
-    fn configured(&self, address: IpAddr, origin: NeighborOrigin) -> Option<Neighbor> {
-        let listed = self
-            .config
-            .neighbors
-            .iter()
-            .find(|neighbor| neighbor.address.addr() == Some(address));
+    fn configured(
+        &self,
+        address: IpAddr,
+        listed: Option<&Neighbor>,
+        origin: NeighborOrigin,
+    ) -> Option<Neighbor> {
         if let Some(neighbor) = listed {
             return Some(neighbor.clone());
         }

@@ -33,6 +33,7 @@ pub(crate) struct Rewrite {
     pub local_link_local: Option<Ipv6Addr>,
     pub cluster_id: Ipv4Addr,
     pub next_hop_self: bool,
+    pub next_hop_keep: bool,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub ext_next_hop: bool,
     pub role: Option<Role>,
@@ -116,7 +117,7 @@ impl Rewrite {
         let ours = match source.kind {
             // A route that starts here names no next hop unless an operator gave one.
             PathKind::Local => have.addr().is_unspecified(),
-            _ if out.keeps_next_hop() => false,
+            _ if out.keeps_next_hop() || self.next_hop_keep => false,
             _ if self.kind == PeerKind::External => true,
             PathKind::External => self.next_hop_self,
             PathKind::Internal => false,

@@ -17,6 +17,7 @@ fn rewrite(kind: PeerKind) -> Rewrite {
         local_link_local: None,
         cluster_id: [10, 0, 0, 254].into(),
         next_hop_self: false,
+        next_hop_keep: false,
         ext_next_hop: false,
         role: None,
         default_local_pref: 100,

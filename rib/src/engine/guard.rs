@@ -98,7 +98,8 @@ pub(crate) fn check(
 ) -> Result<(), Reject> {
     let path = attrs.as_path();
     let ours = |asn: u32| asn == config.asn || asn == session.local_asn;
-    if path.asns().any(ours) {
+    let allowed = usize::from(session.allow_own_as);
+    if path.asns().any(ours) && path.asns().filter(|asn| ours(*asn)).count() > allowed {
         return Err(Reject::AsLoop);
     }
     if session.kind == PeerKind::External {

@@ -52,6 +52,7 @@ impl GroupKey {
             local_link_local: session.local_link_local,
             cluster_id: config.cluster_id,
             next_hop_self: session.next_hop_self,
+            next_hop_keep: session.next_hop_keep,
             ext_next_hop: session.encode.ext_next_hop,
             role: session.role.filter(|_| !session.kind.is_internal()),
             default_local_pref: config.default_local_pref,
