@@ -49,7 +49,7 @@ pub use engine::{
     Coverage, ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor,
     SharedStats, Stage, TableStats, UpdateOutcome, Withheld,
 };
-pub use origin::OriginRoute;
+pub use origin::{OriginPrefix, OriginRoute};
 pub use path::PathKind;
 pub use peer::{AddPathTx, PeerKind, PeerSession, PeerSlot, RibConfig, Role};
 pub use policy::{Policy, RuleTrace};

@@ -1,8 +1,10 @@
-//! Routes that start here: named sources, each a snapshot.
+//! Routes that start here: named sources, each a snapshot or kept by prefix.
 //!
 //! A source (`pod-cidr`, `pool:my-ip-space`) publishes all of its routes at once; the difference to
 //! its last snapshot is found here, so a source that lost its connection keeps its last word and
-//! one that repeats itself costs nothing. Inside the RIB such a route is a path of
+//! one that repeats itself costs nothing. Who has thousands of routes of which one changes tells
+//! it by prefix ([`Origins::replace`]): such routes are a layer of their own beside the snapshot of
+//! that name, and one prefix may have several, for different sets of neighbors. Inside the RIB such a route is a path of
 //! [`PeerSlot::LOCAL`](crate::peer::PeerSlot::LOCAL) whose path identifier is a [`LocalTag`]: the
 //! source, and the set of neighbors that may have the route. Two sources may name one prefix.
 //!
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrEdit, AttrSet, NextHop, Origin};
+use smallvec::SmallVec;
 
 /// A route that starts here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,63 +93,114 @@ pub(crate) enum OriginChange {
     Withdraw { prefix: IpNet, path_id: u32 },
 }
 
+/// How the routes of a source come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    /// All at once.
+    Snapshot,
+    /// Prefix by prefix.
+    Kept,
+}
+
+/// All routes of a source by one way.
+type SourceKey = (String, Layer);
+
 #[derive(Debug, Default)]
 struct Source {
-    id: u16,
-    /// Path identifier by prefix, as published last.
-    routes: BTreeMap<IpNet, u32>,
+    /// Path identifiers by prefix, as told last.
+    routes: BTreeMap<IpNet, SmallVec<[u32; 1]>>,
 }
+
+/// The routes of one prefix from now on; none withdraws it.
+pub type OriginPrefix = (IpNet, Vec<OriginRoute>);
 
 /// All sources.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    sources: BTreeMap<String, Source>,
-    names: Vec<String>,
+    sources: BTreeMap<SourceKey, Source>,
+    names: Vec<SourceKey>,
     restricts: Vec<Vec<IpAddr>>,
 }
 
 /// Outcome of publishing a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Announcements first, so that a route that moves between sets leaves no gap.
+    /// Of each prefix the announcements come before the withdrawals, so that a route that moves
+    /// between sets leaves no gap.
     pub changes: Vec<OriginChange>,
     /// Some set of neighbors was not known before: peers may have to change groups.
     pub new_restrict: bool,
+}
+
+impl Published {
+    /// Withdraws what was there and is no more.
+    fn withdraw(&mut self, prefix: IpNet, before: &[u32], now: &[u32]) {
+        let gone = before.iter().filter(|path_id| !now.contains(path_id));
+        self.changes
+            .extend(gone.map(|path_id| OriginChange::Withdraw {
+                prefix,
+                path_id: *path_id,
+            }));
+    }
 }
 
 impl Origins {
     /// Replaces the snapshot of `name`.
     pub fn publish(&mut self, name: &str, routes: Vec<OriginRoute>) -> Published {
         let mut published = Published::default();
-        let id = self.source_id(name);
+        let key = (name.to_owned(), Layer::Snapshot);
+        let id = self.source_id(&key);
         let mut next = BTreeMap::new();
-        for mut route in routes {
-            route.prefix = route.prefix.trunc();
-            let (restrict, is_new) = self.restrict_id(route.neighbors.take());
-            published.new_restrict |= is_new;
-            let tag = LocalTag {
-                source: id,
-                restrict,
-            };
-            let path_id = tag.path_id();
+        for route in routes {
             // The last one wins when a snapshot names a prefix twice.
-            next.insert(route.prefix, path_id);
-            published
-                .changes
-                .push(OriginChange::Announce { route, path_id });
+            let (prefix, path_id) = self.announce(id, route, &mut published);
+            next.insert(prefix, SmallVec::from_buf([path_id]));
         }
-        let changed = |(prefix, path_id): &(&IpNet, &u32)| next.get(prefix) != Some(path_id);
-        let source = self.sources.entry(name.to_owned()).or_default();
-        source.id = id;
-        let gone = source.routes.iter().filter(changed);
+        let source = self.sources.entry(key).or_default();
+        let before = std::mem::replace(&mut source.routes, next);
+        for (prefix, path_ids) in before {
+            let now = source.routes.get(&prefix);
+            published.withdraw(prefix, &path_ids, now.map_or(&[], SmallVec::as_slice));
+        }
         published
-            .changes
-            .extend(gone.map(|(prefix, path_id)| OriginChange::Withdraw {
-                prefix: *prefix,
-                path_id: *path_id,
-            }));
-        source.routes = next;
+    }
+
+    /// Replaces the routes of some prefixes of `name`; all others stay.
+    pub fn replace(&mut self, name: &str, prefixes: Vec<OriginPrefix>) -> Published {
+        let mut published = Published::default();
+        let key = (name.to_owned(), Layer::Kept);
+        let id = self.source_id(&key);
+        for (prefix, routes) in prefixes {
+            let prefix = prefix.trunc();
+            let mut now = SmallVec::<[u32; 1]>::new();
+            for route in routes {
+                let route = OriginRoute { prefix, ..route };
+                now.push(self.announce(id, route, &mut published).1);
+            }
+            let source = self.sources.entry(key.clone()).or_default();
+            let before = match now.is_empty() {
+                true => source.routes.remove(&prefix),
+                false => source.routes.insert(prefix, now.clone()),
+            };
+            published.withdraw(prefix, &before.unwrap_or_default(), &now);
+        }
         published
+    }
+
+    fn announce(
+        &mut self,
+        source: u16,
+        mut route: OriginRoute,
+        published: &mut Published,
+    ) -> (IpNet, u32) {
+        route.prefix = route.prefix.trunc();
+        let (restrict, is_new) = self.restrict_id(route.neighbors.take());
+        published.new_restrict |= is_new;
+        let path_id = LocalTag { source, restrict }.path_id();
+        let prefix = route.prefix;
+        let change = OriginChange::Announce { route, path_id };
+        published.changes.push(change);
+        (prefix, path_id)
     }
 
     /// Numbers a set of neighbors before a route names it; whether it is new.
@@ -154,10 +208,10 @@ impl Origins {
         self.restrict_id(Some(neighbors.to_vec())).1
     }
 
-    fn source_id(&mut self, name: &str) -> u16 {
-        let at = self.names.iter().position(|known| known == name);
+    fn source_id(&mut self, key: &SourceKey) -> u16 {
+        let at = self.names.iter().position(|known| known == key);
         let at = at.unwrap_or_else(|| {
-            self.names.push(name.to_owned());
+            self.names.push(key.clone());
             self.names.len() - 1
         });
         u16::try_from(at).unwrap_or(u16::MAX)
@@ -191,7 +245,7 @@ impl Origins {
     /// Name of the source a local path came from.
     pub fn name(&self, path_id: u32) -> Option<&str> {
         let source = usize::from(LocalTag::from_path_id(path_id).source);
-        self.names.get(source).map(String::as_str)
+        self.names.get(source).map(|(name, _)| name.as_str())
     }
 
     /// Routes of a family, over all sources.
@@ -203,11 +257,11 @@ impl Origins {
         routes.filter(|prefix| Family::of(prefix) == family).count()
     }
 
-    /// Sources with the number of their routes.
+    /// Sources with the number of their prefixes.
     pub fn sources(&self) -> impl Iterator<Item = (&str, usize)> {
         self.sources
             .iter()
-            .map(|(name, source)| (name.as_str(), source.routes.len()))
+            .map(|((name, _), source)| (name.as_str(), source.routes.len()))
     }
 }
 
@@ -250,6 +304,31 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(origins.publish("a", vec![]).changes.len(), 1);
+    }
+
+    #[test]
+    fn a_prefix_that_is_kept_has_a_route_for_each_set() {
+        let prefix: IpNet = "10.0.0.1/32".parse().unwrap();
+        let mut origins = Origins::default();
+        origins.publish("a", vec![route("10.0.0.1/32", None)]);
+        let two = vec![
+            route("10.0.0.1/32", None),
+            route("10.0.0.1/32", Some("192.0.2.1")),
+        ];
+        let first = origins.replace("a", vec![(prefix, two)]);
+        assert_eq!((first.changes.len(), first.new_restrict), (2, true));
+        let one = vec![route("10.0.0.1/32", Some("192.0.2.1"))];
+        let second = origins.replace("a", vec![(prefix, one)]);
+        assert!(matches!(
+            second.changes[..],
+            [OriginChange::Announce { .. }, OriginChange::Withdraw { .. }]
+        ));
+        assert_eq!(
+            origins.replace("a", vec![(prefix, vec![])]).changes.len(),
+            1
+        );
+        let snapshot = origins.publish("a", vec![]);
+        assert_eq!(snapshot.changes.len(), 1, "the snapshot is another layer");
     }
 
     #[test]

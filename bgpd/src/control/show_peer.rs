@@ -55,11 +55,12 @@ fn row(speaker: &Speaker, entry: &Entry, now: Instant) -> Neighbor {
     let local_open = view.as_ref().map(|view| view.local_open);
     let remote_open = view.as_ref().and_then(|view| view.remote_open);
     let stats = entry.peer.stats();
+    let object = entry.neighbor.object.as_ref();
     let role = |open: Option<&Open>| open.and_then(Open::role).map(role_name);
     Neighbor {
         address: entry.address,
         remote_asn: remote_asn(speaker, entry),
-        local_asn: speaker.config().router.asn,
+        local_asn: settings.local_asn.unwrap_or(speaker.config().router.asn),
         internal: settings.internal,
         route_reflector_client: settings.route_reflector_client,
         description: settings.description.clone(),
@@ -92,6 +93,8 @@ fn row(speaker: &Speaker, entry: &Entry, now: Instant) -> Neighbor {
         ttl_security: settings.ttl_security.is_some(),
         authenticated: settings.password.is_some(),
         pending_changes: entry.peer.pending_changes(),
+        object: object.map(|object| object.name.clone()),
+        held: object.and_then(|object| object.held.clone()),
         connection: view.map(|view| Endpoint {
             local: view.local,
             remote: view.remote,
@@ -207,6 +210,7 @@ fn prefixes(speaker: &Speaker, entry: &Entry) -> PrefixCounters {
         invalid_next_hop: refused(Reject::NextHop),
         treat_as_withdraw: entry.malformed.treat_as_withdraw,
         attributes_discarded: entry.malformed.attribute_discard,
+        own_range: entry.own_range_refused,
     }
 }
 

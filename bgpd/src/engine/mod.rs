@@ -23,8 +23,8 @@ use rib::fib::FibChange;
 use rib::route::NextHopState;
 use rib::shard::Sharded;
 use rib::{
-    Coverage, ExplainStep, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib, RibConfig,
-    RouteView, ScanCursor, SharedStats, TableStats,
+    Coverage, ExplainStep, OriginPrefix, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib,
+    RibConfig, RouteView, ScanCursor, SharedStats, TableStats,
 };
 use threads::Threads;
 use tokio::sync::Notify;
@@ -196,6 +196,11 @@ impl Engine {
     /// See [`Rib::originate`].
     pub fn originate(&mut self, name: &str, routes: Vec<OriginRoute>) {
         tables!(self, tables => tables.originate(name, routes));
+    }
+
+    /// See [`Rib::originate_prefixes`].
+    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
+        tables!(self, tables => tables.originate_prefixes(name, prefixes));
     }
 
     /// See [`Rib::next_hop_changed`].

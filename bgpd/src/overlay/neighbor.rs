@@ -57,6 +57,7 @@ impl Subject<'_> {
             internal,
             local_asn,
             import_guard: template.import_guard && !internal,
+            standing: Some(wanted.standing()),
             ..template.clone()
         };
         let mut say = |text: String| {

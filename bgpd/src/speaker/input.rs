@@ -14,12 +14,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use proto_codec::afi::Family;
-use proto_codec::bgp::{Framer, Notification, decode_update};
+use proto_codec::bgp::{Framer, Notification, Update, decode_update};
 use proto_codec::error::{AttrError, Reaction};
 use rib::PeerSlot;
 
 use super::Speaker;
 use super::peers::{Entry, Hold, Up};
+use super::policies::PolicyTable;
 use super::port::{Admission, ConnId};
 use crate::engine::Engine;
 use crate::event::Event;
@@ -226,7 +227,10 @@ impl Speaker {
             };
             match entry.peer.handle_frame(now, key, &frame) {
                 Disposition::Update(body) => {
-                    let verdict = apply_update(now, &mut self.rib, entry, body, &mut self.out);
+                    let verdict = {
+                        let guard = &self.policies;
+                        apply_update((now, guard), &mut self.rib, entry, body, &mut self.out)
+                    };
                     self.pending_since.get_or_insert(now);
                     match verdict {
                         Verdict::Applied => continue,
@@ -288,7 +292,7 @@ impl Speaker {
 
 /// Decodes one UPDATE and hands it to the tables.
 fn apply_update(
-    now: Instant,
+    (now, guard): (Instant, &PolicyTable),
     rib: &mut Engine,
     entry: &mut Entry,
     body: &[u8],
@@ -323,6 +327,15 @@ fn apply_update(
         }
     }
     up.last_update = now;
+    if entry.neighbor.settings.import_guard && guard.is_guarding() {
+        let before = entry.own_range_refused;
+        entry.own_range_refused += refused(guard, &update);
+        if before == 0 && entry.own_range_refused > 0 {
+            let text = "announces prefixes inside the cluster's own ranges: refused and counted \
+                        (import-guard)";
+            out.attention(Some(entry.address), text.to_owned());
+        }
+    }
     let exceeded = rib.update(entry.slot, &update);
     if let Some(family) = update.end_of_rib {
         end_of_rib(up, family);
@@ -331,6 +344,13 @@ fn apply_update(
         Some(family) => Verdict::TooManyPrefixes(family),
         None => Verdict::Applied,
     }
+}
+
+/// Prefixes of an UPDATE that the guard refuses; the import policy does it.
+fn refused(guard: &PolicyTable, update: &Update<'_>) -> u64 {
+    let nets = update.announce.iter().flat_map(|one| one.nlri.nets());
+    let inside = nets.filter(|(_, net)| guard.guards(net));
+    inside.fold(0, |count, _| count + 1)
 }
 
 fn end_of_rib(up: &mut Up, family: Family) {

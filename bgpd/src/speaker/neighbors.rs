@@ -65,6 +65,7 @@ impl Speaker {
             connect_error: None,
             seen: false,
             malformed: MalformedCounters::default(),
+            own_range_refused: 0,
         });
         if hold == Hold::None && !self.stopping {
             self.command(now, slot, Command::Start);

@@ -92,6 +92,8 @@ pub struct Entry {
     pub seen: bool,
     /// UPDATE errors the session survived (RFC 7606), by reaction.
     pub malformed: MalformedCounters,
+    /// Prefixes inside the cluster's own ranges that it announced and we refused.
+    pub own_range_refused: u64,
 }
 
 /// Errors in UPDATEs that the session survived.

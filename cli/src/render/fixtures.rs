@@ -320,6 +320,8 @@ pub fn neighbor() -> Vec<View> {
             "hold time 30 s".to_owned(),
             "no extended-message".to_owned(),
         ],
+        object: None,
+        held: None,
         connection: Some(Endpoint {
             local: "10.0.0.1:32986".parse().unwrap(),
             remote: "10.0.0.2:179".parse().unwrap(),

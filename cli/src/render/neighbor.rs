@@ -67,6 +67,12 @@ fn write_identity(out: &mut dyn Write, neighbor: &Neighbor) -> io::Result<()> {
     if let Some(name) = &neighbor.peer_group {
         writeln!(out, " Member of peer-group {name} for session parameters")?;
     }
+    if let Some(object) = &neighbor.object {
+        writeln!(out, " From the cluster: {object}")?;
+    }
+    if let Some(why) = &neighbor.held {
+        writeln!(out, " Kept down: {why}")?;
+    }
     let remote = neighbor
         .remote_router_id
         .map_or("0.0.0.0".to_owned(), |id| id.to_string());
@@ -229,6 +235,10 @@ fn write_prefixes(out: &mut dyn Write, neighbor: &Neighbor) -> io::Result<()> {
     ];
     for (name, number) in rows {
         writeln!(out, "    {name}: {number}")?;
+    }
+    // FRR has no such row: it is there when there is something to be told.
+    if prefixes.own_range > 0 {
+        writeln!(out, "    Inside own ranges: {}", prefixes.own_range)?;
     }
     Ok(())
 }

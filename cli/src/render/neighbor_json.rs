@@ -55,6 +55,9 @@ fn neighbor_json(neighbor: &Neighbor) -> Value {
     }
     put("messageStats", messages(neighbor));
     let prefixes = &neighbor.prefixes;
+    if prefixes.own_range > 0 {
+        put("insideOwnRanges", json!(prefixes.own_range));
+    }
     put(
         "prefixStats",
         json!({
@@ -126,6 +129,12 @@ fn identity(neighbor: &Neighbor) -> Map<String, Value> {
     }
     if let Some(name) = &neighbor.peer_group {
         put("peerGroup", json!(name));
+    }
+    if let Some(object) = &neighbor.object {
+        put("clusterObject", json!(object));
+    }
+    if let Some(why) = &neighbor.held {
+        put("keptDown", json!(why));
     }
     if neighbor.dynamic {
         put("dynamicPeer", json!(true));

@@ -12,10 +12,11 @@ use proto_codec::afi::Family;
 use proto_codec::prefix::PrefixKey;
 
 use super::Rib;
-use super::export::{may_go, subject as export_subject};
+use super::export::{may_go, own_choice, subject as export_subject};
 use super::import::shown;
 use super::plane::{RibFamily, for_family};
 use super::view::{RouteView, route_view};
+use crate::dest::Dest;
 use crate::path::{Path, PathKind};
 use crate::peer::PeerSlot;
 use crate::policy::RuleTrace;
@@ -83,7 +84,7 @@ impl Rib {
         let view = route_view::<A>(dest, &self.core);
         steps.push(step(Stage::BestPath, prefix, &best_verdict(&view)));
         if let Some(slot) = to {
-            steps.push(self.explain_export(prefix, dest.best(), slot, A::FAMILY));
+            steps.push(self.explain_export::<A>(prefix, dest, slot));
         }
         steps
     }
@@ -119,13 +120,13 @@ impl Rib {
         }
     }
 
-    fn explain_export(
+    fn explain_export<A: RibFamily>(
         &self,
         prefix: IpNet,
-        best: Option<&Path>,
+        dest: &Dest<A::Prefix>,
         slot: PeerSlot,
-        family: Family,
     ) -> ExplainStep {
+        let family = A::FAMILY;
         let Some(peer) = self.core.peers.get(slot) else {
             return step(Stage::Export, prefix, "no such session");
         };
@@ -134,6 +135,11 @@ impl Rib {
         let Some(group) = family.pick(peer.groups).and_then(|id| self.groups.get(id)) else {
             return say(&format!("{family} is not spoken with this neighbor"));
         };
+        // Of our own paths the neighbor may have another one than the best.
+        let best = dest.best().map(|best| match best.kind {
+            PathKind::Local => own_choice(&group.key, dest, &self.core).unwrap_or(best),
+            _ => best,
+        });
         let Some((path, set)) =
             best.and_then(|path| Some((path, self.core.attrs.get(path.attrs)?)))
         else {

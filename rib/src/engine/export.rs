@@ -139,6 +139,10 @@ impl Exporter {
         } else {
             self.release_spent(core);
         }
+        let path = match path.kind {
+            PathKind::Local => own_choice(&self.key, dest, core)?,
+            _ => path,
+        };
         self.wish::<A>(dest.key, path, core)
     }
 
@@ -158,6 +162,7 @@ impl Exporter {
         };
         for index in ranked(dest, core, most) {
             if let Some(path) = dest.paths().get(index)
+                && is_for(&self.key, dest, path, core)
                 && let Some(wish) = self.wish::<A>(dest.key, path, core)
             {
                 wishes.push(wish);
@@ -201,7 +206,8 @@ impl Exporter {
             }
             _ => self.decide(prefix.to_net(), path, core)?,
         };
-        if !self.key.export.uses_prefix {
+        // Of routes that start here a peer may have another one with the next prefix.
+        if !self.key.export.uses_prefix && path.kind != PathKind::Local {
             self.always = Some(known.attr);
         }
         known.attr.id()?;
@@ -256,6 +262,36 @@ impl Exporter {
             core.release(id);
         }
     }
+}
+
+/// The path of ours that the peers of a group are told: one that is meant for them, else one that
+/// is for everybody; where there are several, the best of them. So each neighbor gets a prefix with
+/// the marks that were made for it, whichever of our paths the router itself calls best.
+pub(crate) fn own_choice<'d, P>(
+    key: &GroupKey,
+    dest: &'d Dest<P>,
+    core: &Core,
+) -> Option<&'d Path> {
+    let own = |path: &&Path| path.kind == PathKind::Local && path.is_valid();
+    let of = |path: &Path| LocalTag::from_path_id(path.path_id).restrict();
+    let mut own = dest.paths().iter().filter(own);
+    let meant = |path: &&Path| of(path).is_some_and(|set| key.restricts.contains(&set));
+    let mut found: SmallVec<[&Path; 2]> = own.clone().filter(meant).collect();
+    if found.is_empty() {
+        found = own.by_ref().filter(|path| of(path).is_none()).collect();
+    }
+    if let [only] = *found {
+        return Some(only);
+    }
+    let paths: SmallVec<[Path; 4]> = found.iter().map(|path| **path).collect();
+    let best = select(&paths, None, core.facts())?.best;
+    found.get(best).copied()
+}
+
+/// Whether a path is for the peers of a group, as far as our own paths of the prefix decide it.
+fn is_for<P>(key: &GroupKey, dest: &Dest<P>, path: &Path, core: &Core) -> bool {
+    path.kind != PathKind::Local
+        || own_choice(key, dest, core).is_some_and(|own| own.path_id == path.path_id)
 }
 
 /// Of a local path the identifier says who may have it and where it came from.

@@ -11,8 +11,8 @@ use proto_codec::afi::Family;
 use proto_codec::prefix::PrefixKey;
 
 use super::Rib;
-use super::plane::{Installed, RibFamily, for_family};
-use crate::origin::{OriginChange, OriginRoute};
+use super::plane::{Installed, Plane, RibFamily, for_family};
+use crate::origin::{OriginChange, OriginPrefix, OriginRoute, Published};
 use crate::path::{Path, PathFlags, PathKind};
 use crate::peer::PeerSlot;
 
@@ -20,6 +20,18 @@ impl Rib {
     /// Replaces all routes of the source `name`; an empty list withdraws them.
     pub fn originate(&mut self, name: &str, routes: Vec<OriginRoute>) {
         let published = self.core.origins.publish(name, routes);
+        self.carry_out(published);
+    }
+
+    /// Replaces the routes of some prefixes of the source `name`, all others stay. One prefix may
+    /// have several routes for different sets of neighbors: each neighbor is told the one that
+    /// names it, else the one that names nobody. Beside the snapshot of that name, if there is one.
+    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
+        let published = self.core.origins.replace(name, prefixes);
+        self.carry_out(published);
+    }
+
+    fn carry_out(&mut self, published: Published) {
         if published.new_restrict {
             self.regroup_all();
         }
@@ -89,8 +101,9 @@ impl Rib {
             kind: PathKind::Local,
             flags,
         };
-        match A::plane_mut(&mut self.planes).install(key, path, core) {
-            Installed::New | Installed::Replaced => {}
+        let plane = A::plane_mut(&mut self.planes);
+        match plane.install(key, path, core) {
+            Installed::New | Installed::Replaced => touch_own(plane, key),
             Installed::Unchanged | Installed::Full => core.release_path(&path),
         }
     }
@@ -99,6 +112,14 @@ impl Rib {
         if let Some(key) = A::Prefix::from_net(prefix) {
             let plane = A::plane_mut(&mut self.planes);
             plane.withdraw(key, (PeerSlot::LOCAL, path_id), &mut self.core);
+            touch_own(plane, key);
         }
+    }
+}
+
+/// A path of ours may be what some neighbor is told although it is not the best one.
+fn touch_own<A: RibFamily>(plane: &mut Plane<A>, key: A::Prefix) {
+    if let Some(id) = plane.table.find(key) {
+        plane.mark_changed(id);
     }
 }

@@ -18,7 +18,7 @@ use proto_codec::afi::Family;
 use super::Batch;
 use crate::engine::Rib;
 use crate::fib::FibChange;
-use crate::origin::OriginRoute;
+use crate::origin::{OriginPrefix, OriginRoute};
 use crate::peer::{PeerSession, PeerSlot};
 use crate::policy::Policy;
 use crate::route::NextHopState;
@@ -75,6 +75,12 @@ pub enum Command {
         /// Sets of neighbors that routes of any shard name, in their order.
         neighbor_sets: Arc<[Vec<IpAddr>]>,
         routes: Vec<OriginRoute>,
+    },
+    OriginatePrefixes {
+        name: Arc<str>,
+        /// As above.
+        neighbor_sets: Arc<[Vec<IpAddr>]>,
+        prefixes: Vec<OriginPrefix>,
     },
     NextHops(Vec<(IpAddr, NextHopState)>),
     SetOwnAddresses(Vec<IpAddr>),

@@ -266,6 +266,14 @@ impl Shard {
                 self.rib.learn_neighbor_sets(&neighbor_sets);
                 self.rib.originate(&name, routes);
             }
+            Command::OriginatePrefixes {
+                name,
+                neighbor_sets,
+                prefixes,
+            } => {
+                self.rib.learn_neighbor_sets(&neighbor_sets);
+                self.rib.originate_prefixes(&name, prefixes);
+            }
             Command::NextHops(states) => {
                 for (addr, state) in states {
                     self.rib.next_hop_changed(addr, state);

@@ -93,6 +93,12 @@ pub struct Neighbor {
     /// Addresses of the TCP connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Endpoint>,
+    /// The object of the cluster it comes from; `None`: the configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Why its session is kept down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// Timers of a session, in milliseconds.
@@ -215,6 +221,9 @@ pub struct PrefixCounters {
     pub treat_as_withdraw: u64,
     /// Attributes discarded because of an error.
     pub attributes_discarded: u64,
+    /// Announced to us inside the cluster's own ranges, and refused.
+    #[serde(default)]
+    pub own_range: u64,
 }
 
 /// One address family of a neighbor.

@@ -27,7 +27,7 @@ use proto_codec::bgp::Update;
 use super::mail::{Command, Urgent};
 use super::{BATCH_LEN, SHARDS_MAX, Transport, batch, shard_of};
 use crate::fib::FibChange;
-use crate::origin::OriginRoute;
+use crate::origin::{OriginPrefix, OriginRoute};
 use crate::peer::{PeerSession, PeerSlot};
 use crate::policy::Policy;
 use crate::route::NextHopState;
@@ -165,11 +165,7 @@ impl Sharded {
         let mut parts: Vec<Vec<OriginRoute>> = vec![Vec::new(); shards];
         let mut sets: Vec<Vec<IpAddr>> = Vec::new();
         for route in routes {
-            if let Some(set) = &route.neighbors
-                && sets.last() != Some(set)
-            {
-                sets.push(set.clone());
-            }
+            note_set(&mut sets, &route);
             if let Some(part) = parts.get_mut(shard_of(&route.prefix, shards)) {
                 part.push(route);
             }
@@ -180,6 +176,25 @@ impl Sharded {
             name: Arc::clone(&name),
             neighbor_sets: Arc::clone(&sets),
             routes: parts.get_mut(shard).map(std::mem::take).unwrap_or_default(),
+        });
+    }
+
+    /// See `Rib::originate_prefixes`.
+    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
+        let shards = self.lanes.len();
+        let mut parts: Vec<Vec<OriginPrefix>> = vec![Vec::new(); shards];
+        let mut sets: Vec<Vec<IpAddr>> = Vec::new();
+        for (prefix, routes) in prefixes {
+            routes.iter().for_each(|route| note_set(&mut sets, route));
+            if let Some(part) = parts.get_mut(shard_of(&prefix, shards)) {
+                part.push((prefix, routes));
+            }
+        }
+        let (name, sets): (Arc<str>, Arc<[_]>) = (name.into(), sets.into());
+        self.broadcast(|shard| Command::OriginatePrefixes {
+            name: Arc::clone(&name),
+            neighbor_sets: Arc::clone(&sets),
+            prefixes: parts.get_mut(shard).map(std::mem::take).unwrap_or_default(),
         });
     }
 
@@ -338,6 +353,15 @@ impl Sharded {
     /// The set of all shards.
     fn all(&self) -> u64 {
         all_of(self.lanes.len())
+    }
+}
+
+/// Notes the neighbors a route is for, unless they were those of the route before.
+fn note_set(sets: &mut Vec<Vec<IpAddr>>, route: &OriginRoute) {
+    if let Some(set) = &route.neighbors
+        && sets.last() != Some(set)
+    {
+        sets.push(set.clone());
     }
 }
 
