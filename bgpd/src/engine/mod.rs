@@ -23,8 +23,8 @@ use rib::fib::FibChange;
 use rib::route::NextHopState;
 use rib::shard::Sharded;
 use rib::{
-    Coverage, ExplainStep, OriginPrefix, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib,
-    RibConfig, RouteView, ScanCursor, SharedStats, TableStats,
+    Coverage, ExplainStep, OriginPrefix, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy,
+    Rib, RibConfig, RouteView, ScanCursor, SharedStats, TableStats,
 };
 use threads::Threads;
 use tokio::sync::Notify;
