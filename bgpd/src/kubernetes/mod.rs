@@ -23,10 +23,12 @@
 
 pub(crate) mod client;
 mod feed;
+mod folder;
 mod hub;
 mod kinds;
 mod listing;
 mod machine;
+mod manifest;
 mod reduce;
 mod requests;
 mod shelf;

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::client::Access;
 use super::feed::Feed;
+use super::folder::Folder;
 use super::hub::Hub;
 use super::kinds::{self, FeedSpec};
 use super::store::Store;
@@ -91,10 +92,19 @@ impl Source {
 
 /// The whole life of the thread: restores, reads, keeps, until the owner is gone.
 async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wanted>) {
-    let Origin::Api { kubeconfig } = &config.origin else {
-        return;
-    };
     let specs = kinds::feeds(&config.dialects);
+    let kubeconfig = match &config.origin {
+        Origin::Api { kubeconfig } => kubeconfig,
+        Origin::Folder(path) => {
+            let kinds = specs.iter().map(|spec| spec.kind).collect();
+            let folder = Folder::new(path.clone(), kinds, hub.clone());
+            tokio::select! {
+                () = hub.closed() => {}
+                () = folder.run() => {}
+            }
+            return;
+        }
+    };
     if let Some(directory) = &config.state_directory {
         let is_read = |kind| kind == Kind::Secret || specs.iter().any(|spec| spec.kind == kind);
         hub.restore(Store::at(directory), is_read).await;

@@ -6,6 +6,8 @@
 //! object is gone, when a complete list lacks it, and, for objects of the last run, when no feed of
 //! the kind can still show it.
 
+mod disk;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,9 +17,9 @@ use cluster::{Change, Fault, Severity};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::kinds::{FeedSpec, object_word};
-use super::reduce::{Reduced, digest};
+use super::reduce::Reduced;
 use super::shelf::{Loss, Shelf};
-use super::store::{RETRY_INTERVAL, Store, WRITE_INTERVAL};
+use super::store::Store;
 use super::{Batch, FeedStatus, Progress, Status};
 
 /// Changes of one batch, at most.
@@ -46,9 +48,6 @@ struct Member {
     relist: Rc<Notify>,
 }
 
-/// An object of the last run, with its digest.
-type Restored = (u64, Result<Object, Fault>);
-
 /// What all feeds share.
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -75,6 +74,11 @@ impl Hub {
     /// Changes the status of the source.
     pub fn note(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
+    }
+
+    /// Changes the status of the source, if there is something to change.
+    pub fn note_if(&self, change: impl FnOnce(&mut Status) -> bool) {
+        self.status.send_if_modified(change);
     }
 
     /// Changes the status of a feed.
@@ -106,46 +110,6 @@ impl Hub {
         let _ = self.batches.send(Batch { changes, progress }).await;
     }
 
-    /// Brings the last run's objects back: all are known, none is confirmed.
-    pub async fn restore(&self, mut store: Store, is_read: impl Fn(Kind) -> bool) {
-        let path = store.path().to_owned();
-        let mut last: BTreeMap<Key, Option<Restored>> = BTreeMap::new();
-        let loaded = store.load(|key, json| {
-            if is_read(key.kind) {
-                let read = json.map(|json| (digest(json), decode(&key, json)));
-                last.insert(key, read);
-            }
-        });
-        let mut changes = Vec::new();
-        for (key, read) in last {
-            if let Some((digest, object)) = read {
-                let mut shelves = self.shelves.borrow_mut();
-                let shelf = shelves.entry(key.kind).or_default();
-                shelf.restore(key.name.clone(), digest);
-                changes.push(Change::Put(key, object));
-            }
-        }
-        let restored = changes.len();
-        self.note(|status| {
-            status.snapshot.path = Some(path.clone());
-            status.snapshot.restored = restored;
-            (status.snapshot.objects, status.snapshot.size) = store.extent();
-            status.snapshot.trouble = loaded
-                .as_ref()
-                .err()
-                .map(|error| format!("{}: {error}", path.display()));
-        });
-        match loaded {
-            Ok(()) if restored > 0 => tracing::info!(restored, path = %path.display(),
-                "brought back the objects of the last run"),
-            Ok(()) => {}
-            Err(error) => tracing::warn!(path = %path.display(), %error,
-                "the objects of the last run cannot be read"),
-        }
-        *self.store.borrow_mut() = Some(store);
-        self.send(changes).await;
-    }
-
     /// Waits until every kind is listed or off.
     pub async fn synced(&self) {
         let mut status = self.status.subscribe();
@@ -158,6 +122,31 @@ impl Hub {
         self.progress.set(Progress::Listing);
         self.send_batch(Vec::new()).await;
         self.check_synced().await;
+    }
+
+    /// There is no snapshot to bring back: files are their own.
+    pub async fn begin_listing_files(&self) {
+        self.progress.set(Progress::Listing);
+        self.send_batch(Vec::new()).await;
+    }
+
+    /// All files were read once.
+    pub async fn progress(&self, progress: Progress) {
+        if self.progress.replace(progress) != progress {
+            self.note(|status| status.is_synced = progress == Progress::Synced);
+            self.send_batch(Vec::new()).await;
+        }
+    }
+
+    /// Reads an object, or gives it up, and keeps the quarantine up to date.
+    pub fn judge(&self, key: &Key, json: Option<&[u8]>) -> Option<Result<Object, Fault>> {
+        let read = json.map(|json| decode(key, json));
+        let wrong = match &read {
+            Some(Err(fault)) => Some(fault.text.to_string()),
+            _ => None,
+        };
+        self.quarantine(key, wrong);
+        read
     }
 
     /// A feed begins. What is to wake it up for a relist.
@@ -202,9 +191,9 @@ impl Hub {
         if !self.is_news(spec, &key.name, object.digest) {
             return;
         }
-        let read = decode(&key, &object.json);
-        let wrong = read.as_ref().err().map(|fault| fault.text.to_string());
-        self.quarantine(&key, wrong);
+        let Some(read) = self.judge(&key, Some(&object.json)) else {
+            return;
+        };
         if let Some(store) = self.store.borrow_mut().as_mut() {
             store.put(&key, &object.json);
         }
@@ -418,45 +407,6 @@ impl Hub {
             }
             true
         });
-    }
-
-    /// Writes the snapshot on disk now and then.
-    pub async fn keep(&self) {
-        loop {
-            tokio::time::sleep(WRITE_INTERVAL).await;
-            if let Err(()) = self.write() {
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-        }
-    }
-
-    /// Writes what is new to the snapshot on disk.
-    pub fn write(&self) -> Result<(), ()> {
-        let mut store = self.store.borrow_mut();
-        let Some(store) = store.as_mut().filter(|store| store.is_dirty()) else {
-            return Ok(());
-        };
-        let written = store.write();
-        self.note(|status| {
-            let snapshot = &mut status.snapshot;
-            (snapshot.objects, snapshot.size) = store.extent();
-            match &written {
-                Ok(()) => {
-                    snapshot.last_write = Some(std::time::Instant::now());
-                    snapshot.trouble = None;
-                }
-                Err(error) => {
-                    let path = store.path().display();
-                    let text =
-                        format!("{path}: {error}; a restart without the API server announces less");
-                    if snapshot.trouble.as_ref() != Some(&text) {
-                        tracing::warn!("{text}");
-                    }
-                    snapshot.trouble = Some(text);
-                }
-            }
-        });
-        written.map_err(|_| ())
     }
 }
 
