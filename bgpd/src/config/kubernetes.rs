@@ -20,6 +20,7 @@ use cluster::{
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 
+use super::kube_router;
 use super::model::{AsnRule, Pool, PoolAdvertise, Settings};
 use super::raw::RawSettings;
 use super::settings::{Scope, Subject};
@@ -191,7 +192,12 @@ pub(super) fn resolve(
     };
     Kubernetes {
         from,
-        options: options(raw, &node_name, pools),
+        options: {
+            let mut options = options(raw, &node_name, pools);
+            options.kube_router = kube_router::flags(raw.kube_router_args.as_ref(), scope);
+            options.kube_router.clone().settle(&mut options);
+            options
+        },
         peer_group: raw.peer_group.as_ref().map(|at| at.value.clone()),
         templates: templates(group, raw, scope),
         gate: raw.gate.as_ref().is_none_or(|at| at.value.0),

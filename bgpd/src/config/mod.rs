@@ -12,6 +12,7 @@
 //! when the session next comes up.
 
 mod host;
+mod kube_router;
 mod kubernetes;
 mod model;
 mod overlap;

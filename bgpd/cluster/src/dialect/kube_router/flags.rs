@@ -182,6 +182,8 @@ pub enum Verdict {
 /// A flag as it was given, passwords covered, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
+    /// Which of the words it is; `None` for what is wrong with several together.
+    pub at: Option<usize>,
     /// The flag.
     pub word: Box<str>,
     /// What becomes of it.
@@ -207,10 +209,10 @@ impl Flags {
     pub fn parse<W: AsRef<str>>(words: &[W]) -> (Self, Vec<Reading>) {
         let mut draft = Draft::default();
         let mut readings = Vec::new();
-        let mut words = words.iter().map(AsRef::as_ref).peekable();
-        while let Some(word) = words.next() {
+        let mut words = words.iter().map(AsRef::as_ref).enumerate();
+        while let Some((at, word)) = words.next() {
             let Some((name, value)) = split(word) else {
-                readings.push(stray(word));
+                readings.push(stray(at, word));
                 continue;
             };
             let Some(row) = rows::find(name) else {
@@ -218,16 +220,16 @@ impl Flags {
                     Some(near) => format!("kube-router has no such flag; did you mean --{near}?"),
                     None => "kube-router has no such flag".to_owned(),
                 };
-                readings.push(Reading::refused(word, &text));
+                readings.push(Reading::refused(Some(at), word, &text));
                 continue;
             };
             let value = match value {
                 Some(value) => Some(value),
                 None if row.take.is_switch() => None,
                 None => match words.next() {
-                    Some(value) => Some(value),
+                    Some((_, value)) => Some(value),
                     None => {
-                        readings.push(Reading::refused(word, "its value is missing"));
+                        readings.push(Reading::refused(Some(at), word, "its value is missing"));
                         continue;
                     }
                 },
@@ -239,6 +241,7 @@ impl Flags {
             };
             let verdict = row.take.read(&mut draft, value);
             readings.push(Reading {
+                at: Some(at),
                 word: shown.into(),
                 verdict,
             });
@@ -284,8 +287,9 @@ impl Flags {
 }
 
 impl Reading {
-    pub(super) fn refused(word: &str, text: &str) -> Self {
+    pub(super) fn refused(at: Option<usize>, word: &str, text: &str) -> Self {
         Self {
+            at,
             word: word.into(),
             verdict: Verdict::Refused(text.into()),
         }
@@ -300,7 +304,7 @@ impl Draft {
                 "{count} for {} in --peer-router-ips: one for each, empty ones between commas",
                 self.ips.len()
             );
-            Some(Reading::refused(word, &text))
+            Some(Reading::refused(None, word, &text))
         };
         if self.asns.len() != self.ips.len() {
             return unequal("--peer-router-asns", self.asns.len());
@@ -321,7 +325,7 @@ impl Draft {
         if !self.passwords.is_empty()
             && let Err(text) = assign(&mut peers, &self.passwords, flag)
         {
-            return Some(Reading::refused(flag, &text));
+            return Some(Reading::refused(None, flag, &text));
         }
         self.flags.peers = peers;
         None
@@ -369,13 +373,14 @@ fn split(word: &str) -> Option<(&str, Option<&str>)> {
     Some((name, (!value.is_empty()).then_some(value)))
 }
 
-fn stray(word: &str) -> Reading {
+fn stray(at: usize, word: &str) -> Reading {
     match word {
         "true" | "false" => Reading::refused(
+            Some(at),
             word,
             "kube-router reads a switch without `=` as true and drops this word: write --flag=false",
         ),
-        _ => Reading::refused(word, "not a flag; flags begin with --"),
+        _ => Reading::refused(Some(at), word, "not a flag; flags begin with --"),
     }
 }
 

@@ -25,6 +25,8 @@ struct Own<'a> {
     node: &'a Node,
     flags: &'a Flags,
     asn: u32,
+    /// The AS that is shown, where the file has another.
+    local_asn: Option<u32>,
     address: IpAddr,
     reflection: Reflection,
 }
@@ -41,7 +43,7 @@ pub(super) fn prepare(view: &View<'_>, flags: &Flags, out: &mut Peering) {
         out: &mut found,
     };
     networks(view, node, &mut faults, out);
-    if let Some(own) = own(node, flags, &mut faults) {
+    if let Some(own) = own(view, node, &mut faults) {
         router(&own, &mut faults, out);
         let nodes: Vec<&Node> = view.snapshot.nodes().collect();
         internal(&own, &nodes, out);
@@ -94,7 +96,8 @@ fn networks(view: &View<'_>, node: &Node, faults: &mut Faults<'_>, out: &mut Pee
     }));
 }
 
-fn own<'a>(node: &'a Node, flags: &'a Flags, faults: &mut Faults<'_>) -> Option<Own<'a>> {
+fn own<'a>(view: &View<'a>, node: &'a Node, faults: &mut Faults<'_>) -> Option<Own<'a>> {
+    let flags = &view.options.kube_router;
     let Some(address) = annotations::primary(node) else {
         faults.out.push(Fault {
             object: faults.object.clone(),
@@ -127,6 +130,7 @@ fn own<'a>(node: &'a Node, flags: &'a Flags, faults: &mut Faults<'_>) -> Option<
         node,
         flags,
         asn,
+        local_asn: (asn != view.facts.asn && view.facts.asn != 0).then_some(asn),
         address,
         reflection,
     })
@@ -134,7 +138,8 @@ fn own<'a>(node: &'a Node, flags: &'a Flags, faults: &mut Faults<'_>) -> Option<
 
 fn router(own: &Own<'_>, faults: &mut Faults<'_>, out: &mut Peering) {
     let wish = &mut out.router;
-    wish.asn = Some(own.asn);
+    // The AS of each node's own annotation is in no file; sessions show it all the same.
+    wish.asn = own.flags.full_mesh.then_some(own.asn);
     wish.router_id = match (own.flags.router_id, own.address) {
         (RouterId::Given(id), _) => Some(id),
         (RouterId::Generate, address) => Some(generated(address)),
@@ -192,6 +197,7 @@ fn internal(own: &Own<'_>, nodes: &[&Node], out: &mut Peering) {
         let object = format!("Node {}", node.meta.name);
         let mut neighbor = Neighbor::new(address, PeerAsn::Exact(own.asn), &object);
         neighbor.role = role;
+        neighbor.local_asn = own.local_asn;
         neighbor.port = Some(own.flags.port);
         neighbor.local_address = Some(own.address);
         neighbor.families = Some(families(own.flags));
@@ -241,6 +247,7 @@ fn external(own: &Own<'_>, faults: &mut Faults<'_>, out: &mut Peering) {
         }
         let mut neighbor = Neighbor::new(peer.address, PeerAsn::Exact(peer.asn), &object);
         neighbor.port = peer.port;
+        neighbor.local_asn = own.local_asn;
         neighbor.local_address = Some(local);
         neighbor.hold_time = Some(own.flags.hold_time);
         neighbor.password = peer.password;
