@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto-codec", &[]),
     ("rib", &["proto-codec"]),
     ("cli/ctl", &["proto-codec"]),
-    ("cli", &["proto-codec", "ctl", "rib"]),
+    ("cli", &["proto-codec", "ctl", "rib", "cluster"]),
     ("bgpd/cluster", &["rib"]),
     ("bgpd", &["proto-codec", "ctl", "rib", "cluster"]),
     ("vrrpd", &["proto-codec", "ctl", "rib"]),

@@ -30,7 +30,10 @@ pub(super) fn flags(args: Option<&At<Many<String>>>, scope: &Scope<'_>) -> Flags
         is_good = false;
         let word = reading.at.and_then(|at| args.value.get(at));
         let span = word.map_or(&args.span, |at| &at.span);
-        let message = format!("`{}` is not a flag of kube-router that can be followed", reading.word);
+        let message = format!(
+            "`{}` is not a flag of kube-router that can be followed",
+            reading.word
+        );
         scope.sink.error(span, message, text);
     }
     let file = flags.passwords_file.clone().filter(|_| is_good);
@@ -52,6 +55,8 @@ fn read(path: &Path) -> Result<String, String> {
     let told = |error| format!("cannot read {shown}: {error}");
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(told)?;
-    file.take(FILE_LEN_MAX).read_to_string(&mut text).map_err(told)?;
+    file.take(FILE_LEN_MAX)
+        .read_to_string(&mut text)
+        .map_err(told)?;
     Ok(text)
 }

@@ -243,6 +243,8 @@ fn options(raw: &RawKubernetes, node_name: &str, pools: &[Pool]) -> cluster::Opt
         || match *options.dialects {
             // Who comes from Calico alone keeps its reading of the label.
             [DialectName::Calico] => ExcludeLabel::TrueOnly,
+            // kube-router does not know it.
+            [DialectName::KubeRouter] => ExcludeLabel::Ignore,
             _ => ExcludeLabel::default(),
         },
         |at| at.value.0,

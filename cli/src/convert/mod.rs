@@ -6,6 +6,7 @@
 //! needed; 65 (`EX_DATAERR`) says that lines were refused: the file is there, and somebody must
 //! act. Several files are those of the routers of one group, and are compared with each other.
 
+mod cluster;
 mod keepalived;
 mod write;
 
@@ -17,7 +18,7 @@ use crate::grammar::Line;
 use crate::grammar::slot::Slot;
 use crate::run::{EXIT_FAILED, EXIT_USAGE, Failure};
 
-use keepalived::{Draft, Outside, Report, Verdict};
+use keepalived::{Draft, Outside, Report, SideFile, Verdict};
 
 /// Lines were refused.
 pub const EXIT_REFUSED: u8 = 65;
@@ -29,6 +30,7 @@ const INSTALLED: &str = "/etc/wayfare";
 /// What a line of words asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversion {
+    format: Format,
     files: Vec<String>,
     output: Option<String>,
     id: Option<String>,
@@ -36,12 +38,34 @@ pub struct Conversion {
     force: bool,
 }
 
+/// Whose configuration it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Keepalived,
+    KubeRouter,
+}
+
+/// What came out of one conversion.
+struct Converted {
+    /// The name of the configuration.
+    config: &'static str,
+    /// What is in it.
+    text: String,
+    /// The files it names.
+    files: Vec<SideFile>,
+    /// What became of what.
+    report: Report,
+}
+
 /// Help of the words of `convert`.
 pub const WORDS: &[(&str, &str)] = &[
     ("--explain", "how long each failover takes, as comments"),
     ("--force", "replaces files that are there already"),
     ("--id", "the @NAME lines to take, keepalived's -i"),
-    ("--output", "write vrrpd.toml and the files it names there"),
+    (
+        "--output",
+        "write the configuration and the files it names there",
+    ),
     (
         "convert",
         "writes another daemon's configuration in our words",
@@ -53,7 +77,7 @@ pub const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Formats of the grammar that nobody converts yet.
-const LATER: [&str; 5] = ["metallb", "frr", "bird", "kube-router", "calico"];
+const LATER: [&str; 4] = ["metallb", "frr", "bird", "calico"];
 
 /// From the words of `convert ...`.
 ///
@@ -62,10 +86,15 @@ const LATER: [&str; 5] = ["metallb", "frr", "bird", "kube-router", "calico"];
 pub fn build(line: &Line) -> Result<Conversion, String> {
     if let Some(format) = LATER.into_iter().find(|word| line.has(word)) {
         return Err(format!(
-            "{format} is not converted in this version, only keepalived is"
+            "{format} is not converted in this version, keepalived and kube-router are"
         ));
     }
+    let format = match line.has("kube-router") {
+        true => Format::KubeRouter,
+        false => Format::Keepalived,
+    };
     Ok(Conversion {
+        format,
         files: line.values(Slot::File).map(str::to_owned).collect(),
         output: line.value(Slot::Dir).map(str::to_owned),
         id: line.value(Slot::Name).map(str::to_owned),
@@ -79,7 +108,8 @@ pub fn build(line: &Line) -> Result<Conversion, String> {
 /// # Errors
 /// A file cannot be read or written; or lines were refused, the rest being written.
 pub fn run(wanted: &Conversion, out: &mut dyn Write) -> Result<(), Failure> {
-    if wanted.files.len() > 1 && wanted.output.is_none() {
+    let is_group = wanted.format == Format::Keepalived && wanted.files.len() > 1;
+    if is_group && wanted.output.is_none() {
         let text = "% several files make several configurations: say where with --output DIR";
         return Err(Failure::new(EXIT_USAGE, text));
     }
@@ -89,33 +119,34 @@ pub fn run(wanted: &Conversion, out: &mut dyn Write) -> Result<(), Failure> {
             .map_err(|error| Failure::new(EXIT_FAILED, format!("% {file}: {error}")))?;
         sources.push((file.clone(), text));
     }
-    let outside = Outside {
-        id: wanted.id.as_deref(),
-        variable: |name| std::env::var(name).ok(),
-        read: read_bounded,
+    let converted = match wanted.format {
+        Format::Keepalived => routers(wanted, &sources),
+        Format::KubeRouter => vec![cluster::kube_router(&sources, prefix(wanted))],
     };
-    let converted = keepalived::convert(&sources, outside);
-    untouched(wanted, &converted)?;
+    let directories: Vec<PathBuf> = match (&wanted.output, is_group) {
+        (None, _) => Vec::new(),
+        (Some(output), false) => vec![output.into()],
+        (Some(output), true) => {
+            let each = wanted.files.iter();
+            each.map(|name| directory_of(output, name, &wanted.files))
+                .collect()
+        }
+    };
+    untouched(wanted, &directories, &converted)?;
     let group = write::group();
     let mut refused = 0;
-    for (at, (mut draft, report)) in converted.into_iter().enumerate() {
-        let name = wanted.files.get(at).map_or("-", String::as_str);
+    for (at, one) in converted.iter().enumerate() {
         let mut unread = Vec::new();
-        match &wanted.output {
-            Some(output) => {
-                let directory = directory_of(output, name, &wanted.files);
-                let text = keepalived::render(&draft, name, wanted.explain);
-                unread = write::all(&directory, &text, &draft.files, group)
+        match directories.get(at) {
+            Some(directory) => {
+                unread = write::all(directory, (one.config, &one.text), &one.files, group)
                     .map_err(|error| Failure::new(EXIT_FAILED, format!("% {error}")))?;
-                writeln!(out, "{}", directory.join(write::CONFIG).display())?;
+                writeln!(out, "{}", directory.join(one.config).display())?;
             }
-            None => {
-                installed(&mut draft);
-                out.write_all(keepalived::render(&draft, name, wanted.explain).as_bytes())?;
-            }
+            None => out.write_all(one.text.as_bytes())?,
         }
-        tell(&report, &draft, wanted.output.is_none(), &unread)?;
-        refused += report.count(Verdict::Refused);
+        tell(one, directories.is_empty(), &unread)?;
+        refused += one.report.count(Verdict::Refused);
     }
     match refused {
         0 => Ok(()),
@@ -123,14 +154,49 @@ pub fn run(wanted: &Conversion, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// Before anything is written: whether all of it has a free place, or may replace what is there.
-fn untouched(wanted: &Conversion, converted: &[(Draft, Report)]) -> Result<(), Failure> {
-    let Some(output) = wanted.output.as_ref().filter(|_| !wanted.force) else {
-        return Ok(());
+/// What the names of files beside the configuration begin with in it: nothing where they are
+/// written there, else where they are installed.
+fn prefix(wanted: &Conversion) -> &'static str {
+    match wanted.output {
+        Some(_) => "",
+        None => "/etc/wayfare/",
+    }
+}
+
+/// keepalived's routers, each a configuration.
+fn routers(wanted: &Conversion, sources: &[(String, String)]) -> Vec<Converted> {
+    let outside = Outside {
+        id: wanted.id.as_deref(),
+        variable: |name| std::env::var(name).ok(),
+        read: read_bounded,
     };
-    for (name, (draft, _)) in wanted.files.iter().zip(converted) {
-        let directory = directory_of(output, name, &wanted.files);
-        if let Some(path) = write::standing(&directory, &draft.files) {
+    let all = keepalived::convert(sources, outside).into_iter();
+    let names = wanted.files.iter();
+    let one = |((mut draft, report), name): ((Draft, Report), &String)| {
+        if wanted.output.is_none() {
+            installed(&mut draft);
+        }
+        Converted {
+            config: "vrrpd.toml",
+            text: keepalived::render(&draft, name, wanted.explain),
+            files: draft.files,
+            report,
+        }
+    };
+    all.zip(names).map(one).collect()
+}
+
+/// Before anything is written: whether all of it has a free place, or may replace what is there.
+fn untouched(
+    wanted: &Conversion,
+    directories: &[PathBuf],
+    converted: &[Converted],
+) -> Result<(), Failure> {
+    if wanted.force {
+        return Ok(());
+    }
+    for (directory, one) in directories.iter().zip(converted) {
+        if let Some(path) = write::standing(directory, one.config, &one.files) {
             let text = format!(
                 "% {} is there already, and nothing was written: name another directory, or replace \
                  it with --force",
@@ -164,12 +230,9 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// `DIR`, or one directory per file in it, named after the file and where it is.
+/// One directory per file in `output`, named after the file and where it is.
 fn directory_of(output: &str, name: &str, all: &[String]) -> PathBuf {
     let output = PathBuf::from(output);
-    if all.len() < 2 {
-        return output;
-    }
     let stem = |name: &str| {
         let file = Path::new(name).file_stem().unwrap_or_default();
         file.to_string_lossy().into_owned()
@@ -193,16 +256,16 @@ fn installed(draft: &mut Draft) {
 }
 
 /// The report, what stands in files that were not written, and who cannot read those that were.
-fn tell(report: &Report, draft: &Draft, bare: bool, unread: &[PathBuf]) -> Result<(), Failure> {
+fn tell(one: &Converted, bare: bool, unread: &[PathBuf]) -> Result<(), Failure> {
     let mut err = io::stderr().lock();
-    report.print(&mut err)?;
+    one.report.print(&mut err)?;
     let group = write::GROUP;
-    if bare && !draft.files.is_empty() {
+    if bare && !one.files.is_empty() {
         writeln!(
             err,
             "The configuration names files; --output DIR writes them, or:"
         )?;
-        for file in &draft.files {
+        for file in &one.files {
             let access = match file.secret {
                 true => format!("mode 640, root:{group}"),
                 false => "mode 755".to_owned(),

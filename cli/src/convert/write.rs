@@ -15,9 +15,6 @@ use super::keepalived::SideFile;
 
 /// The group of the daemon.
 pub const GROUP: &str = "wayfare";
-/// The name of the configuration.
-pub const CONFIG: &str = "vrrpd.toml";
-
 /// The number of the daemon's group on this host. Packages make it, so it is in the file.
 pub fn group() -> Option<u32> {
     number(&fs::read_to_string("/etc/group").ok()?, GROUP)
@@ -30,9 +27,9 @@ fn number(groups: &str, name: &str) -> Option<u32> {
 }
 
 /// The first of the files that is there already.
-pub fn standing(directory: &Path, files: &[SideFile]) -> Option<PathBuf> {
+pub fn standing(directory: &Path, config: &str, files: &[SideFile]) -> Option<PathBuf> {
     let names = files.iter().map(|file| file.name.as_str());
-    let mut paths = names.chain([CONFIG]).map(|name| directory.join(name));
+    let mut paths = names.chain([config]).map(|name| directory.join(name));
     paths.find(|path| path.symlink_metadata().is_ok())
 }
 
@@ -42,7 +39,7 @@ pub fn standing(directory: &Path, files: &[SideFile]) -> Option<PathBuf> {
 /// A file cannot be written; its name is said.
 pub fn all(
     directory: &Path,
-    text: &str,
+    (config, text): (&str, &str),
     files: &[SideFile],
     group: Option<u32>,
 ) -> io::Result<Vec<PathBuf>> {
@@ -58,7 +55,7 @@ pub fn all(
             unread.push(path);
         }
     }
-    let path = directory.join(CONFIG);
+    let path = directory.join(config);
     one(&path, text.as_bytes(), Access::Everybody).map_err(|error| named(&path, &error))?;
     Ok(unread)
 }
@@ -125,16 +122,16 @@ mod tests {
         }];
         let key = directory.join("a.key");
         let mode = || fs::metadata(&key).expect("a key").mode() & 0o777;
-        assert_eq!(standing(&directory, &files), None);
+        assert_eq!(standing(&directory, "a.toml", &files), None);
 
-        let unread = all(&directory, "", &files, Some(own)).expect("writable");
+        let unread = all(&directory, ("a.toml", ""), &files, Some(own)).expect("writable");
         assert!(unread.is_empty());
         assert_eq!(mode(), 0o640);
         assert_eq!(fs::metadata(&key).expect("a key").gid(), own);
         assert_eq!(fs::read(&key).expect("readable"), b"1\xff\n");
-        assert_eq!(standing(&directory, &files), Some(key.clone()));
+        assert_eq!(standing(&directory, "a.toml", &files), Some(key.clone()));
 
-        let unread = all(&directory, "", &files, None).expect("writable");
+        let unread = all(&directory, ("a.toml", ""), &files, None).expect("writable");
         assert_eq!(unread, std::slice::from_ref(&key));
         assert_eq!(mode(), 0o600);
         let names = fs::read_dir(&directory).expect("it is there").count();

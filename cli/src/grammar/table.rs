@@ -263,7 +263,12 @@ pub const ROWS: &[Row] = &[
         |line| convert::build(line).map(Command::Convert),
     ),
     plain(
-        "convert (metallb|frr|bird|kube-router|calico) FILE...",
+        "convert kube-router FILE... [--force] [--output DIR]",
+        "writes a bgpd.toml, and a verdict on each flag to standard error",
+        |line| convert::build(line).map(Command::Convert),
+    ),
+    plain(
+        "convert (metallb|frr|bird|calico) FILE...",
         "not in this version",
         |line| convert::build(line).map(Command::Convert),
     ),

@@ -25,7 +25,8 @@ mod vocabulary;
 
 pub use draft::{Draft, SideFile};
 pub use evaluate::Outside;
-pub use report::{Report, Verdict};
+pub use report::{Place, Report, Span, Verdict};
+pub use toml::{comment, list, quoted};
 
 /// Converts the configurations of one or several routers; those of several are compared.
 pub fn convert(sources: &[(String, String)], outside: Outside<'_>) -> Vec<(Draft, Report)> {

@@ -27,7 +27,7 @@ pub fn render(draft: &Draft, head: &[String]) -> String {
 }
 
 /// Comment lines; what would be a line of its own inside one stays in it.
-fn comment(text: &mut String, lines: &[String]) {
+pub fn comment(text: &mut String, lines: &[String]) {
     for line in lines {
         let plain: String = line
             .chars()
@@ -38,7 +38,8 @@ fn comment(text: &mut String, lines: &[String]) {
     }
 }
 
-fn quoted(value: &str) -> String {
+/// A string of TOML.
+pub fn quoted(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
     for c in value.chars() {
@@ -54,7 +55,8 @@ fn quoted(value: &str) -> String {
     text
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
+/// A list of TOML.
+pub fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
