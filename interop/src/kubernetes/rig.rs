@@ -39,6 +39,8 @@ pub struct Plan {
     pub neighbor: Option<String>,
     /// Who the routers are.
     pub routers: Vec<Kind>,
+    /// The agent's AS.
+    pub node_asn: u32,
     /// The routers' AS.
     pub router_asn: u32,
     /// `role::LEAST`, or the rules of the manifests that are shipped with their account.
@@ -52,6 +54,7 @@ impl Default for Plan {
             rest: String::new(),
             neighbor: Some(String::new()),
             routers: vec![Kind::Bird],
+            node_asn: NODE_ASN,
             router_asn: ROUTER_ASN,
             rules: None,
         }
@@ -95,7 +98,7 @@ impl Rig {
         for kind in &plan.routers {
             let host = lab.node(kind.name());
             let local = Lab::address(host.index());
-            let neighbor = Neighbor::new(local, Lab::address(1), NODE_ASN);
+            let neighbor = Neighbor::new(local, Lab::address(1), plan.node_asn);
             let speaker = Speaker::new(plan.router_asn, local).neighbor(neighbor);
             starts.push((*kind, host, speaker));
         }
@@ -190,9 +193,9 @@ impl Rig {
 
 fn config(plan: &Plan) -> String {
     let mut text = format!(
-        "[router]\nasn = {NODE_ASN}\nrouter-id = \"10.99.0.1\"\n\n[kernel]\n\n[kubernetes]\n\
+        "[router]\nasn = {}\nrouter-id = \"10.99.0.1\"\n\n[kernel]\n\n[kubernetes]\n\
          kubeconfig = \"{KUBECONFIG}\"\nnode-name = \"{NODE}\"\n{}{}",
-        plan.kubernetes, plan.rest
+        plan.node_asn, plan.kubernetes, plan.rest
     );
     for index in 2..plan.routers.len() + 2 {
         let Some(lines) = &plan.neighbor else { break };
