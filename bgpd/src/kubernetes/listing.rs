@@ -253,3 +253,110 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{ "kind": "NodeList", "extra": [1, {"items": [0]}],
+        "metadata": {"resourceVersion": "7", "continue": "a\"]}"},
+        "items" : [ {"a": "}]{\\"}, {"b": [[{}], {"items": []}]} , {} ], "x": {"y": [ ]} } "#;
+
+    fn cut(list: &[u8], size: usize) -> Result<(Vec<String>, Rest), NoList> {
+        let mut listing = Listing::default();
+        let mut found = Vec::new();
+        for chunk in list.chunks(size) {
+            listing.feed(chunk, &mut |piece| match piece {
+                Piece::Whole(bytes) => found.push(String::from_utf8_lossy(bytes).into_owned()),
+                Piece::Head(bytes) => found.push(format!("head of {}", bytes.len())),
+            })?;
+        }
+        listing.finish().map(|rest| (found, rest))
+    }
+
+    #[test]
+    fn objects_are_found_wherever_the_bytes_are_cut() {
+        let (whole, rest) = cut(LIST.as_bytes(), LIST.len()).expect("a list");
+        let expected = [r#"{"a": "}]{\\"}"#, r#"{"b": [[{}], {"items": []}]}"#, "{}"];
+        assert_eq!(whole, expected);
+        assert_eq!(rest.metadata.next, "a\"]}");
+        assert_eq!(rest.kind, "NodeList");
+        for size in 1..LIST.len() {
+            let cut = cut(LIST.as_bytes(), size).expect("a list");
+            assert_eq!(cut, (whole.clone(), rest.clone()), "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error_and_no_garbage_panics() {
+        let end = LIST.trim_end().len();
+        for length in 0..end {
+            assert!(cut(&LIST.as_bytes()[..length], 7).is_err(), "{length}");
+        }
+        for at in 0..end {
+            for byte in *b"{}[]\",:\\x\n" {
+                let mut list = LIST.as_bytes().to_vec();
+                list[at] = byte;
+                let _ = cut(&list, 5);
+            }
+        }
+        for garbage in ["]", "}}", "[]]", "{\"items\":[1]}", "{}x", "<html>"] {
+            let read = cut(garbage.as_bytes(), 3);
+            let is_empty = read.is_ok_and(|(found, _)| found.is_empty());
+            assert!(!is_empty || garbage == "{}", "{garbage}");
+        }
+    }
+
+    #[test]
+    fn null_items_and_no_items_are_empty_lists() {
+        for list in ["{\"items\":null}", "{}", "{\"items\":[]}"] {
+            let (found, rest) = cut(list.as_bytes(), 4).expect("a list");
+            assert!(found.is_empty());
+            assert_eq!(rest, Rest::default());
+        }
+    }
+
+    #[test]
+    fn an_object_without_end_costs_no_more_than_its_bound() {
+        let mut listing = Listing::default();
+        let mut found = Vec::new();
+        let mut each = |piece: Piece<'_>| match piece {
+            Piece::Whole(bytes) => found.push((bytes.len(), false)),
+            Piece::Head(bytes) => found.push((bytes.len(), true)),
+        };
+        listing
+            .feed(b"{\"items\":[{\"a\":\"", &mut each)
+            .expect("a list");
+        let chunk = vec![b'x'; 1 << 20];
+        for _ in 0..40 {
+            listing.feed(&chunk, &mut each).expect("a list");
+            assert!(listing.element.bytes.capacity() <= 2 * OBJECT_MAX + (2 << 20));
+        }
+        listing.feed(b"\"},{}]}", &mut each).expect("a list");
+        assert_eq!(found, [(HEAD_MAX, true), (2, false)]);
+        let mut listing = Listing::default();
+        let rest = [b"{\"kind\":\"".as_slice(), &chunk].concat();
+        assert_eq!(listing.feed(&rest, &mut |_| {}), Err(NoList::TooLarge));
+    }
+
+    #[test]
+    fn lines_are_cut_and_bounded() {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        for chunk in [b"one\ntw".as_slice(), b"o\n\n \nthree", b"", b"\nfo"] {
+            lines.feed(chunk, &mut |piece| match piece {
+                Piece::Whole(bytes) => found.push(String::from_utf8_lossy(bytes).into_owned()),
+                Piece::Head(_) => found.push("head".into()),
+            });
+        }
+        assert_eq!(found, ["one", "two", " three"]);
+        for _ in 0..20 {
+            lines.feed(&vec![b'x'; 1 << 20], &mut |_| {});
+            assert!(lines.line.bytes.capacity() <= 2 * OBJECT_MAX + (2 << 20));
+        }
+        let mut heads = 0;
+        let mut each = |piece: Piece<'_>| heads += usize::from(matches!(piece, Piece::Head(_)));
+        lines.feed(b"\nwhole\n", &mut each);
+        assert_eq!(heads, 1);
+    }
+}

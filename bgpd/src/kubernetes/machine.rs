@@ -9,8 +9,8 @@
 //!   event, begins a list; so does a line that is no event, since what it said is lost.
 //! - A watch that says nothing for [`SILENCE_MAX`] is reopened: bookmarks come each minute, so
 //!   silence means a path that no longer carries anything.
-//! - 401 asks for fresh credentials. 403 and 404 switch the feed off and ask again ever more slowly;
-//!   a 404 that lasts means that the CRD and with it all objects are gone. Everything else waits
+//! - 401 asks for fresh credentials. 403 and 404 switch the feed off and ask again ever more
+//!   slowly; a 404 that lasts means that the CRD and with it all objects are gone. All else waits
 //!   with exponential backoff and jitter, at least as long as Retry-After says.
 //! - A feed of one object gets it and then watches it by name: `list` is never used there, and the
 //!   watch begins with the object's state, so that nothing between the two is missed.
@@ -326,11 +326,10 @@ impl Machine {
     }
 
     fn garbled(&mut self, now: Instant) -> Step {
+        let was_watching = matches!(self.state, State::Watching { .. });
         let step = self.fail("malformed", Duration::ZERO, now);
         // What a garbled event said is lost, so its version must not be resumed at.
-        if let State::Waiting { resume, .. } = &mut self.state
-            && matches!(resume, Resume::Watch { .. })
-        {
+        if was_watching && let State::Waiting { resume, .. } = &mut self.state {
             *resume = Resume::List { next: None };
         }
         step
@@ -467,3 +466,7 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -17,9 +17,10 @@
 //! - Memory is bounded whatever the server sends.
 //!
 //! Rooms: `kinds` (what is asked for), `machine` (list and watch, without sockets or clocks),
-//! `listing` and `watching` (objects out of a stream of bytes), `requests` (paths and refusals), `reduce` (what is kept of an object),
-//! `shelf` (what is known, and what a list lacks), `store` (the snapshot on disk), `client`
-//! (kubeconfig, tokens, TLS), `feed` (the requests), `folder` and `manifest` (files instead).
+//! `listing` and `watching` (objects out of a stream of bytes), `requests` (paths and refusals),
+//! `reduce` (what is kept of an object), `shelf` (what is known, and what a list lacks), `hub`
+//! (what feeds share), `store` (the snapshot on disk), `client` (kubeconfig, tokens, TLS), `feed`
+//! (the requests), `folder` and `manifest` (files instead).
 
 pub(crate) mod client;
 mod feed;

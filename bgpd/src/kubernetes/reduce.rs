@@ -180,3 +180,61 @@ fn metadata_end(bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: (Kind, &str) = (Kind::Node, "v1");
+
+    fn node(json: &str) -> Reduced {
+        let object = serde_json::from_str(json).expect("JSON");
+        reduce(NODE, object).expect("an object")
+    }
+
+    #[test]
+    fn a_heartbeat_is_no_change_and_a_condition_is() {
+        let status = |version: u32, beat: u32, ready: &str| {
+            node(&format!(
+                "{{\"metadata\":{{\"name\":\"n1\",\"resourceVersion\":\"{version}\",\
+                 \"managedFields\":[{version}]}},\"status\":{{\"images\":[{beat}],\"conditions\":\
+                 [{{\"type\":\"Ready\",\"status\":\"{ready}\",\"lastHeartbeatTime\":\"{beat}\"}}]}}}}"
+            ))
+        };
+        let first = status(1, 1, "True");
+        assert_eq!(first.version, "1");
+        assert_eq!(first.digest, status(2, 2, "True").digest);
+        assert_ne!(first.digest, status(3, 3, "False").digest);
+    }
+
+    #[test]
+    fn a_list_and_a_watch_show_the_same_object() {
+        let listed = node(r#"{"metadata":{"name":"n1"}}"#);
+        let watched = node(r#"{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1"}}"#);
+        assert_eq!(listed.json, watched.json);
+    }
+
+    #[test]
+    fn what_has_no_name_is_refused() {
+        for json in [
+            "[]",
+            "{}",
+            r#"{"metadata":{}}"#,
+            r#"{"metadata":{"name":1}}"#,
+        ] {
+            let object = serde_json::from_str(json).expect("JSON");
+            reduce(NODE, object).expect_err(json);
+        }
+    }
+
+    #[test]
+    fn the_name_is_found_in_a_beginning() {
+        let head = br#"{"type":"ADDED","object":{"metadata":{"labels":{"a":"}\""},
+            "name":"x","namespace":"y"},"spec":{"#;
+        assert_eq!(name_in(head), Some(ObjectName::new("y", "x")));
+        for length in 0..head.len() {
+            let _ = name_in(&head[..length]);
+        }
+        assert_eq!(name_in(b"{\"metadata\":}}}"), None);
+    }
+}

@@ -146,3 +146,55 @@ impl Shelf {
 fn bit(rank: u8) -> u8 {
     1 << (rank % RANKS_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName::new("", name)
+    }
+
+    #[test]
+    fn a_list_that_shows_the_same_is_no_news_and_what_it_lacks_is_missing() {
+        let mut shelf = Shelf::default();
+        shelf.begin(0);
+        assert!(shelf.put(0, &name("a"), 1));
+        assert!(shelf.put(0, &name("b"), 1));
+        assert!(shelf.missing(0, None).is_empty());
+        shelf.begin(0);
+        assert!(!shelf.put(0, &name("a"), 1));
+        assert!(shelf.put(0, &name("c"), 1));
+        assert_eq!(shelf.missing(0, None), [name("b")]);
+        assert_eq!(shelf.remove(0, &name("b")), Loss::Gone);
+        assert_eq!(shelf.count(None), (2, 0));
+    }
+
+    #[test]
+    fn objects_of_the_last_run_are_stale_until_they_are_shown() {
+        let mut shelf = Shelf::default();
+        shelf.restore(name("a"), 1);
+        shelf.restore(name("b"), 1);
+        assert_eq!(shelf.count(None), (2, 2));
+        shelf.begin(0);
+        assert!(!shelf.put(0, &name("a"), 1), "the same as in the last run");
+        assert!(shelf.missing(0, None).is_empty());
+        assert_eq!(shelf.stale(None), [name("b")]);
+        assert_eq!(shelf.stale(Some(&name("a"))), []);
+    }
+
+    #[test]
+    fn of_two_feeds_the_higher_rank_says_what_an_object_is() {
+        let mut shelf = Shelf::default();
+        let a = name("a");
+        assert!(shelf.put(0, &a, 1));
+        assert!(shelf.put(1, &a, 2), "the higher rank differs");
+        assert!(!shelf.put(0, &a, 3), "the lower is not asked");
+        assert!(!shelf.put(1, &a, 2));
+        assert_eq!(shelf.remove(1, &a), Loss::Falls(0));
+        assert!(shelf.put(0, &a, 3), "its word counts now");
+        assert_eq!(shelf.remove(1, &a), Loss::Nothing);
+        assert_eq!(shelf.remove(0, &a), Loss::Gone);
+        assert_eq!(shelf.remove(0, &a), Loss::Nothing);
+    }
+}

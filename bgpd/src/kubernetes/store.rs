@@ -336,3 +336,7 @@ fn parse(line: &[u8]) -> Option<(Key, Option<(usize, usize)>)> {
     let to = line.trim_ascii_end().len().checked_sub(1)?;
     (from < to).then(|| (key(&namespace, &name), Some((from, to))))
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
