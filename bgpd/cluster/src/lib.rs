@@ -32,6 +32,7 @@ mod desired;
 pub mod dialect;
 mod eligible;
 mod endpoints;
+mod explain;
 mod facts;
 pub mod mesh;
 pub mod object;
@@ -49,6 +50,7 @@ pub use desired::{
 };
 pub use eligible::{Rule, Verdict};
 pub use endpoints::{Counts, Endpoints};
+pub use explain::{AddressExplained, RouteExplained, ServiceExplained};
 pub use facts::{Facts, Link, ProxyHealth, SessionFact};
 pub use options::{Advertised, DialectName, ExcludeLabel, MeshMode, Options, PoolOption};
 pub use planner::{Delta, Planner};

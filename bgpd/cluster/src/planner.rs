@@ -293,17 +293,19 @@ impl Planner {
     }
 
     /// What rules look at.
-    #[allow(dead_code, reason = "explain")]
     pub(crate) fn view(&self) -> View<'_> {
         view(&self.snapshot, &self.options, &self.facts)
     }
 
-    #[allow(dead_code, reason = "explain")]
     pub(crate) fn dialects(&self) -> &Dialects {
         &self.dialects
     }
 
-    #[allow(dead_code, reason = "explain")]
+    /// Routes of the node itself, whether they are announced or not.
+    pub(crate) fn networks(&self) -> &[Announcement] {
+        &self.peering.networks
+    }
+
     pub(crate) fn table(&self) -> &Table {
         &self.table
     }
@@ -319,7 +321,7 @@ fn view<'a>(snapshot: &'a Snapshot, options: &'a Options, facts: &'a Facts) -> V
 }
 
 /// Which sort of route comes from here; `None`: of no service and no pod, always announced.
-fn sort_of(source: &str) -> Option<Advertised> {
+pub(crate) fn sort_of(source: &str) -> Option<Advertised> {
     match source {
         "pod-cidr" => Some(Advertised::PodCidr),
         "cluster-ip" => Some(Advertised::ClusterIp),

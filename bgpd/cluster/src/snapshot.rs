@@ -290,6 +290,33 @@ impl Snapshot {
         self.calico.values()
     }
 
+    /// All of it, as changes that make it.
+    #[cfg(test)]
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let mut objects: Vec<Object> = Vec::new();
+        objects.extend(self.nodes.values().cloned().map(Object::Node));
+        objects.extend(self.services.values().cloned().map(Object::Service));
+        let slices = self.slices.values().flatten().cloned();
+        objects.extend(slices.map(Object::EndpointSlice));
+        objects.extend(self.namespaces.values().cloned().map(Object::Namespace));
+        objects.extend(
+            self.service_cidrs
+                .values()
+                .cloned()
+                .map(Object::ServiceCidr),
+        );
+        objects.extend(self.config_maps.values().cloned().map(Object::ConfigMap));
+        objects.extend(self.secrets.values().cloned().map(Object::Secret));
+        objects.extend(self.metallb.values().cloned().map(Object::Metallb));
+        objects.extend(self.calico.values().cloned().map(Object::Calico));
+        let good = objects
+            .into_iter()
+            .map(|object| Change::Put(object.key(), Ok(object)));
+        let bad = self.faults.iter();
+        let bad = bad.map(|(key, fault)| Change::Put(key.clone(), Err(fault.clone())));
+        good.chain(bad).collect()
+    }
+
     /// What could not be read, by kind and name.
     pub fn faults(&self) -> impl Iterator<Item = (&Key, &Fault)> {
         self.faults.iter()

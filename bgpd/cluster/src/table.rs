@@ -96,7 +96,9 @@ impl Table {
                 claims.sort_by(|a, b| a.rank(b));
             }
             let members = self.members(prefix);
-            let splits = !force_aggregates && members.clone().any(|member| !is_safe(member));
+            let splits = !force_aggregates
+                && members.clone().any(|member| !is_safe(member))
+                && members.clone().any(|member| member.is_eligible);
             let flips = self.split.contains(prefix) != splits;
             if flips {
                 hosts.extend(members.map(|member| member.host));
@@ -120,10 +122,11 @@ impl Table {
     }
 
     /// The claims that ask for this prefix as an aggregate.
-    fn members<'a>(&'a self, prefix: &'a IpNet) -> impl Iterator<Item = &'a Arc<Claim>> + Clone {
-        let claims = self.claims.get(prefix).map_or(&[][..], Vec::as_slice);
+    fn members(&self, prefix: &IpNet) -> impl Iterator<Item = &Arc<Claim>> + Clone + use<'_> {
+        let prefix = *prefix;
+        let claims = self.claims.get(&prefix).map_or(&[][..], Vec::as_slice);
         let claims = claims.iter();
-        claims.filter(move |claim| claim.prefix == *prefix && claim.is_aggregate())
+        claims.filter(move |claim| claim.prefix == prefix && claim.is_aggregate())
     }
 
     /// What is announced for a prefix, and what is wrong there.
@@ -179,21 +182,21 @@ impl Table {
     }
 
     /// What is announced for a prefix.
-    #[allow(dead_code, reason = "explain")]
     pub(crate) fn route(&self, prefix: &IpNet) -> &[Announcement] {
         self.routes.get(prefix).map_or(&[], Vec::as_slice)
     }
 
     /// Who asks for a prefix, best first.
-    #[allow(dead_code, reason = "explain")]
     pub(crate) fn claims(&self, prefix: &IpNet) -> &[Arc<Claim>] {
         self.claims.get(prefix).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an aggregate is announced address by address.
-    #[allow(dead_code, reason = "explain")]
-    pub(crate) fn is_split(&self, prefix: &IpNet) -> bool {
-        self.split.contains(prefix)
+    /// Because of whom an aggregate is announced address by address; `None`: it is not.
+    pub(crate) fn culprit(&self, prefix: &IpNet) -> Option<&Arc<Claim>> {
+        if !self.split.contains(prefix) {
+            return None;
+        }
+        self.members(prefix).find(|member| !is_safe(member))
     }
 
     pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {

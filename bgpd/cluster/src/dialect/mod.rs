@@ -114,6 +114,10 @@ pub struct Dialects {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are at most four, and every address of every service goes through them"
+)]
 enum Ready {
     Native(native::Native),
     Metallb(metallb::Metallb),

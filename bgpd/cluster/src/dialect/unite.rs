@@ -10,8 +10,18 @@ use crate::{DialectName, Fault, RouterWish, Severity};
 impl Peering {
     /// Takes in what the next dialect asks for.
     pub(super) fn unite(&mut self, dialect: DialectName, other: Self) {
-        self.faults.extend(other.faults);
-        for neighbor in other.neighbors {
+        let Self {
+            neighbors,
+            policies,
+            networks,
+            router,
+            own_ranges,
+            static_routes,
+            tunnels,
+            faults,
+        } = other;
+        self.faults.extend(faults);
+        for neighbor in neighbors {
             let address = neighbor.address;
             match self.neighbors.iter().find(|have| have.address == address) {
                 None => self.neighbors.push(neighbor),
@@ -25,19 +35,19 @@ impl Peering {
                 }
             }
         }
-        for policy in other.policies {
+        for policy in policies {
             if self.policies.iter().all(|have| have.name != policy.name) {
                 self.policies.push(policy);
             }
         }
-        self.networks.extend(other.networks);
-        self.unite_router(dialect, other.router);
-        self.own_ranges.pods.extend(other.own_ranges.pods);
-        self.own_ranges.services.extend(other.own_ranges.services);
-        let balanced = other.own_ranges.load_balancers;
+        self.networks.extend(networks);
+        self.unite_router(dialect, router);
+        self.own_ranges.pods.extend(own_ranges.pods);
+        self.own_ranges.services.extend(own_ranges.services);
+        let balanced = own_ranges.load_balancers;
         self.own_ranges.load_balancers.extend(balanced);
-        self.static_routes.extend(other.static_routes);
-        self.tunnels.extend(other.tunnels);
+        self.static_routes.extend(static_routes);
+        self.tunnels.extend(tunnels);
     }
 
     fn unite_router(&mut self, dialect: DialectName, other: RouterWish) {
