@@ -149,7 +149,7 @@ fn over_interface(pattern: &str, matches: MatchDef, place: Place<'_>) -> Vec<Mat
 
 /// The addresses that lie behind interfaces of this name: their subnets, less those that lie in a
 /// longer subnet of another.
-fn behind(pattern: &str, links: &[Link]) -> Vec<IpNet> {
+pub(super) fn behind(pattern: &str, links: &[Link]) -> Vec<IpNet> {
     let subnets = |wanted: bool| {
         let links = links.iter();
         let links = links.filter(move |link| glob(pattern, &link.name) == wanted);

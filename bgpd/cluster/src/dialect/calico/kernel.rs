@@ -77,7 +77,8 @@ pub(super) fn blocks(all: &Gathered<'_>, view: &View<'_>, ranges: &Ranges) -> Ve
         let is_single = block.cidr.prefix_len() == block.cidr.max_prefix_len();
         list.push(Announcement {
             prefix: block.cidr,
-            source: "pod-cidr".into(),
+            // One address is a pod's, and its route goes to the pod's interface.
+            source: if is_single { POD_ADDRESS } else { "pod-cidr" }.into(),
             neighbors: is_secret.then(Vec::new),
             marks: ranges.marks(block.cidr.addr()),
             discard: is_ours && !is_single,

@@ -14,7 +14,7 @@
 //! Differences on purpose: a password that is asked for and not there keeps the session down
 //! (Calico speaks without); an address has one session, whatever its ports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -165,13 +165,13 @@ impl Peers {
         if !all.cluster().mesh.unwrap_or(true) || all.own_cluster_id().is_some() {
             return;
         }
+        let taken: BTreeSet<IpAddr> = sessions.keys().map(|(address, _)| *address).collect();
         let others = all.nodes.values().filter(|node| node.cluster_id.is_none());
         for node in others {
             for family in 0..2 {
                 let Some(address) = node.address(family) else {
                     continue;
                 };
-                let is_taken = sessions.keys().any(|(taken, _)| *taken == address);
                 let session = Session {
                     by: None,
                     object: format!("Node {}, by the mesh", node.meta.name).into(),
@@ -181,7 +181,7 @@ impl Peers {
                     is_backward: false,
                     is_global: true,
                 };
-                if !is_taken && all.own_address(family).is_some() {
+                if !taken.contains(&address) && all.own_address(family).is_some() {
                     sessions.insert((address, all.port(&node.meta.name)), session);
                 }
             }
@@ -198,7 +198,10 @@ impl Peers {
             return;
         }
         if let Some(by) = from.by
-            && self.neighbors.iter().any(|other| other.address == address)
+            && self
+                .neighbors
+                .last()
+                .is_some_and(|other| other.address == address)
         {
             let text = format!("a second session with {address} is not made, whatever its port");
             self.fault(by, "spec.peerIP", Severity::Warning, &text);

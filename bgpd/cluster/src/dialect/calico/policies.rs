@@ -11,8 +11,10 @@
 //! 6. on a reflector, ranges of load balancers and external addresses;
 //! 7. pools; nothing else.
 //!
-//! Import takes everything that the BGPFilters leave. What BIRD does beside (rejecting the routes
-//! that Felix programmed into the kernel) has no counterpart: those routes are never ours.
+//! Before 2, what leads into a device of Calico's is kept back, inside the cluster: such routes are
+//! Felix's. BIRD has them from the kernel; we never do, so only learned ones are looked at.
+//!
+//! Import takes everything that the BGPFilters leave.
 //!
 //! A policy is named for what it depends on (family, inside or outside, filters), so that all nodes
 //! of a mesh share one, and with it one update group.
@@ -54,7 +56,10 @@ pub(super) fn assign(
                 let mut rules = kind.filter_rules(all, facts, is_import, &mut peers.faults);
                 match is_import {
                     true => rules.push(then(MatchDef::default(), Then::Accept)),
-                    false => rules.extend(export(all, ranges, usize::from(kind.is_ipv6))),
+                    false => {
+                        rules.extend(kind.not_ours(all, facts));
+                        rules.extend(export(all, ranges, usize::from(kind.is_ipv6)));
+                    }
                 }
                 policies.push(PolicyDef {
                     name: name.clone(),
@@ -94,6 +99,26 @@ impl Kind<'_> {
             name.push_str(filter);
         }
         name
+    }
+
+    /// Routes that lead into Calico's own devices are Felix's, and their owner announces them.
+    fn not_ours(&self, all: &Gathered<'_>, facts: &Facts) -> Option<RuleDef> {
+        let mut devices = vec!["bpf*.cali"];
+        if self.is_internal {
+            devices.extend(["*.cali", "*.calico"]);
+            let programs = all.cluster().programs.unwrap_or_default();
+            devices.extend((!programs.ipip).then_some("tunl0"));
+        }
+        let devices = devices.into_iter();
+        let next_hop: Vec<IpNet> = devices
+            .flat_map(|device| filter::behind(device, &facts.links))
+            .collect();
+        let matches = MatchDef {
+            learned: Some(true),
+            next_hop,
+            ..MatchDef::default()
+        };
+        (!matches.next_hop.is_empty()).then(|| then(matches, Then::Reject))
     }
 
     fn filter_rules(
