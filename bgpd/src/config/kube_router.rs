@@ -1,8 +1,8 @@
 //! `kube-router-args`: kube-router's flags, as its manifest writes them.
 //!
-//! What kube-router would refuse is an error of the file, at the word; what does not concern routing
-//! is ignored as kube-router's own, since `wayfare convert kube-router` has told about it. The file
-//! of passwords is read here, like the key of a neighbor: one that is missing must be found before
+//! What kube-router would refuse is an error of the file, at the word; what does not concern
+//! routing is ignored as kube-router's own: `wayfare convert kube-router` has told. The file of
+//! passwords is read here, like the key of a neighbor: one that is missing must be found before
 //! the reload and not when the session next comes up.
 
 use std::path::Path;

@@ -11,6 +11,7 @@
 //! while checking, because a key that cannot be read must be found before the reload and not
 //! when the session next comes up.
 
+mod clusters;
 mod host;
 mod kube_router;
 mod kubernetes;
@@ -88,8 +89,9 @@ pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics>
     let (document, syntax) = DeTable::parse_recoverable(text);
     let sink = Sink::new(name, text, &DIALECT);
     let span = document.span();
-    let raw = raw::read(Table::new("", document.get_ref(), span, &sink));
+    let mut raw = raw::read(Table::new("", document.get_ref(), span, &sink));
     validate::validate(&raw, host, &sink);
+    clusters::expand(&mut raw, &sink);
     let router = raw.router.as_ref();
     let listen = router.and_then(|table| table.listen.as_ref());
     let scope = Scope {

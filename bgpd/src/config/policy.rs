@@ -25,6 +25,7 @@ pub(super) struct RawPolicy {
 }
 
 /// A rule; its neighbors are still words.
+#[derive(Clone)]
 pub(super) struct RawRule {
     pub def: RuleDef,
     pub neighbors: Many<String>,

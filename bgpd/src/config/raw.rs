@@ -11,6 +11,7 @@ use std::time::Duration;
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
 
+use super::clusters::{self, RawCluster};
 use super::kubernetes::{self, RawKubernetes};
 use super::model::{AddPath, AddressRange, AdvertiseKind, GracefulRestart, PoolAdvertise, Role};
 use super::model::{AsnRule, Bfd};
@@ -30,6 +31,7 @@ pub(super) struct Raw {
     pub mesh: Option<RawMesh>,
     pub advertise: Vec<RawAdvertise>,
     pub pools: Vec<RawPool>,
+    pub clusters: Vec<RawCluster>,
     pub kubernetes: Option<RawKubernetes>,
     pub metrics: Option<RawMetrics>,
     pub threads: Option<At<u16>>,
@@ -211,6 +213,11 @@ pub(super) fn read(top: Table<'_>) -> Raw {
             .tables("pool")
             .into_iter()
             .filter_map(read_pool)
+            .collect(),
+        clusters: top
+            .tables("cluster")
+            .into_iter()
+            .filter_map(clusters::read)
             .collect(),
         kubernetes: top.table("kubernetes").map(kubernetes::read),
         metrics: top.table("metrics").map(read_metrics),

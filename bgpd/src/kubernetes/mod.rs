@@ -32,6 +32,8 @@ mod machine;
 mod manifest;
 mod reduce;
 mod requests;
+#[cfg(test)]
+mod role_tests;
 mod shelf;
 mod source;
 mod status;

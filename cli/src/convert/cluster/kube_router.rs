@@ -1,8 +1,8 @@
 //! kube-router's command line to `bgpd.toml`.
 //!
-//! The flags that concern routing are handed on as they are, in `kube-router-args`: the daemon's own
-//! reader gives the verdicts, here and there. What `[router]` and `[kubernetes]` have keys for goes
-//! into them. Passwords go to a file, in the form of `--peer-router-passwords-file`.
+//! The flags that concern routing are handed on as they are, in `kube-router-args`: the daemon's
+//! own reader gives the verdicts, here and there. What `[router]` and `[kubernetes]` have keys for
+//! goes into them. Passwords go to a file, in the form of `--peer-router-passwords-file`.
 //!
 //! Its network policies and its service proxy are not ours: where they were on, the report says how
 //! kube-router goes on with them alone.
@@ -246,7 +246,7 @@ fn advise(file: usize, words: &[Word], is_firewall: bool, draft: &mut Draft, rep
         report.lint(span("--advertise-external-ip"), what, cure);
     }
     if !flags.full_mesh {
-        let note = "The AS of each node is its annotation kube-router.io/node.asn; sessions show that one.";
+        let note = "The AS of a node is its annotation kube-router.io/node.asn; sessions show it.";
         draft.notes.push(note.to_owned());
     }
 }

@@ -1,7 +1,7 @@
 //! The policies that kube-router programs into its GoBGP, in our words.
 //!
-//! Export: to other nodes our pod CIDR alone; to routers outside what starts here, the pod CIDR only
-//! under `--advertise-pod-cidr`, with the node's communities, prepends and next hop. Import:
+//! Export: to other nodes our pod CIDR alone; to routers outside what starts here (the pod CIDR
+//! under `--advertise-pod-cidr`), with the node's communities, prepends and next hop. Import:
 //! everything but addresses of services, the default route and what the node's annotation names.
 //! A reflector passes on what it learned, too.
 //!

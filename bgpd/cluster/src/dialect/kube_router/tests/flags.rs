@@ -39,97 +39,100 @@ fn nothing_at_all_is_kube_routers_defaults() {
     assert_eq!(flags.port, 179);
 }
 
+type Check = fn(&Flags) -> bool;
+
+/// What a line is, and what it changes.
+const TABLE: &[(&str, Check)] = &[
+    ("--advertise-cluster-ip", |f| f.advertise_cluster_ip),
+    ("--advertise-external-ip=true", |f| f.advertise_external_ip),
+    ("--advertise-loadbalancer-ip=1", |f| {
+        f.advertise_loadbalancer_ip
+    }),
+    ("--advertise-pod-cidr=false", |f| !f.advertise_pod_cidr),
+    ("--run-router=False", |f| !f.run_router),
+    ("--enable-ibgp=f", |f| !f.ibgp),
+    ("--nodes-full-mesh=0", |f| !f.full_mesh),
+    ("--cluster-asn=65001", |f| f.cluster_asn == 65001),
+    ("--cluster-asn 4200000001", |f| {
+        f.cluster_asn == 4_200_000_001
+    }),
+    ("--peer-router-multihop-ttl=5", |f| {
+        f.multihop_ttl == Some(5)
+    }),
+    ("--peer-router-multihop-ttl=1", |f| f.multihop_ttl.is_none()),
+    ("--bgp-graceful-restart", |f| f.graceful_restart),
+    ("--bgp-graceful-restart-time=2m", |f| {
+        f.restart_time.as_secs() == 120
+    }),
+    ("--bgp-holdtime=1h30m", |f| f.hold_time.as_secs() == 5400),
+    ("--bgp-port 1179", |f| f.port == 1179),
+    ("--router-id=10.0.0.1", |f| {
+        f.router_id == RouterId::Given([10, 0, 0, 1].into())
+    }),
+    ("--router-id=generate", |f| {
+        f.router_id == RouterId::Generate
+    }),
+    ("--override-nexthop", |f| f.override_nexthop),
+    ("--enable-overlay=false", |f| !f.overlay),
+    ("--overlay-type=full", |f| f.overlay_full),
+    ("--overlay-encap=fou", |f| f.overlay_fou),
+    ("--enable-bfd", |f| f.bfd),
+    ("--bfd-desired-min-tx-interval=300", |f| {
+        f.bfd_transmit.as_millis() == 300
+    }),
+    ("--bfd-required-min-rx-interval=400", |f| {
+        f.bfd_receive.as_millis() == 400
+    }),
+    ("--bfd-detection-multiplier=5", |f| f.bfd_multiplier == 5),
+    ("--bfd-port=3784", |f| !f.bfd),
+    ("--enable-ipv4=false", |f| !f.ipv4),
+    ("--enable-ipv6", |f| f.ipv6),
+    ("--cluster-cidr=10.244.0.0/16", |f| f.pod_cidrs.len() == 1),
+    ("--service-cluster-ip-range=10.96.0.0/12,fd00::/108", |f| {
+        f.service_cidrs.len() == 2
+    }),
+    ("--service-external-ip-range=192.0.2.7/24", |f| {
+        f.external_ranges == ["192.0.2.0/24".parse().expect("a range")]
+    }),
+    (
+        "--loadbalancer-ip-range=192.0.2.0/25 --loadbalancer-ip-range=192.0.2.128/25",
+        |f| f.load_balancer_ranges.len() == 2,
+    ),
+    ("--strict-external-ip-validation=false", |f| {
+        f.strict == Some(false) && f.external_ranges().len() == 2
+    }),
+    ("--loadbalancer-default-class=false", |f| !f.default_class),
+    ("--hostname-override=n7", |f| {
+        f.node_name.as_deref() == Some("n7")
+    }),
+    ("--kubeconfig /etc/k", |f| {
+        f.kubeconfig.as_deref() == Some("/etc/k")
+    }),
+    ("--metrics-port=8080 --metrics-addr=127.0.0.1", |f| {
+        f.metrics_port == 8080 && f.metrics_address.is_some()
+    }),
+    ("--peer-router-passwords-file=/p", |f| {
+        f.passwords_file.is_some()
+    }),
+    (
+        "--peer-router-ips=\"10.0.0.1,fd00::1\" --peer-router-asns 65000,65001 \
+             --peer-router-ports=179,1179 --peer-router-passwords=U2VjcmV0,",
+        |f| {
+            f.peers.len() == 2
+                && f.peers[1].asn == 65001
+                && f.peers[1].port == Some(1179)
+                && f.peers[0]
+                    .password
+                    .as_ref()
+                    .is_some_and(|it| it.key == b"Secret")
+                && f.peers[1].password.is_none()
+        },
+    ),
+];
+
 #[test]
 fn each_row_changes_what_it_says() {
-    type Check = fn(&Flags) -> bool;
-    let table: &[(&str, Check)] = &[
-        ("--advertise-cluster-ip", |f| f.advertise_cluster_ip),
-        ("--advertise-external-ip=true", |f| f.advertise_external_ip),
-        ("--advertise-loadbalancer-ip=1", |f| {
-            f.advertise_loadbalancer_ip
-        }),
-        ("--advertise-pod-cidr=false", |f| !f.advertise_pod_cidr),
-        ("--run-router=False", |f| !f.run_router),
-        ("--enable-ibgp=f", |f| !f.ibgp),
-        ("--nodes-full-mesh=0", |f| !f.full_mesh),
-        ("--cluster-asn=65001", |f| f.cluster_asn == 65001),
-        ("--cluster-asn 4200000001", |f| {
-            f.cluster_asn == 4_200_000_001
-        }),
-        ("--peer-router-multihop-ttl=5", |f| {
-            f.multihop_ttl == Some(5)
-        }),
-        ("--peer-router-multihop-ttl=1", |f| f.multihop_ttl.is_none()),
-        ("--bgp-graceful-restart", |f| f.graceful_restart),
-        ("--bgp-graceful-restart-time=2m", |f| {
-            f.restart_time.as_secs() == 120
-        }),
-        ("--bgp-holdtime=1h30m", |f| f.hold_time.as_secs() == 5400),
-        ("--bgp-port 1179", |f| f.port == 1179),
-        ("--router-id=10.0.0.1", |f| {
-            f.router_id == RouterId::Given([10, 0, 0, 1].into())
-        }),
-        ("--router-id=generate", |f| {
-            f.router_id == RouterId::Generate
-        }),
-        ("--override-nexthop", |f| f.override_nexthop),
-        ("--enable-overlay=false", |f| !f.overlay),
-        ("--overlay-type=full", |f| f.overlay_full),
-        ("--overlay-encap=fou", |f| f.overlay_fou),
-        ("--enable-bfd", |f| f.bfd),
-        ("--bfd-desired-min-tx-interval=300", |f| {
-            f.bfd_transmit.as_millis() == 300
-        }),
-        ("--bfd-required-min-rx-interval=400", |f| {
-            f.bfd_receive.as_millis() == 400
-        }),
-        ("--bfd-detection-multiplier=5", |f| f.bfd_multiplier == 5),
-        ("--bfd-port=3784", |f| !f.bfd),
-        ("--enable-ipv4=false", |f| !f.ipv4),
-        ("--enable-ipv6", |f| f.ipv6),
-        ("--cluster-cidr=10.244.0.0/16", |f| f.pod_cidrs.len() == 1),
-        ("--service-cluster-ip-range=10.96.0.0/12,fd00::/108", |f| {
-            f.service_cidrs.len() == 2
-        }),
-        ("--service-external-ip-range=192.0.2.7/24", |f| {
-            f.external_ranges == ["192.0.2.0/24".parse().expect("a range")]
-        }),
-        (
-            "--loadbalancer-ip-range=192.0.2.0/25 --loadbalancer-ip-range=192.0.2.128/25",
-            |f| f.load_balancer_ranges.len() == 2,
-        ),
-        ("--strict-external-ip-validation=false", |f| {
-            f.strict == Some(false) && f.external_ranges().len() == 2
-        }),
-        ("--loadbalancer-default-class=false", |f| !f.default_class),
-        ("--hostname-override=n7", |f| {
-            f.node_name.as_deref() == Some("n7")
-        }),
-        ("--kubeconfig /etc/k", |f| {
-            f.kubeconfig.as_deref() == Some("/etc/k")
-        }),
-        ("--metrics-port=8080 --metrics-addr=127.0.0.1", |f| {
-            f.metrics_port == 8080 && f.metrics_address.is_some()
-        }),
-        ("--peer-router-passwords-file=/p", |f| {
-            f.passwords_file.is_some()
-        }),
-        (
-            "--peer-router-ips=\"10.0.0.1,fd00::1\" --peer-router-asns 65000,65001 \
-             --peer-router-ports=179,1179 --peer-router-passwords=U2VjcmV0,",
-            |f| {
-                f.peers.len() == 2
-                    && f.peers[1].asn == 65001
-                    && f.peers[1].port == Some(1179)
-                    && f.peers[0]
-                        .password
-                        .as_ref()
-                        .is_some_and(|it| it.key == b"Secret")
-                    && f.peers[1].password.is_none()
-            },
-        ),
-    ];
-    for (line, check) in table {
+    for (line, check) in TABLE {
         assert!(check(&good(line)), "{line}");
     }
     // A row without a line above is one that is not ours.
@@ -139,7 +142,7 @@ fn each_row_changes_what_it_says() {
             line.split_whitespace()
                 .any(|word| word.split('=').next() == Some(&*flag))
         };
-        let is_tested = table.iter().any(|(line, _)| names(line));
+        let is_tested = TABLE.iter().any(|(line, _)| names(line));
         let is_foreign = matches!(row.take, Take::NotASwitch(_) | Take::NotAValue(_));
         assert!(is_tested != is_foreign, "{flag}");
     }
