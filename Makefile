@@ -6,7 +6,7 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fuzz bench bench-quick bench-build bench-vrrp bench-vrrp-quick \
-	peers setup bench-check bench-micro
+	bench-kubernetes bench-kubernetes-quick peers setup bench-check bench-micro
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -25,6 +25,8 @@ help:
 	@echo "make bench-vrrp      virtual addresses: this, keepalived and FRR, medians of 5"
 	@echo "make bench-vrrp-quick the same at 100 ms, without FRR, one run of each, 3 minutes"
 	@echo "                     BENCH='--case crash,stop --daemon wayfare --runs 3' narrows it"
+	@echo "make bench-kubernetes announcements from Kubernetes: events, memory, start, an outage; 14 minutes"
+	@echo "make bench-kubernetes-quick the same with an outage of 20 s, 2 minutes"
 	@echo "make peers           build the peers' root directory"
 
 setup:
@@ -74,6 +76,14 @@ VRRP_QUICK = --runs 1 --interval 100 --daemon wayfare,keepalived --json target/b
 
 bench-vrrp-quick: bench-build
 	@target/release/vrrp-load $(VRRP_QUICK) $(BENCH)
+
+bench-kubernetes: bench-build
+	@target/release/kubernetes-load $(BENCH)
+
+KUBERNETES_QUICK = --events 300 --starts 2 --away 20 --json target/bench-kubernetes-quick.json
+
+bench-kubernetes-quick: bench-build
+	@target/release/kubernetes-load $(KUBERNETES_QUICK) $(BENCH)
 
 peers:
 	@interop/images/mkpeers.sh
