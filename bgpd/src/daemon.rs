@@ -25,6 +25,7 @@ use crate::args::{Args, LogFormat};
 use crate::config::{self, Diagnostics, Host, Loaded, Plan};
 use crate::control;
 use crate::engine::Engine;
+use crate::io::cluster::ClusterPort;
 use crate::io::driver::{Driver, Sources};
 use crate::io::kernel::KernelPort;
 use crate::io::node::Node;
@@ -118,7 +119,9 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     tokio::task::spawn_local(control::serve(Rc::clone(&node), server, path.clone()));
     tokio::task::spawn_local(control::metrics::serve(Rc::clone(&node)));
     let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
+    let cluster = ClusterPort::start(&node).map_err(|error| format!("[kubernetes]: {error}"))?;
     let sources = Sources {
+        cluster,
         kernel: kernel_events,
         signals,
         tables: wake,

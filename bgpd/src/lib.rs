@@ -12,6 +12,7 @@
 //! - `kubernetes` reads objects from an API server or from manifests (feature `kubernetes`),
 //! - [`io`] gives that machine sockets, timers and the kernel,
 //! - `gate` asks the dataplane whether it forwards what is to be announced,
+//! - `planning` runs the rules of `cluster` on a thread beside the speaker,
 //! - `report` tells the cluster what is true of this node,
 //! - [`control`] answers the operator,
 //! - [`daemon`] starts and stops all of it.
@@ -39,6 +40,9 @@ pub mod kubernetes;
 pub mod origin;
 
 pub mod overlay;
+
+#[cfg(feature = "kubernetes")]
+pub mod planning;
 
 #[cfg(feature = "kubernetes")]
 pub mod report;

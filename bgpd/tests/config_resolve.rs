@@ -425,7 +425,7 @@ fn neighbors_of_the_cluster_begin_with_their_group() {
     assert!(inside.internal && !inside.import_guard && outside.import_guard);
     let directory = std::path::PathBuf::from("/etc/manifests");
     assert_eq!(table.from, bgpd::config::ObjectSource::Directory(directory));
-    assert!(table.options.cordon_withdraws && !table.gate);
+    assert!(table.options.cordon_withdraws && table.gate == bgpd::config::GateWord::Off);
     assert_eq!(
         table.options.advertise.len(),
         2,

@@ -63,6 +63,7 @@ pub struct Planner {
     served: BTreeMap<ObjectName, Vec<Arc<Claim>>>,
     service_faults: BTreeMap<ObjectName, Vec<Fault>>,
     table: Table,
+    secrets: BTreeSet<ObjectName>,
 }
 
 impl Planner {
@@ -85,6 +86,7 @@ impl Planner {
             served: BTreeMap::new(),
             service_faults: BTreeMap::new(),
             table: Table::default(),
+            secrets: BTreeSet::new(),
         }
     }
 
@@ -157,6 +159,12 @@ impl Planner {
             .collect()
     }
 
+    /// The secrets that objects name, there or not: what a source has to read, and nothing else.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<ObjectName> {
+        self.secrets.clone()
+    }
+
     /// Computes what changes call for; the difference to the last plan.
     pub fn plan(&mut self) -> Delta {
         let touched = std::mem::take(&mut self.touched);
@@ -201,10 +209,12 @@ impl Planner {
 
     /// Prepares the dialects again; whether services have to be looked at for it.
     fn prepare(&mut self, delta: &mut Delta) -> bool {
+        self.snapshot.take_asked();
         let view = view(&self.snapshot, &self.options, &self.facts);
         let mut peering = Peering::default();
         let dialects = Dialects::prepare(&view, &mut peering);
         own_ranges(&view, &mut peering);
+        self.secrets = self.snapshot.take_asked();
         peering.sort();
         let drain = view.node.and_then(drain_wish);
         let before = std::mem::replace(&mut self.peering, peering);

@@ -11,6 +11,7 @@
 //! An unreadable object takes the place of the one it replaces and is listed under
 //! [`Snapshot::faults`]: what it said before no longer counts.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -84,6 +85,8 @@ pub struct Snapshot {
     faults: BTreeMap<Key, Fault>,
     /// One text per node for all endpoints on it.
     node_names: BTreeSet<Arc<str>>,
+    /// Secrets that were asked for, whether they are there or not.
+    asked: RefCell<BTreeSet<ObjectName>>,
 }
 
 impl Snapshot {
@@ -277,7 +280,16 @@ impl Snapshot {
     /// A secret.
     #[must_use]
     pub fn secret(&self, namespace: &str, name: &str) -> Option<&SecretData> {
-        self.secrets.get(&ObjectName::new(namespace, name))
+        let name = ObjectName::new(namespace, name);
+        if let Ok(mut asked) = self.asked.try_borrow_mut() {
+            asked.insert(name.clone());
+        }
+        self.secrets.get(&name)
+    }
+
+    /// The secrets that were asked for since this was last called: what has to be read.
+    pub(crate) fn take_asked(&self) -> BTreeSet<ObjectName> {
+        self.asked.take()
     }
 
     /// The objects of MetalLB, by kind and name.

@@ -42,8 +42,8 @@ pub struct Kubernetes {
     pub peer_group: Option<String>,
     /// What neighbors of the cluster begin with.
     pub templates: Templates,
-    /// Services wait for kube-proxy.
-    pub gate: bool,
+    /// Whether services wait for kube-proxy.
+    pub gate: GateWord,
     /// kube-proxy's health endpoint.
     pub proxy_health: String,
     /// How long routes are announced for draining before they are withdrawn.
@@ -129,7 +129,7 @@ pub(super) struct RawKubernetes {
     pub classes: Many<String>,
     pub default_class: Option<At<bool>>,
     pub exclude_label: Option<At<Word<ExcludeLabel>>>,
-    pub gate: Option<At<Gate>>,
+    pub gate: Option<At<Word<GateWord>>>,
     pub proxy_health: Option<At<String>>,
     pub cordon: Option<At<Cordon>>,
     pub drain_time: Option<At<Duration>>,
@@ -200,7 +200,7 @@ pub(super) fn resolve(
         },
         peer_group: raw.peer_group.as_ref().map(|at| at.value.clone()),
         templates: templates(group, raw, scope),
-        gate: raw.gate.as_ref().is_none_or(|at| at.value.0),
+        gate: raw.gate.as_ref().map(|at| at.value.0).unwrap_or_default(),
         proxy_health: raw
             .proxy_health
             .as_ref()
@@ -427,13 +427,15 @@ macro_rules! words {
 }
 
 /// Whether services wait for kube-proxy.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gate(pub bool);
-
-impl Value for Gate {
-    fn read(field: &Field<'_>) -> Option<Self> {
-        field.word(&[("auto", true), ("off", false)]).map(Self)
-    }
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GateWord {
+    /// They do not.
+    Off,
+    /// They do.
+    On,
+    /// They do, unless the node turns out to have no kube-proxy.
+    #[default]
+    Auto,
 }
 
 /// Whether a cordon withdraws.
@@ -457,6 +459,7 @@ words! {
         "cluster-ip" => Advertised::ClusterIp,
         "external-ip" => Advertised::ExternalIp,
         "load-balancer-ip" => Advertised::LoadBalancerIp;
+    GateWord: "off" => GateWord::Off, "on" => GateWord::On, "auto" => GateWord::Auto;
     MeshMode: "off" => MeshMode::Off, "full" => MeshMode::Full;
     ExcludeLabel:
         "presence" => ExcludeLabel::Presence,

@@ -35,7 +35,9 @@ use toml::de::DeTable;
 
 pub use ctl::config::{Diagnostic, Diagnostics, Severity};
 pub use host::{Host, HostAddress};
-pub use kubernetes::{ClusterPart, FileGives, Kubernetes, NeighborObject, ObjectSource, Templates};
+pub use kubernetes::{
+    ClusterPart, FileGives, GateWord, Kubernetes, NeighborObject, ObjectSource, Templates,
+};
 pub use model::*;
 pub use plan::{Change, Impact, Plan};
 

@@ -98,6 +98,18 @@ pub(super) async fn advertisements(context: &Context, replies: &Replies) -> Answ
                     advertised_to,
                 })
             })
+            .chain(speaker.announcements().map(|route| {
+                let advertised_to = advertised_to(speaker, route.prefix);
+                let objects: Vec<&str> = route.objects.iter().map(AsRef::as_ref).collect();
+                View::Advertisement(Advertisement {
+                    prefix: route.prefix,
+                    source: route.source.to_string(),
+                    object: objects.join(", "),
+                    state: state(speaker, advertised_to.is_empty()).to_owned(),
+                    neighbors: route.neighbors.clone().unwrap_or_default(),
+                    advertised_to,
+                })
+            }))
             .collect()
     });
     replies.head(context.head(None)).await?;

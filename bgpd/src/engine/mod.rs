@@ -77,6 +77,12 @@ impl Engine {
         Ok(Self::Sharded(Box::new(Sharded::new(Box::new(threads)))))
     }
 
+    /// Whether the tables are on threads of their own, so that what they say comes later.
+    #[must_use]
+    pub fn is_sharded(&self) -> bool {
+        matches!(self, Engine::Sharded(_))
+    }
+
     /// Takes in what the shards have sent.
     pub fn absorb(&mut self) {
         if let Engine::Sharded(tables) = self {

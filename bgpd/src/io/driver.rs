@@ -23,6 +23,7 @@ use ctl::signals::{Signal, Signals};
 use rib::fib::{InterfaceChange, KernelEvent};
 use tokio::sync::Notify;
 
+use super::cluster::ClusterPort;
 use super::connector;
 use super::kernel::KernelEvents;
 use super::node::Node;
@@ -51,6 +52,8 @@ pub struct Sources {
     pub signals: Signals,
     /// Signalled by the threads of the tables.
     pub tables: Arc<Notify>,
+    /// The planner of the cluster's objects.
+    pub cluster: ClusterPort,
 }
 
 /// The loop.
@@ -59,11 +62,14 @@ pub struct Driver {
     kernel: KernelEvents,
     signals: Signals,
     tables: Arc<Notify>,
+    cluster: ClusterPort,
     reload: ReloadHook,
     /// The tables are complete, and the kernel thread is to hear of it.
     resync_due: bool,
     /// Set while the daemon says goodbye.
     stop_by: Option<Instant>,
+    /// Set while routes are drained and withdrawn before that.
+    leaving: bool,
 }
 
 impl Driver {
@@ -75,9 +81,11 @@ impl Driver {
             kernel: sources.kernel,
             signals: sources.signals,
             tables: sources.tables,
+            cluster: sources.cluster,
             reload,
             resync_due: false,
             stop_by: None,
+            leaving: false,
         }
     }
 
@@ -94,6 +102,9 @@ impl Driver {
                 speaker.handle_timeout(now);
                 speaker.settle(now);
             });
+            if self.leaving && self.node.peek(|speaker, _| speaker.has_left()) {
+                self.say_goodbye();
+            }
             self.node.pass_turn();
             self.carry_out();
             notify::watchdog();
@@ -119,6 +130,7 @@ impl Driver {
             .into_iter()
             .chain(retry)
             .chain(self.stop_by)
+            .chain(self.cluster.due(&self.node))
             .fold(now + watchdog, Ord::min);
         // Compared here because a timer wheel rounds up: what is due now is done now.
         if until <= now {
@@ -130,6 +142,7 @@ impl Driver {
             () = tokio::time::sleep_until(until.into()) => {}
             event = self.kernel.next() => self.take_kernel_event(event),
             signal = self.signals.next() => self.obey(signal),
+            news = self.cluster.next() => self.cluster.take(&self.node, news),
         }
     }
 
@@ -149,14 +162,30 @@ impl Driver {
             Signal::Reload => (self.reload)(&self.node),
             Signal::Dump => self.node.dump(),
             Signal::Stop if self.stop_by.is_some() => self.stop_by = Some(Instant::now()),
+            // Said twice means now.
+            Signal::Stop if self.leaving => self.say_goodbye(),
             Signal::Stop => {
-                tracing::info!("stopping: telling the neighbors");
                 notify::stopping();
-                self.stop_by = Some(Instant::now() + STOP_TIME_MAX);
-                self.node.listeners.close();
-                self.node.peek(|speaker, now| speaker.shut_down(now));
+                match self.node.step(|speaker, now| speaker.begin_leaving(now)) {
+                    Some(time) => {
+                        tracing::info!(?time, "stopping in stages: announcing for draining");
+                        notify::extend_stop(time + STOP_TIME_MAX + SLEEP_MAX);
+                        self.leaving = true;
+                    }
+                    None => self.say_goodbye(),
+                }
             }
         }
+    }
+
+    /// The last stage of a stop: neighbors are told, and nobody may connect any more.
+    fn say_goodbye(&mut self) {
+        tracing::info!("stopping: telling the neighbors");
+        notify::stopping();
+        self.leaving = false;
+        self.stop_by = Some(Instant::now() + STOP_TIME_MAX);
+        self.node.listeners.close();
+        self.node.peek(|speaker, now| speaker.shut_down(now));
     }
 
     /// Takes what else the kernel thread has said; a thousand next hops change in one turn.
@@ -225,6 +254,7 @@ impl Driver {
             sessions_changed |= event.is_up_or_down();
             node.events.publish(event);
         }
+        self.cluster.tell(&self.node, sessions_changed);
         if sessions_changed {
             let (up, all) = node.peek(|speaker, _| speaker.peers().count_up());
             notify::status(&format!("{up} of {all} neighbors established"));

@@ -14,6 +14,11 @@
 //!
 //! `sockopt` holds the socket options that need a system call nobody wraps (RFC 2385, RFC 5082).
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "no_cluster.rs"]
+pub mod cluster;
 pub mod conn;
 pub mod connector;
 pub mod driver;

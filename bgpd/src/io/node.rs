@@ -51,6 +51,9 @@ pub struct Node {
     /// Readers that wait because the tables have enough to do, in their order.
     turns: Notify,
     steps: Cell<u64>,
+    /// The planner of the cluster's objects.
+    #[cfg(feature = "kubernetes")]
+    planner: std::cell::OnceCell<crate::planning::PlannerHandle>,
     config_epoch_ms: Cell<u64>,
 }
 
@@ -71,8 +74,24 @@ impl Node {
             wake: Notify::new(),
             turns: Notify::new(),
             steps: Cell::new(0),
+            #[cfg(feature = "kubernetes")]
+            planner: std::cell::OnceCell::new(),
             config_epoch_ms: Cell::new(epoch_ms()),
         })
+    }
+
+    /// The planner of the cluster's objects, if there is one.
+    #[cfg(feature = "kubernetes")]
+    #[must_use]
+    pub fn planner(&self) -> Option<&crate::planning::PlannerHandle> {
+        self.planner.get()
+    }
+
+    /// Makes the planner known to who answers operators.
+    #[cfg(feature = "kubernetes")]
+    pub fn set_planner(&self, planner: crate::planning::PlannerHandle) {
+        // There is one start, so nobody was there before.
+        let _ = self.planner.set(planner);
     }
 
     /// Gives the speaker an input and lets the driver carry out what follows from it.
@@ -150,6 +169,8 @@ impl Node {
     /// A configuration has just been put in force.
     pub fn config_loaded(&self) {
         self.config_epoch_ms.set(epoch_ms());
+        #[cfg(feature = "kubernetes")]
+        super::cluster::set_options(self.planner(), self);
     }
 
     /// Writes the state of every session to the log (SIGUSR1).

@@ -80,6 +80,12 @@ impl Source {
         self.status.borrow()
     }
 
+    /// The same, for who wants to look at it later.
+    #[must_use]
+    pub fn watch_status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     /// Reads exactly these secrets from now on; those no longer wanted are removed.
     pub fn want_secrets(&self, names: BTreeSet<ObjectName>) {
         self.secrets.send_if_modified(|wanted| {

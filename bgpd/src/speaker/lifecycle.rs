@@ -145,6 +145,7 @@ impl Speaker {
             established,
             end_of_rib: [false; 2],
             end_of_rib_sent: [false; 2],
+            end_of_rib_held: [false; 2],
             last_update: now,
             refreshes: Refreshes::default(),
         });
@@ -234,7 +235,7 @@ impl Speaker {
             };
             let cease = Notification::cease_with_message(
                 CeaseSubcode::AdministrativeShutdown,
-                "wayfare-bgpd is stopping",
+                super::drain::FAREWELL,
             );
             entry.peer.handle_command(now, Command::Stop(cease));
             self.follow_up(now, slot);

@@ -37,9 +37,12 @@ use crate::event::Event;
 use crate::origin::{PoolBook, PoolState};
 
 mod admission;
+mod announced;
 pub mod assemble;
+mod complete;
 mod conns;
 mod deadline;
+mod drain;
 mod input;
 mod interfaces;
 mod lifecycle;
@@ -57,6 +60,7 @@ mod wished;
 
 use conns::Conns;
 use deadline::Deadlines;
+use drain::Drain;
 use interfaces::Interfaces;
 use peers::Peers;
 use policies::PolicyTable;
@@ -88,6 +92,10 @@ enum Due {
     Refresh(PeerSlot),
     /// The tables count as complete after a start.
     Resync,
+    /// End-of-RIB is held back no longer.
+    Complete,
+    /// A stage of a drain is over.
+    Drain,
 }
 
 /// What the speaker cannot find out for itself.
@@ -128,6 +136,9 @@ pub struct Speaker {
     machines: u32,
     route_watchers: u32,
     drained: bool,
+    drain: Drain,
+    /// The objects of the cluster are not known yet.
+    holds_end_of_rib: bool,
     stopping: bool,
     started: Instant,
 }
@@ -198,6 +209,8 @@ impl Speaker {
             machines: 0,
             route_watchers: 0,
             drained: false,
+            drain: Drain::default(),
+            holds_end_of_rib: false,
             stopping: false,
             started: now,
             wished: Wished::new(config.clone()),
@@ -210,6 +223,7 @@ impl Speaker {
             .push_back(Action::Listen(config.router.listen.clone()));
         speaker.set_range_keys(&[], &config.listen_ranges);
         speaker.begin_resync(now);
+        speaker.begin_completion(now);
         for neighbor in &config.neighbors {
             speaker.add_neighbor(now, neighbor.clone());
         }
@@ -293,16 +307,24 @@ impl Speaker {
         if let Some(message) = entry.peer.poll_transmit(key) {
             return Some(message);
         }
-        entry.up.as_ref().filter(|up| up.conn == key)?;
-        let segment = self.rib.poll_transmit(conn.slot)?;
-        let told = messages_of(&segment);
-        conn.updates_out += told.count;
-        if let Some(up) = &mut entry.up {
-            for family in told.end_of_rib.into_iter().flatten() {
-                up.note_end_of_rib_sent(family);
+        let up = entry.up.as_mut().filter(|up| up.conn == key)?;
+        while let Some(segment) = self.rib.poll_transmit(conn.slot) {
+            let told = messages_of(&segment);
+            let ends = told.end_of_rib.into_iter().flatten();
+            if self.holds_end_of_rib && told.is_end_of_rib() {
+                ends.for_each(|family| up.hold_end_of_rib(family));
+                continue;
             }
+            conn.updates_out += told.count;
+            ends.for_each(|family| up.note_end_of_rib_sent(family));
+            return Some(segment);
         }
-        Some(segment)
+        if self.holds_end_of_rib {
+            return None;
+        }
+        let message = up.take_end_of_rib()?;
+        conn.updates_out += 1;
+        Some(message)
     }
 
     /// Fires what is due.
@@ -326,6 +348,8 @@ impl Speaker {
                 Due::Stale(slot) => self.drop_stale(now, slot),
                 Due::Refresh(slot) => self.answer_refreshes(now, slot),
                 Due::Resync => self.look_at_resync(now),
+                Due::Complete => self.release_end_of_rib(now),
+                Due::Drain => self.drain_on(now),
             }
         }
     }
@@ -452,6 +476,13 @@ fn describe(change: &FibChange) -> String {
 struct Messages {
     count: u64,
     end_of_rib: [Option<Family>; 2],
+}
+
+impl Messages {
+    /// One message, and it is End-of-RIB: the tables put it into a segment of its own.
+    fn is_end_of_rib(&self) -> bool {
+        self.count == 1 && self.end_of_rib.iter().any(Option::is_some)
+    }
 }
 
 /// Bodies of End-of-RIB (RFC 4724 §2): an empty UPDATE, and an empty MP_UNREACH_NLRI.

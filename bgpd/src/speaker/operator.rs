@@ -1,12 +1,10 @@
-//! What an operator can tell the speaker: clear and drain (pools are in `originate`).
+//! What an operator can tell the speaker: clear (drain is in `drain`, pools are in `originate`).
 //!
 //! Each command is one step and answers with what it did, in sentences. Commands are idempotent
-//! where their meaning allows it: draining twice drains once.
+//! where their meaning allows it.
 //!
 //! **Clear soft in** re-evaluates what the Adj-RIB-In holds and also asks the neighbor to send
-//! again (RFC 2918): if the two views ever differed, they agree afterwards. **Drain** marks
-//! everything we announce with GRACEFUL_SHUTDOWN (RFC 8326 §4.2) and the lowest LOCAL_PREF, so that
-//! neighbors move traffic away before anything is taken down.
+//! again (RFC 2918): if the two views ever differed, they agree afterwards.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -142,26 +140,5 @@ impl Speaker {
         self.touch(now);
         self.follow_up(now, slot);
         said.join(", ")
-    }
-
-    /// Announces everything for draining, or takes that back; `false` if it already was so.
-    pub fn drain(&mut self, now: Instant, on: bool) -> bool {
-        if self.drained == on {
-            return false;
-        }
-        self.drained = on;
-        self.policies = self.policies.clone().drained(on);
-        for slot in self.peers.slots() {
-            let Some(entry) = self.peers.get_mut(slot) else {
-                continue;
-            };
-            entry.policies = self.policies.of(&entry.neighbor.settings);
-            if entry.is_up() {
-                self.rib
-                    .set_export(slot, Arc::clone(&entry.policies.export));
-            }
-        }
-        self.touch(now);
-        true
     }
 }

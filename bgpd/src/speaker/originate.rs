@@ -25,6 +25,9 @@ impl Speaker {
 
     /// Hands the RIB what starts here.
     pub(super) fn originate(&mut self, now: Instant) {
+        if self.has_withdrawn_all() {
+            return;
+        }
         let sources = self.sources();
         let names: BTreeSet<String> = sources.iter().map(|source| source.name.clone()).collect();
         for gone in self.announced.difference(&names) {

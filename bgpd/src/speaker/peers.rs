@@ -38,6 +38,8 @@ pub struct Up {
     pub end_of_rib: [bool; 2],
     /// End-of-RIB sent, per family.
     pub end_of_rib_sent: [bool; 2],
+    /// End-of-RIB that waits for the objects of the cluster, per family.
+    pub end_of_rib_held: [bool; 2],
     /// The last UPDATE, or the start: a neighbor that sends no End-of-RIB is done when it is quiet.
     pub last_update: Instant,
     /// Refreshes of late, both ways.

@@ -4,9 +4,12 @@
 //! like a reload: prepared as a whole or refused as a whole, with the old wish still in force then.
 //! What is remarkable about the two together is said once, until it is no longer so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
+
+use cluster::{Announcement, Facts, Link};
+use ipnet::IpNet;
 
 use super::Speaker;
 use super::reload::{Prepared, ReloadError};
@@ -20,6 +23,8 @@ pub(super) struct Wished {
     pub file: Config,
     /// What of the cluster is in force.
     pub wish: Arc<Wish>,
+    /// The cluster's routes, by prefix.
+    pub routes: BTreeMap<IpNet, Vec<Announcement>>,
     /// What was said already.
     remarks: BTreeSet<Remark>,
     /// Why the last wish was refused.
@@ -32,6 +37,7 @@ impl Wished {
         Self {
             file,
             wish: Arc::default(),
+            routes: BTreeMap::new(),
             remarks: BTreeSet::new(),
             refused: None,
         }
@@ -75,6 +81,27 @@ impl Speaker {
         let changes = plan.changes.len();
         self.out.notice(None, format!("cluster: {changes} changes"));
         Ok(plan)
+    }
+
+    /// What this node knows, as rules are told it; the gate's part is left out.
+    #[must_use]
+    pub fn facts(&self, now: Instant) -> Facts {
+        let (sessions, stays) = self.cluster_sessions(now);
+        let links = self.interfaces.iter().map(|interface| Link {
+            name: interface.name.as_str().into(),
+            subnets: interface.addresses.iter().map(IpNet::trunc).collect(),
+        });
+        Facts {
+            asn: self.config.router.asn,
+            router_id: Some(self.config.router.router_id),
+            addresses: self.host.addresses.iter().map(|own| own.address).collect(),
+            links: links.collect(),
+            is_draining: self.drained,
+            is_drained: self.is_withdrawn(),
+            sessions,
+            stays,
+            ..Facts::default()
+        }
     }
 
     /// Keeps what was put in force, and says what is new to be said.

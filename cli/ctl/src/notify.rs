@@ -26,6 +26,12 @@ pub fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
+/// Stopping takes this long from now on; else the manager kills after its own time.
+pub fn extend_stop(time: Duration) {
+    let us = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    send(&[NotifyState::ExtendTimeoutUsec(us)]);
+}
+
 /// One line for `systemctl status`.
 pub fn status(line: &str) {
     send(&[NotifyState::Status(line)]);

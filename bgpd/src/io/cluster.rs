@@ -1,0 +1,127 @@
+//! The planner's port in the driver's loop: news go into the speaker, facts come out of it.
+//!
+//! Facts are looked at when a session came up or went down, and else at most every
+//! [`FACTS_EVERY`], because half of what they say (who is in sync, whose routes are also here by
+//! another way) changes with every message. The planner is told only what differs.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::node::Node;
+use crate::planning::{self, News, PlannerHandle, PlannerPort};
+
+/// Pause between two looks at the facts.
+const FACTS_EVERY: Duration = Duration::from_millis(100);
+/// Faults of objects that are logged each; `show kubernetes` has them all.
+const FAULTS_SAID: usize = 20;
+
+/// The planner, if there is one.
+#[derive(Debug, Default)]
+pub struct ClusterPort {
+    planner: Option<PlannerPort>,
+    looked: Option<Instant>,
+    steps: u64,
+    said: Vec<cluster::Fault>,
+}
+
+impl ClusterPort {
+    /// Starts the planner, if the configuration asks for one.
+    ///
+    /// # Errors
+    /// The system grants no thread.
+    pub fn start(node: &Rc<Node>) -> std::io::Result<Self> {
+        let config = node.peek(|speaker, now| {
+            let table = speaker.config().kubernetes.as_ref()?;
+            Some(planning::configured(table, speaker.facts(now)))
+        });
+        let planner = config.map(planning::start).transpose()?;
+        if let Some(planner) = &planner {
+            node.set_planner(planner.handle().clone());
+        }
+        Ok(Self {
+            planner,
+            ..Self::default()
+        })
+    }
+
+    /// The next news. Cancel-safe.
+    pub async fn next(&mut self) -> News {
+        match &mut self.planner {
+            Some(planner) => planner.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Puts news in force.
+    pub fn take(&mut self, node: &Rc<Node>, news: News) {
+        if let Some(faults) = news.faults {
+            self.say(&faults);
+        }
+        node.step(|speaker, now| {
+            if let Some(wish) = news.wish {
+                // A refusal was said by the speaker, and leaves everything as it is.
+                if let Ok(plan) = speaker.set_wish(now, wish) {
+                    for change in &plan.changes {
+                        tracing::debug!(impact = ?change.impact, neighbor = ?change.neighbor,
+                            "cluster: {}", change.what);
+                    }
+                }
+            }
+            speaker.set_announcements(now, news.routes);
+            if let Some(drain) = news.drain {
+                speaker.drain_for_cluster(now, drain);
+            }
+            if news.is_complete {
+                speaker.objects_complete(now);
+            }
+        });
+    }
+
+    /// When the facts are to be looked at next, if anything happened since.
+    #[must_use]
+    pub fn due(&self, node: &Node) -> Option<Instant> {
+        self.planner.as_ref()?;
+        let looked = self.looked?;
+        (node.steps() != self.steps).then_some(looked + FACTS_EVERY)
+    }
+
+    /// Tells the planner what is true now; at once when a session changed.
+    pub fn tell(&mut self, node: &Rc<Node>, sessions_changed: bool) {
+        let Some(planner) = &self.planner else {
+            return;
+        };
+        let now = Instant::now();
+        let is_fresh = self.looked.is_some_and(|at| now < at + FACTS_EVERY);
+        if is_fresh && !sessions_changed {
+            return;
+        }
+        self.looked = Some(now);
+        self.steps = node.steps();
+        let facts = node.peek(|speaker, now| speaker.facts(now));
+        planner.handle().set_facts(facts);
+    }
+
+    fn say(&mut self, faults: &[cluster::Fault]) {
+        let is_new = |fault: &&cluster::Fault| self.said.binary_search(fault).is_err();
+        let new: Vec<&cluster::Fault> = faults.iter().filter(is_new).collect();
+        for fault in new.iter().take(FAULTS_SAID) {
+            let (object, path, text) = (&fault.object, &fault.path, &fault.text);
+            tracing::warn!(%object, %path, "{text}");
+        }
+        if let Some(more) = new.len().checked_sub(FAULTS_SAID).filter(|more| *more > 0) {
+            tracing::warn!("{more} more faults of objects: see `show kubernetes`");
+        }
+        self.said = faults.to_vec();
+    }
+}
+
+/// Tells a planner what the operator chose.
+pub fn set_options(planner: Option<&PlannerHandle>, node: &Node) {
+    let options = node.peek(|speaker, _| {
+        let table = speaker.config().kubernetes.as_ref();
+        table.map(|table| table.options.clone())
+    });
+    if let (Some(planner), Some(options)) = (planner, options) {
+        planner.set_options(options);
+    }
+}
