@@ -39,6 +39,9 @@ prefixes = ["198.51.100.0/24", "2001:db8::/48"]
 [[pool]]
 name = "web"
 addresses = ["203.0.113.0/28"]
+
+[metrics]
+compat = ["metallb", "frr", "kube-router"]
 "#;
 
 /// A node with its control socket, in a directory that goes away with it.
@@ -177,6 +180,40 @@ fn tables(client: &mut Client) {
     assert_eq!(missing, Err(FaultKind::NotFound));
 }
 
+/// Each family of the others' names, with the labels their dashboards select by.
+fn metrics(client: &mut Client) {
+    let rows = ask(client, Request::ShowMetrics).expect("metrics");
+    let sample = |name: &str, wanted: &[(&str, &str)]| {
+        let family = rows.iter().find_map(|row| match row {
+            View::MetricFamily(family) if family.name == name => Some(family),
+            _ => None,
+        });
+        let family = family.unwrap_or_else(|| panic!("no {name}"));
+        let has = |labels: &[(String, String)], (key, value): &(&str, &str)| {
+            labels.iter().any(|(k, v)| k == key && v == value)
+        };
+        let fits = |labels: &[(String, String)]| wanted.iter().all(|one| has(labels, one));
+        let found = family.samples.iter().find(|sample| fits(&sample.labels));
+        found.unwrap_or_else(|| panic!("{name}: {family:?}")).value
+    };
+    let uplink = [("neighbor", "192.0.2.1"), ("description", "uplink")];
+    assert_eq!(sample("wayfare_bgp_neighbor_up", &uplink), 0.0);
+    let metallb = [("peer", "192.0.2.1:179")];
+    assert_eq!(sample("metallb_bgp_session_up", &metallb), 0.0);
+    assert_eq!(
+        sample("metallb_bgp_announced_prefixes_total", &metallb),
+        0.0
+    );
+    let frr = [
+        ("peer", "192.0.2.1"),
+        ("peer_as", "64501"),
+        ("local_as", "64500"),
+    ];
+    assert_eq!(sample("frr_bgp_peer_state", &frr), 0.0);
+    assert_eq!(sample("frr_bgp_rib_count_total", &[("afi", "ipv6")]), 1.0);
+    assert_eq!(sample("kube_router_controller_bgp_peers", &[]), 1.0);
+}
+
 fn neighbors(client: &mut Client) {
     let summary = ask(client, Request::ShowBgpSummary { family: None }).expect("a summary");
     let peers = summary
@@ -257,6 +294,7 @@ fn every_request_has_an_answer() {
         let client = &mut client;
         tables(client);
         neighbors(client);
+        metrics(client);
         origins(client);
         assert_eq!(
             ask(client, Request::ShowVersion).map(|rows| rows.len()),

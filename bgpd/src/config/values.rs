@@ -188,6 +188,6 @@ pub(super) struct MetricsCompat(pub &'static str);
 
 impl Value for MetricsCompat {
     fn read(field: &Field<'_>) -> Option<Self> {
-        field.word(&["metallb", "frr"].map(|w| (w, Self(w))))
+        field.word(&["metallb", "frr", "kube-router"].map(|w| (w, Self(w))))
     }
 }

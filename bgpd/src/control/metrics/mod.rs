@@ -4,6 +4,8 @@
 //! Samples of a neighbor carry its address and description. Nothing here grows with routes, so one
 //! step of the thread is enough for all of it; the text is made in the exporter's thread.
 
+mod aliases;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -100,6 +102,7 @@ fn gather(node: &Node) -> Vec<MetricFamily> {
         for entry in speaker.peers().iter() {
             of_neighbor(speaker, entry, now, &mut into);
         }
+        aliases::add(speaker, now, &mut into);
         into.finish()
     })
 }
