@@ -86,9 +86,21 @@ impl Access {
                 format!("not in a pod ({cause}): set [kubernetes] kubeconfig = \"/PATH\"")
             })?,
         };
+        trim_token(&mut config);
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         Ok(config)
+    }
+}
+
+/// `kube` sends a token file as it is; the end of its line would make every request invalid.
+fn trim_token(config: &mut Config) {
+    let path = config.auth_info.token_file.as_deref().unwrap_or_default();
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim() != text => {
+            config.auth_info.token = Some(text.trim().to_owned().into());
+        }
+        _ => {}
     }
 }
 

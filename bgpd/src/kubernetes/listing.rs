@@ -36,6 +36,9 @@ pub(super) enum NoList {
     /// The rest is too large.
     #[error("the list has more than {REST_MAX} octets beside its objects")]
     TooLarge,
+    /// It says that it is of another kind.
+    #[error("the answer is a list of another kind")]
+    Foreign,
     /// It ended early.
     #[error("the list ended in the middle")]
     Cut,
@@ -110,6 +113,8 @@ enum Place {
 /// Cuts the answer to a list.
 #[derive(Debug)]
 pub(super) struct Listing {
+    /// `kind` of the objects, as `Node`.
+    word: &'static str,
     place: Place,
     depth: u32,
     in_string: bool,
@@ -118,9 +123,11 @@ pub(super) struct Listing {
     element: Held,
 }
 
-impl Default for Listing {
-    fn default() -> Self {
+impl Listing {
+    /// A list of objects of this `kind`.
+    pub fn new(word: &'static str) -> Self {
         Self {
+            word,
             place: Place::Rest,
             depth: 0,
             in_string: false,
@@ -129,9 +136,7 @@ impl Default for Listing {
             element: Held::default(),
         }
     }
-}
 
-impl Listing {
     /// Takes bytes in and hands over the objects that they complete.
     ///
     /// # Errors
@@ -156,6 +161,7 @@ impl Listing {
                         self.keep(&bytes[from..=at])?;
                         from = at + 1;
                         if self.items_begin() {
+                            self.check_kind()?;
                             self.place = Place::Between;
                         }
                     }
@@ -202,11 +208,6 @@ impl Listing {
         }
     }
 
-    /// What came before the objects, to see what the list is of.
-    pub fn rest(&self) -> &[u8] {
-        &self.rest
-    }
-
     /// The end of the answer.
     ///
     /// # Errors
@@ -224,6 +225,22 @@ impl Listing {
         }
         self.rest.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// A list that says of what it is before its objects says that it is of ours.
+    fn check_kind(&self) -> Result<(), NoList> {
+        let rest = self.rest.iter().copied();
+        let rest: Vec<u8> = rest.filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let key = b"\"kind\":\"";
+        let Some(at) = rest.windows(key.len()).position(|window| window == key) else {
+            return Ok(());
+        };
+        let value = rest.get(at + key.len()..).unwrap_or_default();
+        let ours = format!("{}List\"", self.word);
+        match value.starts_with(ours.as_bytes()) || value.starts_with(b"List\"") {
+            true => Ok(()),
+            false => Err(NoList::Foreign),
+        }
     }
 
     /// Whether the `[` that was kept last is the value of the key `items`.
@@ -263,7 +280,7 @@ mod tests {
         "items" : [ {"a": "}]{\\"}, {"b": [[{}], {"items": []}]} , {} ], "x": {"y": [ ]} } "#;
 
     fn cut(list: &[u8], size: usize) -> Result<(Vec<String>, Rest), NoList> {
-        let mut listing = Listing::default();
+        let mut listing = Listing::new("Node");
         let mut found = Vec::new();
         for chunk in list.chunks(size) {
             listing.feed(chunk, &mut |piece| match piece {
@@ -318,7 +335,7 @@ mod tests {
 
     #[test]
     fn an_object_without_end_costs_no_more_than_its_bound() {
-        let mut listing = Listing::default();
+        let mut listing = Listing::new("Node");
         let mut found = Vec::new();
         let mut each = |piece: Piece<'_>| match piece {
             Piece::Whole(bytes) => found.push((bytes.len(), false)),
@@ -334,7 +351,7 @@ mod tests {
         }
         listing.feed(b"\"},{}]}", &mut each).expect("a list");
         assert_eq!(found, [(HEAD_MAX, true), (2, false)]);
-        let mut listing = Listing::default();
+        let mut listing = Listing::new("Node");
         let rest = [b"{\"kind\":\"".as_slice(), &chunk].concat();
         assert_eq!(listing.feed(&rest, &mut |_| {}), Err(NoList::TooLarge));
     }
