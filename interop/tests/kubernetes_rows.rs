@@ -145,6 +145,19 @@ fn cluster_ip_rows(rig: &Rig) {
         "an endpoint without conditions is ready",
         &besides(&[C4_ROUTE]),
     );
+    internal_rows(rig, &web);
+    cluster.delete(&slice("web", "a", &[]));
+    rig.expect("the last slice of a service is deleted", &besides(&[]));
+    cluster.apply(&slice("web", "a", &[ready("n2")]));
+    rig.expect("and comes again", &besides(&[C4_ROUTE]));
+    cluster.delete(&web);
+    rig.expect("a service is deleted", &besides(&[]));
+    nameless_rows(rig);
+}
+
+/// `internalTrafficPolicy`, with the service as it is.
+fn internal_rows(rig: &Rig, web: &serde_json::Value) {
+    let cluster = &rig.cluster;
     let internal = with(web.clone(), "/spec/internalTrafficPolicy", "Local");
     // Kubernetes 1.20 does not know the field and drops it.
     if rig.cluster.flavor() != interop::kubernetes::Flavor::Full {
@@ -160,12 +173,10 @@ fn cluster_ip_rows(rig: &Rig) {
         );
         cluster.apply(&web);
     }
-    cluster.delete(&slice("web", "a", &[]));
-    rig.expect("the last slice of a service is deleted", &besides(&[]));
-    cluster.apply(&slice("web", "a", &[ready("n2")]));
-    rig.expect("and comes again", &besides(&[C4_ROUTE]));
-    cluster.delete(&web);
-    rig.expect("a service is deleted", &besides(&[]));
+}
+
+fn nameless_rows(rig: &Rig) {
+    let cluster = &rig.cluster;
     let headless = with(
         service("quiet", &["None"]),
         "/spec/ipFamilies",
@@ -265,7 +276,12 @@ fn load_balancer_rows(rig: &Rig) {
         "a service that is being deleted is withdrawn at once",
         &besides(&[]),
     );
-    cluster.apply(&web);
+    class_rows(rig, &web);
+}
+
+fn class_rows(rig: &Rig, web: &serde_json::Value) {
+    let cluster = &rig.cluster;
+    cluster.apply(web);
     if rig.cluster.flavor() == interop::kubernetes::Flavor::Full {
         return;
     }

@@ -51,7 +51,10 @@ fn group(name: &str) -> Value {
             }
         }
     }
-    let version = |version: &&str| json!({ "groupVersion": group_version(name, version), "version": version });
+    let version = |version: &&str| {
+        let both = group_version(name, version);
+        json!({ "groupVersion": both, "version": version })
+    };
     let versions: Vec<Value> = versions.iter().map(version).collect();
     json!({ "name": name, "versions": versions, "preferredVersion": versions[0] })
 }

@@ -34,6 +34,13 @@ struct Target {
     status: bool,
 }
 
+impl Target {
+    /// As RBAC writes a subresource.
+    fn suffix(&self) -> &'static str {
+        if self.status { "/status" } else { "" }
+    }
+}
+
 impl Shared {
     /// Holds a connection until all faults are gone or the server is.
     pub(super) fn stall(&self, stream: &TcpStream) {
@@ -96,7 +103,7 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     };
     let plural = RESOURCES[target.resource].plural;
     let selector = selector(request, &target);
-    let shown = plural.to_owned() + if target.status { "/status" } else { "" };
+    let shown = plural.to_owned() + target.suffix();
     let told = |code| note(shared, &user.name, verb, request, (shown.clone(), code));
     let fault = shared.faults.take(verb, plural);
     if fault == Some(Act::Stall) {
@@ -116,17 +123,16 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
         return Answer::refusal(&refusal).write(stream, None);
     }
     if verb == "watch" {
-        return match begin_watch(shared, request, &target, selector) {
-            Ok(watch) => {
-                told(200);
-                // A stream that breaks has told the client all it is going to.
-                watch::run(shared, stream, &watch, fault.as_ref()).map(|()| true)
-            }
+        let watch = match begin_watch(shared, request, &target, selector) {
+            Ok(watch) => watch,
             Err(refusal) => {
                 told(refusal.code);
-                Answer::refusal(&refusal).write(stream, None)
+                return Answer::refusal(&refusal).write(stream, None);
             }
         };
+        told(200);
+        // A stream that breaks has told the client all it is going to.
+        return watch::run(shared, stream, &watch, fault.as_ref()).map(|()| true);
     }
     let answer = match verb {
         "list" => list(shared, request, &target, &selector),
@@ -159,7 +165,7 @@ fn allow(
     target: &Target,
     (verb, selector): (&'static str, &Selector),
 ) -> Result<(), Refusal> {
-    let suffix = if target.status { "/status" } else { "" };
+    let suffix = target.suffix();
     let name = match target.name.as_str() {
         "" => selector.name.clone().unwrap_or_default(),
         name => name.to_owned(),

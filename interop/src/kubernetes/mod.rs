@@ -7,7 +7,8 @@
 //!
 //! Rooms: this file (which server), [`server`] (a real one, through `kubeapi` and `kubectl`),
 //! [`objects`] (Nodes, Services, EndpointSlices in a few words), [`rig`] (the lab: agent, routers,
-//! and what must be in their tables), [`role`] (the RBAC that is shipped), [`load`] (the benchmark).
+//! and what must be in their tables), [`role`] (the RBAC that is shipped), [`load`] (the
+//! benchmark).
 
 pub mod load;
 pub mod objects;

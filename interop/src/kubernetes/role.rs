@@ -75,7 +75,8 @@ rules:
   resources: [bgpconfigurations, bgppeers, bgpfilters, ippools, blockaffinities]
   verbs: [get, list, watch]
 - apiGroups: [metallb.io]
-  resources: [bgppeers, bgpadvertisements, ipaddresspools, l2advertisements, bfdprofiles, communities]
+  resources:
+    [bgppeers, bgpadvertisements, ipaddresspools, l2advertisements, bfdprofiles, communities]
   verbs: [get, list, watch]
 - { apiGroups: [""], resources: [configmaps], resourceNames: [config], verbs: [get, watch] }
 - { apiGroups: [""], resources: [secrets], resourceNames: [tor], verbs: [get, watch] }
