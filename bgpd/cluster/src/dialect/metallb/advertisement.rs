@@ -7,6 +7,7 @@
 //! without it would leak.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::pool::Pool;
 use super::read::{Table, Wrong};
@@ -145,8 +146,9 @@ impl Advertisement {
         Ok(marks)
     }
 
-    /// The first line of the pool's addresses that the lengths would aggregate beyond.
-    pub(super) fn too_short_for<'p>(&self, pool: &'p Pool) -> Option<(&'p str, &'static str)> {
+    /// The first of the pool's addresses that the lengths would aggregate beyond, and the key that
+    /// does it.
+    pub(super) fn too_short_for(&self, pool: &Pool) -> Option<(IpAddr, &'static str)> {
         let beyond = |line: &&super::pool::Addresses| match line.first.is_ipv4() {
             true => self.length_v4 < line.shortest,
             false => self.length_v6 < line.shortest,
@@ -156,7 +158,7 @@ impl Advertisement {
                 true => "aggregationLength",
                 false => "aggregationLengthV6",
             };
-            (&*line.path, key)
+            (line.first, key)
         })
     }
 

@@ -195,12 +195,12 @@ impl<'a> Gathering<'a, '_> {
                 continue;
             }
             let at = self.this.pools.len();
-            for line in &pool.addresses {
+            for (place, line) in pool.addresses.iter().enumerate() {
                 self.out.own_ranges.load_balancers.extend(line.blocks());
                 let taken = self.this.index.add(at, line).filter(|taken| *taken != at);
                 if let Some(other) = taken.and_then(|taken| self.this.pools.get(taken)) {
                     let text = format!("overlaps with {}, which keeps the addresses", other.label);
-                    self.error(&label, &line.path, &text);
+                    self.error(&label, &format!("spec.addresses[{place}]"), &text);
                 }
             }
             self.this.pools.push(ReadyPool {
@@ -216,7 +216,7 @@ impl<'a> Gathering<'a, '_> {
 
     fn aliases(&mut self, namespace: &str) -> Aliases {
         let mut aliases = Aliases::new();
-        for (object, _) in self.entries.clone() {
+        for (object, is_old) in self.entries.clone() {
             let Spec::Communities(list) = &object.spec else {
                 continue;
             };
@@ -224,12 +224,16 @@ impl<'a> Gathering<'a, '_> {
                 continue;
             }
             let label = object.label();
-            for (name, value, path) in list {
+            for (at, (name, value)) in list.iter().enumerate() {
+                let path = match is_old {
+                    true => format!("bgp-communities.{name}"),
+                    false => format!("spec.communities[{at}].value"),
+                };
                 let Some(community) = parse_community(value) else {
                     let cure = "write \"64512:1\" or \"large:64512:1:2\"";
                     self.error(
                         &label,
-                        path,
+                        &path,
                         &format!("\"{value}\" is no community; {cure}"),
                     );
                     continue;
@@ -237,7 +241,7 @@ impl<'a> Gathering<'a, '_> {
                 let before = *aliases.entry(name.clone()).or_insert(community);
                 if before != community {
                     let text = format!("\"{name}\" has another value already, which stays");
-                    self.error(&label, path, &text);
+                    self.error(&label, &path, &text);
                 }
             }
         }
@@ -351,10 +355,10 @@ impl<'a> Gathering<'a, '_> {
                 continue;
             }
             let label = pool.label.clone();
-            if let Some((line, key)) = ready.declared.too_short_for(&pool.declared) {
+            if let Some((first, key)) = ready.declared.too_short_for(&pool.declared) {
                 let path = format!("spec.{key}");
                 let text = format!(
-                    "would announce more than {label} has ({line}); not announced under this \
+                    "would announce more than {label} has at {first}; not announced under this \
                      advertisement. Write at least the length of the pool's prefixes"
                 );
                 self.error(&ready.label, &path, &text);

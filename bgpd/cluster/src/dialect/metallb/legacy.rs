@@ -62,6 +62,8 @@ pub(super) fn read_text(namespace: &str, text: &str) -> Legacy {
     reader.out
 }
 
+type Done = Result<(), Wrong>;
+
 struct Reader<'a> {
     namespace: &'a str,
     advertisements: usize,
@@ -96,7 +98,7 @@ impl Reader<'_> {
     fn each(
         &mut self,
         entries: Vec<Table<'_>>,
-        mut read: impl FnMut(&mut Self, usize, &mut Table<'_>, &mut Vec<Box<str>>) -> Result<(), Wrong>,
+        mut read: impl FnMut(&mut Self, usize, &mut Table<'_>, &mut Vec<Box<str>>) -> Done,
     ) {
         for (at, mut entry) in entries.into_iter().enumerate() {
             let mut unknown = Vec::new();
@@ -113,7 +115,6 @@ impl Reader<'_> {
         let pools = top.tables("address-pools")?;
         let profiles = top.tables("bfd-profiles")?;
         let communities = top.pairs("bgp-communities")?;
-        let path = top.path("bgp-communities");
         self.each(peers, |this, at, entry, unknown| {
             let mut peer = Peer::read_old(entry, unknown)?;
             if let Some(profile) = &mut peer.bfd_profile {
@@ -131,13 +132,7 @@ impl Reader<'_> {
             Ok(())
         });
         if !communities.is_empty() {
-            let mut aliases: Vec<_> = communities
-                .into_iter()
-                .map(|(name, value)| {
-                    let path = format!("{path}.{name}");
-                    (name, value, path.into())
-                })
-                .collect();
+            let mut aliases = communities;
             aliases.sort();
             self.put(Kind::Community, "communities", Spec::Communities(aliases));
         }

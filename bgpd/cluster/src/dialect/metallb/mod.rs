@@ -36,8 +36,8 @@ pub use self::object::{Kind, Object};
 use self::plan::{Ready, Route};
 use self::pool::{Pool, PoolIndex};
 use super::{AddressKind, Offer, Peering, ServiceAddress, View};
-use crate::DialectName;
-use crate::object::{ObjectName, Service};
+use crate::object::{ConfigMap, ObjectName, Service};
+use crate::{DialectName, Fault};
 
 /// The policy with which MetalLB's peers accept nothing.
 const IMPORT: &str = "metallb:import";
@@ -195,6 +195,14 @@ impl ReadyPool {
 
 fn covering(address: IpAddr, length: u8) -> Option<IpNet> {
     IpNet::new(address, length).ok().map(|net| net.trunc())
+}
+
+/// What MetalLB's old ConfigMap says, as the objects that its own converter makes of it, and what
+/// is wrong with it. A ConfigMap without the key `config` says nothing.
+#[must_use]
+pub fn from_config_map(map: &ConfigMap) -> (Vec<Object>, Vec<Fault>) {
+    let legacy = legacy::read(map).unwrap_or_default();
+    (legacy.objects, legacy.faults)
 }
 
 impl Object {

@@ -77,8 +77,8 @@ pub(super) enum Spec {
     OldPool(Pool, Option<Vec<Advertisement>>),
     Layer2(Layer2),
     Bfd(BfdProfile),
-    /// Alias and value as they are written, each with its path.
-    Communities(Vec<(Box<str>, Box<str>, Box<str>)>),
+    /// Alias and value as they are written.
+    Communities(Vec<(Box<str>, Box<str>)>),
 }
 
 /// An object.
@@ -206,8 +206,7 @@ fn communities(spec: &mut Table<'_>, unknown: &mut Vec<Box<str>>) -> Result<Spec
         let name = entry.text("name")?.unwrap_or_default();
         let value = entry.text("value")?.unwrap_or_default();
         entry.unknown(unknown);
-        let path = entry.path("value");
-        aliases.push((name.as_ref().into(), value.as_ref().into(), path.into()));
+        aliases.push((name.as_ref().into(), value.as_ref().into()));
     }
     Ok(Spec::Communities(aliases))
 }

@@ -15,8 +15,6 @@ use super::selector;
 /// One line of `addresses`: what was written, and the blocks that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
-    /// Where it stands.
-    pub(super) path: Box<str>,
     pub(super) first: IpAddr,
     pub(super) last: IpAddr,
     /// The length of its largest block: no advertisement may aggregate beyond it.
@@ -48,7 +46,6 @@ impl Addresses {
                 _ => return Err(wrong("has ends of two families")),
             };
             return Ok(Self {
-                path: path.into(),
                 first,
                 last,
                 shortest: shortest.unwrap_or(if first.is_ipv4() { 32 } else { 128 }),
@@ -59,7 +56,6 @@ impl Addresses {
             Err(_) => return Err(wrong("is neither a prefix nor a range")),
         };
         Ok(Self {
-            path: path.into(),
             first: net.network(),
             last: net.broadcast(),
             shortest: net.prefix_len(),

@@ -1,8 +1,8 @@
 //! A cluster written as manifests, and what MetalLB's dialect makes of it on `node1`.
 //!
-//! The rooms: `konvoy` (the documents' own snippets), `peers`, `services` and `faults` (every field,
-//! on manifests of our own), `files` and `goldens` (MetalLB's own files, read where they are
-//! present), `hostile` (random objects).
+//! The rooms: `konvoy` (the documents' own snippets), `peers` and `services` (every field, on
+//! manifests of our own), `legacy` (the old ConfigMap), `hostile` (random objects). MetalLB's own
+//! files are read by the crate's test `metallb`.
 
 mod konvoy;
 
