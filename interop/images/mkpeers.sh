@@ -11,6 +11,8 @@
 # Beside a newer suite lies bookworm's keepalived and FRR, unpacked with their libraries into a root
 # of their own below /usr/local/lib/bookworm (`chroot` runs them): virtual routers are to work with
 # what is installed today, too. An image of an earlier day gets that part without being rebuilt.
+# So does BIRD 1.6.8, Debian 12's package `bird`, below /usr/local/lib/bird1: nodes of Calico run a
+# fork of it.
 # Environment: WAYFARE_CACHE, MIRROR (Debian mirror), WAYFARE_SUITES (default "sid trixie bookworm").
 set -eu
 export PATH="$PATH:/usr/sbin:/sbin" # a plain user's lacks them
@@ -23,6 +25,8 @@ bird2=/usr/local/lib/bird2
 # The same for virtual routers of Debian 12; its own recipe, because it comes to an image afterwards.
 bookworm=/usr/local/lib/bookworm
 bookworm_recipe=1
+# BIRD 1.6, which Calico's nodes run: two programs that need libc alone.
+bird1=/usr/local/lib/bird1
 tools="keepalived exabgp iproute2 iputils-ping tcpdump tshark procps nftables mount ethtool"
 
 if [ "$(id -u)" = 0 ]; then
@@ -77,6 +81,30 @@ add_bookworm() {
     echo "peers: $(head -1 "$old/version") in $bookworm"
 }
 
+# Puts BIRD 1.6 into the image $1. Without it the labs of mixed Calico clusters are skipped by name.
+add_bird1() {
+    ! [ -s "$1$bird1/version" ] || return 0
+    echo "peers: adding BIRD 1.6 of Debian bookworm"
+    if ! mmdebstrap --quiet --mode=$mode --variant=extract --format=tar --include=bird \
+        --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Retries "3"' \
+        bookworm - ${MIRROR:+"$MIRROR"} >"$1.bird1.tar" 2>"$cache/mkpeers-bird1.log"
+    then
+        rm -f "$1.bird1.tar"
+        echo "peers: NOTE: bookworm's BIRD 1.6 cannot be had:" >&2
+        tail -3 "$cache/mkpeers-bird1.log" >&2
+        return 0
+    fi
+    mapped sh -ec 'rm -rf "$1.new" && mkdir -p "$1.new" && cd "$1.new"
+        tar --wildcards -xf "$2" "./usr/sbin/bird*"
+        chroot "$3" "$4.new/usr/sbin/bird" --version 2>&1 | sed -n "s/^BIRD version //p" >version
+        test -s version
+        rm -rf "$1" && mv "$1.new" "$1"' sh "$1$bird1" "$1.bird1.tar" "$1" "$bird1" ||
+        echo "peers: NOTE: bookworm's BIRD 1.6 does not run in the image" >&2
+    rm -f "$1.bird1.tar"
+    [ ! -s "$1$bird1/version" ] || echo "peers: bird $(cat "$1$bird1/version") in $bird1"
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 command -v flock >/dev/null && flock 9 # two `make test` at once build one root
@@ -86,6 +114,7 @@ for suite in $suites; do
     if grep -q "recipe $recipe\$" "$dir/usr/share/wayfare-peers" 2>/dev/null; then
         echo "peers: $(head -1 "$dir/usr/share/wayfare-peers") in $dir (already built)"
         [ $suite = bookworm ] || [ "${1:-}" = --print ] || add_bookworm "$dir"
+        [ "${1:-}" = --print ] || add_bird1 "$dir"
         exit 0
     fi
     [ "${1:-}" != --print ] || continue
@@ -129,6 +158,7 @@ for suite in $suites; do
         rm_old "$dir"
         mv "$dir.new" "$dir"
         [ $suite = bookworm ] || add_bookworm "$dir"
+        add_bird1 "$dir"
         echo "peers: Debian $suite: $versions"
         echo "peers: built in $(($(date +%s) - start)) s, $(mapped du -sm "$dir" | cut -f1) MB"
         [ "$suite" = "${suites%% *}" ] ||
