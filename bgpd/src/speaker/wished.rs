@@ -78,8 +78,10 @@ impl Speaker {
         };
         self.wished.refused = None;
         let plan = self.bring_in_force(now, prepared);
-        let changes = plan.changes.len();
-        self.out.notice(None, format!("cluster: {changes} changes"));
+        match plan.changes.len() {
+            0 => {}
+            changes => self.out.notice(None, format!("cluster: {changes} changes")),
+        }
         Ok(plan)
     }
 
