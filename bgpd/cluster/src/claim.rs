@@ -102,19 +102,14 @@ pub(crate) fn claims(
     view: &View<'_>,
     dialects: &Dialects,
     node: NodeVerdict,
-    (name, service): (&ObjectName, &Service),
-) -> Vec<Arc<Claim>> {
-    let mut claims = Vec::new();
-    let mut known: Option<(Arc<Owner>, Endpoints)> = None;
+    (name, service, endpoints): (&ObjectName, &Service, &Endpoints),
+) -> Vec<Claim> {
+    let mut claims: Vec<Claim> = Vec::new();
+    let mut known: Option<Arc<Owner>> = None;
     for asked in addresses(service) {
         if !all_hold(|say| service_rules(view, service, &asked, say)) {
             continue;
         }
-        let (owner, endpoints) = known.get_or_insert_with(|| {
-            let slices = view.snapshot.slices(name);
-            let endpoints = Endpoints::count(slices, &view.options.node_name);
-            (Arc::new(owner(name, service)), endpoints)
-        });
         let (address, is_ipv6) = (&asked.address, asked.address.address.is_ipv6());
         let counts = endpoints.family(is_ipv6);
         let host = IpNet::from(address.address);
@@ -135,7 +130,7 @@ pub(crate) fn claims(
             let is_eligible = node.allows(address.kind)
                 && all_hold(|say| endpoint_rules(view, service, &counts, case, say));
             claims.push(Claim {
-                owner: Arc::clone(owner),
+                owner: Arc::clone(known.get_or_insert_with(|| Arc::new(owner(name, service)))),
                 order: 0,
                 kind: address.kind,
                 dialect,
@@ -162,7 +157,7 @@ pub(crate) fn claims(
     for (order, claim) in (0..).zip(&mut claims) {
         claim.order = order;
     }
-    claims.into_iter().map(Arc::new).collect()
+    claims
 }
 
 fn sorted(mut neighbors: Vec<IpAddr>) -> Vec<IpAddr> {

@@ -15,8 +15,6 @@
 //! (`FQDN`) never count. `publishNotReadyAddresses` is not read: the controller already wrote
 //! `ready` accordingly.
 
-use crate::object::EndpointSlice;
-
 /// How many endpoints of a service, of one family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -63,29 +61,14 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Counts the endpoints of all slices of a service, as this node sees them.
-    #[must_use]
-    pub fn count(slices: &[EndpointSlice], node: &str) -> Self {
-        let mut endpoints = Self::default();
-        for slice in slices {
-            let counts = match slice.is_ipv6 {
-                Some(true) => &mut endpoints.v6,
-                Some(false) => &mut endpoints.v4,
-                None => continue,
-            };
-            for endpoint in &slice.endpoints {
-                let is_here = endpoint.node.as_deref() == Some(node);
-                let is_ready = endpoint.ready != Some(false);
-                let is_serving = endpoint.serving.unwrap_or(is_ready);
-                let is_leaving = !is_ready && is_serving && endpoint.terminating == Some(true);
-                counts.all += 1;
-                counts.ready += u32::from(is_ready);
-                counts.leaving += u32::from(is_leaving);
-                counts.local_ready += u32::from(is_here && is_ready);
-                counts.local_leaving += u32::from(is_here && is_leaving);
-            }
-        }
-        endpoints
+    /// Counts one more endpoint.
+    pub(crate) fn add(&mut self, is_ipv6: bool, is_here: bool, is_ready: bool, is_leaving: bool) {
+        let counts = if is_ipv6 { &mut self.v6 } else { &mut self.v4 };
+        counts.all += 1;
+        counts.ready += u32::from(is_ready);
+        counts.leaving += u32::from(is_leaving);
+        counts.local_ready += u32::from(is_here && is_ready);
+        counts.local_leaving += u32::from(is_here && is_leaving);
     }
 
     /// Those of one family.

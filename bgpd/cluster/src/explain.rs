@@ -13,7 +13,6 @@ use ipnet::IpNet;
 use crate::dialect::{AddressKind, Offer, View};
 use crate::eligible::{Asked, Rule, Verdict, addresses, endpoint_rules, is_local};
 use crate::eligible::{node_rules, service_rules};
-use crate::endpoints::Endpoints;
 use crate::object::{ObjectName, Service};
 use crate::planner::sort_of;
 use crate::{Advertised, Announcement, DialectName, Fault, Planner};
@@ -160,10 +159,9 @@ impl Planner {
                 }
                 verdicts.push(offer_verdict(dialect, offer));
             });
-        let slices = view.snapshot.slices(name);
-        let endpoints = Endpoints::count(slices, &view.options.node_name);
-        let counts = endpoints.family(address.is_ipv6());
-        let names: Vec<&str> = slices.iter().map(|slice| &*slice.meta.name).collect();
+        let entry = view.snapshot.entry(name);
+        let counts = view.snapshot.endpoints(name).family(address.is_ipv6());
+        let names: Vec<&str> = entry.map_or_else(Vec::new, |entry| entry.slices.names().collect());
         let from: Box<str> = match &names[..] {
             [] => "".into(),
             names => format!("EndpointSlice {}", names.join(", ")).into(),

@@ -39,6 +39,7 @@ pub mod object;
 mod options;
 mod planner;
 mod selector;
+mod slices;
 mod snapshot;
 mod table;
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::claim::{Claim, NodeVerdict, claims};
 use crate::dialect::{Dialects, Peering, View};
 use crate::eligible::drain_wish;
 use crate::object::{ObjectName, Policy};
+use crate::snapshot::Entry;
 use crate::table::Table;
 use crate::{Advertised, Announcement, Change, Desired, Facts, Fault, Options, Snapshot, Touched};
 
@@ -49,6 +50,13 @@ impl Delta {
     }
 }
 
+/// What a service asks for; services that ask for nothing have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Served {
+    claims: Box<[Arc<Claim>]>,
+    faults: Vec<Fault>,
+}
+
 /// Objects, options and facts, and what follows from them.
 #[derive(Clone, Debug)]
 pub struct Planner {
@@ -60,8 +68,7 @@ pub struct Planner {
     peering: Peering,
     drain: Option<Box<str>>,
     node: NodeVerdict,
-    served: BTreeMap<ObjectName, Vec<Arc<Claim>>>,
-    service_faults: BTreeMap<ObjectName, Vec<Fault>>,
+    served: BTreeMap<ObjectName, Served>,
     table: Table,
     secrets: BTreeSet<ObjectName>,
 }
@@ -70,8 +77,10 @@ impl Planner {
     /// A planner without objects; the first plan announces what the options alone say.
     #[must_use]
     pub fn new(options: Options, facts: Facts) -> Self {
+        let mut snapshot = Snapshot::default();
+        snapshot.set_own_node(&options.node_name);
         Self {
-            snapshot: Snapshot::default(),
+            snapshot,
             options,
             facts,
             touched: Touched {
@@ -84,7 +93,6 @@ impl Planner {
             drain: None,
             node: NodeVerdict::default(),
             served: BTreeMap::new(),
-            service_faults: BTreeMap::new(),
             table: Table::default(),
             secrets: BTreeSet::new(),
         }
@@ -123,6 +131,7 @@ impl Planner {
     /// Replaces what the operator chose.
     pub fn set_options(&mut self, options: Options) {
         if self.options != options {
+            self.snapshot.set_own_node(&options.node_name);
             self.options = options;
             self.touched.peering = true;
             self.touched.all_services = true;
@@ -184,16 +193,26 @@ impl Planner {
                 networks.filter(|network| is_announced(&self.options, self.node, network));
             self.table.set_networks(networks);
         }
+        let scene = Scene {
+            view: view(&self.snapshot, &self.options, &self.facts),
+            dialects: &self.dialects,
+            node: self.node,
+        };
+        let table = &mut self.table;
         if all {
-            let mut names: BTreeSet<ObjectName> = self.served.keys().cloned().collect();
-            names.extend(self.service_faults.keys().cloned());
-            names.extend(self.snapshot.services().map(|(name, _)| name.clone()));
-            for name in names {
-                self.look_at(&name, &mut delta);
-            }
+            let before = std::mem::take(&mut self.served);
+            let (served, faults) = scene.look_at_all(before, table);
+            self.served = served;
+            delta.faults_changed |= faults;
         } else {
             for name in &touched.services {
-                self.look_at(name, &mut delta);
+                let before = self.served.remove(name).unwrap_or_default();
+                let service = self.snapshot.entry(name);
+                let (after, faults) = scene.look_at(name, service, before, table);
+                delta.faults_changed |= faults;
+                if after != Served::default() {
+                    self.served.insert(name.clone(), after);
+                }
             }
         }
         let settled = self.table.settle(self.options.force_aggregates);
@@ -233,41 +252,6 @@ impl Planner {
         is_new
     }
 
-    /// Looks at one service again.
-    fn look_at(&mut self, name: &ObjectName, delta: &mut Delta) {
-        let view = view(&self.snapshot, &self.options, &self.facts);
-        let service = self.snapshot.service(name);
-        let (claims, faults) = match service {
-            Some(service) => (
-                claims(&view, &self.dialects, self.node, (name, service)),
-                self.dialects.service_faults(name, service),
-            ),
-            None => (Vec::new(), Vec::new()),
-        };
-        if self.service_faults.get(name).map_or(&[][..], Vec::as_slice) != faults {
-            delta.faults_changed = true;
-            match faults.is_empty() {
-                true => self.service_faults.remove(name),
-                false => self.service_faults.insert(name.clone(), faults),
-            };
-        }
-        let before = self.served.get(name).map_or(&[][..], Vec::as_slice);
-        if before == claims {
-            return;
-        }
-        for claim in before {
-            self.table.remove(claim);
-        }
-        for claim in &claims {
-            self.table.insert(claim);
-        }
-        if claims.is_empty() {
-            self.served.remove(name);
-        } else {
-            self.served.insert(name.clone(), claims);
-        }
-    }
-
     /// The whole result, as of the last [`Planner::plan`].
     #[must_use]
     pub fn desired(&self) -> Desired {
@@ -293,7 +277,7 @@ impl Planner {
         let unreadable = self.snapshot.faults().map(|(_, fault)| fault);
         let mut faults: Vec<Fault> = unreadable
             .chain(&self.peering.faults)
-            .chain(self.service_faults.values().flatten())
+            .chain(self.served.values().flat_map(|served| &served.faults))
             .chain(self.table.faults())
             .cloned()
             .collect();
@@ -318,6 +302,76 @@ impl Planner {
 
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+}
+
+/// What decides about services, while nothing of it changes.
+struct Scene<'a> {
+    view: View<'a>,
+    dialects: &'a Dialects,
+    node: NodeVerdict,
+}
+
+impl Scene<'_> {
+    /// Looks at every service again, side by side with what it asked for before; the second value:
+    /// whether faults changed.
+    fn look_at_all(
+        &self,
+        before: BTreeMap<ObjectName, Served>,
+        table: &mut Table,
+    ) -> (BTreeMap<ObjectName, Served>, bool) {
+        let mut before = before.into_iter().peekable();
+        let mut after = Vec::with_capacity(before.len());
+        let mut faults_changed = false;
+        for (name, entry) in self.view.snapshot.entries() {
+            while let Some((gone, served)) = before.next_if(|(other, _)| other < name) {
+                faults_changed |= self.look_at(&gone, None, served, table).1;
+            }
+            let (key, old) = match before.next_if(|(other, _)| other == name) {
+                Some((key, old)) => (Some(key), old),
+                None => (None, Served::default()),
+            };
+            let (new, changes) = self.look_at(name, Some(entry), old, table);
+            faults_changed |= changes;
+            if new != Served::default() {
+                after.push((key.unwrap_or_else(|| name.clone()), new));
+            }
+        }
+        for (gone, served) in before {
+            faults_changed |= self.look_at(&gone, None, served, table).1;
+        }
+        (after.into_iter().collect(), faults_changed)
+    }
+
+    /// Looks at one service again.
+    fn look_at(
+        &self,
+        name: &ObjectName,
+        entry: Option<&Entry>,
+        mut served: Served,
+        table: &mut Table,
+    ) -> (Served, bool) {
+        let (mut new, mut faults) = (Vec::new(), Vec::new());
+        if let Some(entry) = entry
+            && let Some(service) = &entry.service
+        {
+            let subject = (name, &**service, &entry.slices.endpoints);
+            new = claims(&self.view, self.dialects, self.node, subject);
+            faults = self.dialects.service_faults(name, service);
+        }
+        let faults_changed = served.faults != faults;
+        served.faults = faults;
+        let same = served.claims.iter().map(AsRef::as_ref).eq(&new);
+        if !same {
+            for claim in &served.claims {
+                table.remove(claim);
+            }
+            served.claims = new.into_iter().map(Arc::new).collect();
+            for claim in &served.claims {
+                table.insert(claim);
+            }
+        }
+        (served, faults_changed)
     }
 }
 

@@ -13,14 +13,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::Fault;
 use crate::dialect::{calico, metallb};
+use crate::endpoints::Endpoints;
 use crate::object::{
     ConfigMap, EndpointSlice, Key, Kind, Namespace, Node, Object, ObjectName, SecretData, Service,
     ServiceCidr,
 };
+use crate::slices::{NodeNumbers, Slices};
 
 /// What happened to an object.
 #[derive(Clone, Debug)]
@@ -71,9 +72,8 @@ impl Touched {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     nodes: BTreeMap<Box<str>, Node>,
-    services: BTreeMap<ObjectName, Service>,
-    /// By the service they belong to; those without one are not kept.
-    slices: BTreeMap<ObjectName, Vec<EndpointSlice>>,
+    /// Services, and slices of services that are (not yet or no longer) there.
+    services: BTreeMap<ObjectName, Entry>,
     /// Which service a slice (by its own name) belongs to.
     slice_owners: BTreeMap<ObjectName, Box<str>>,
     namespaces: BTreeMap<Box<str>, Namespace>,
@@ -83,10 +83,24 @@ pub struct Snapshot {
     metallb: BTreeMap<(metallb::Kind, ObjectName), metallb::Object>,
     calico: BTreeMap<(calico::Kind, ObjectName), calico::Object>,
     faults: BTreeMap<Key, Fault>,
-    /// One text per node for all endpoints on it.
-    node_names: BTreeSet<Arc<str>>,
+    node_numbers: NodeNumbers,
+    /// The name of our node: its endpoints are local.
+    own_node: Box<str>,
     /// Secrets that were asked for, whether they are there or not.
     asked: RefCell<BTreeSet<ObjectName>>,
+}
+
+/// A service and its endpoints.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    pub service: Option<Box<Service>>,
+    pub slices: Slices,
+}
+
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.service.is_none() && self.slices.is_empty()
+    }
 }
 
 impl Snapshot {
@@ -121,8 +135,9 @@ impl Snapshot {
                 node_touched(name.name, was.as_ref() == self.nodes.get(&key.name.name))
             }
             Object::Service(service) => {
-                let is_same = self.services.get(&name) == Some(&service);
-                self.services.insert(name.clone(), service);
+                let entry = self.services.entry(name.clone()).or_default();
+                let is_same = entry.service.as_deref() == Some(&service);
+                entry.service = Some(Box::new(service));
                 service_touched(name, is_same)
             }
             Object::EndpointSlice(slice) => self.put_slice(name, slice),
@@ -168,7 +183,12 @@ impl Snapshot {
                 let is_same = self.nodes.remove(&name.name).is_none();
                 node_touched(name.name.clone(), is_same)
             }
-            Kind::Service => service_touched(name.clone(), self.services.remove(name).is_none()),
+            Kind::Service => {
+                let entry = self.services.get_mut(name);
+                let was = entry.and_then(|entry| entry.service.take());
+                self.tidy(name);
+                service_touched(name.clone(), was.is_none())
+            }
             Kind::EndpointSlice => {
                 let mut touched = Touched::default();
                 touched.services.extend(self.take_slice(name));
@@ -183,25 +203,23 @@ impl Snapshot {
         }
     }
 
-    fn put_slice(&mut self, name: ObjectName, mut slice: EndpointSlice) -> Touched {
-        let owner = slice.service.as_deref();
-        let owner = owner.map(|service| ObjectName::new(&name.namespace, service));
-        if let Some(owner) = &owner
-            && self.slices(owner).contains(&slice)
-        {
-            return Touched::default();
-        }
-        for endpoint in &mut slice.endpoints {
-            endpoint.node = endpoint.node.take().map(|node| self.shared(node));
-        }
+    fn put_slice(&mut self, name: ObjectName, slice: EndpointSlice) -> Touched {
+        let owner = slice.service.clone();
         let mut touched = Touched::default();
-        touched.services.extend(self.take_slice(&name));
+        if self.slice_owners.get(&name) != owner.as_ref() {
+            touched.services.extend(self.take_slice(&name));
+        }
         if let Some(owner) = owner {
-            self.slice_owners.insert(name, owner.name.clone());
-            let slices = self.slices.entry(owner.clone()).or_default();
-            let at = slices.partition_point(|other| other.meta.name < slice.meta.name);
-            slices.insert(at, slice);
-            touched.services.insert(owner);
+            let service = ObjectName {
+                namespace: name.namespace.clone(),
+                name: owner.clone(),
+            };
+            let entry = self.services.entry(service.clone()).or_default();
+            if entry.slices.put(&slice, &mut self.node_numbers) {
+                entry.slices.count(&self.node_numbers, &self.own_node);
+                touched.services.insert(service);
+            }
+            self.slice_owners.insert(name, owner);
         }
         touched
     }
@@ -209,22 +227,33 @@ impl Snapshot {
     /// Takes a slice out; the service it belonged to.
     fn take_slice(&mut self, name: &ObjectName) -> Option<ObjectName> {
         let service = self.slice_owners.remove(name)?;
-        let owner = ObjectName::new(&name.namespace, &service);
-        if let Some(slices) = self.slices.get_mut(&owner) {
-            slices.retain(|slice| slice.meta.name != name.name);
-            if slices.is_empty() {
-                self.slices.remove(&owner);
-            }
+        let owner = ObjectName {
+            namespace: name.namespace.clone(),
+            name: service,
+        };
+        if let Some(entry) = self.services.get_mut(&owner) {
+            entry.slices.remove(&name.name, &mut self.node_numbers);
+            entry.slices.count(&self.node_numbers, &self.own_node);
+            self.tidy(&owner);
         }
         Some(owner)
     }
 
-    fn shared(&mut self, node: Arc<str>) -> Arc<str> {
-        if let Some(shared) = self.node_names.get(&node) {
-            return Arc::clone(shared);
+    /// Forgets a service of which nothing is left.
+    fn tidy(&mut self, name: &ObjectName) {
+        if self.services.get(name).is_some_and(Entry::is_empty) {
+            self.services.remove(name);
         }
-        self.node_names.insert(Arc::clone(&node));
-        node
+    }
+
+    /// Says which node is ours: its endpoints count as local.
+    pub(crate) fn set_own_node(&mut self, name: &str) {
+        if *self.own_node != *name {
+            self.own_node = name.into();
+            for entry in self.services.values_mut() {
+                entry.slices.count(&self.node_numbers, name);
+            }
+        }
     }
 
     /// A node by its name.
@@ -241,18 +270,30 @@ impl Snapshot {
     /// A service.
     #[must_use]
     pub fn service(&self, name: &ObjectName) -> Option<&Service> {
-        self.services.get(name)
+        self.services.get(name)?.service.as_deref()
     }
 
     /// All services, by namespace and name.
     pub fn services(&self) -> impl Iterator<Item = (&ObjectName, &Service)> {
+        let entries = self.services.iter();
+        entries.filter_map(|(name, entry)| Some((name, entry.service.as_deref()?)))
+    }
+
+    /// A service with its endpoints.
+    pub(crate) fn entry(&self, name: &ObjectName) -> Option<&Entry> {
+        self.services.get(name)
+    }
+
+    /// All of them, by namespace and name; some only have slices.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&ObjectName, &Entry)> {
         self.services.iter()
     }
 
-    /// The slices of a service, by their names.
+    /// How many endpoints of a service answer, as this node sees it.
     #[must_use]
-    pub fn slices(&self, service: &ObjectName) -> &[EndpointSlice] {
-        self.slices.get(service).map_or(&[], Vec::as_slice)
+    pub fn endpoints(&self, service: &ObjectName) -> Endpoints {
+        let entry = self.services.get(service);
+        entry.map_or_else(Endpoints::default, |entry| entry.slices.endpoints)
     }
 
     /// A namespace.
@@ -307,9 +348,14 @@ impl Snapshot {
     pub(crate) fn changes(&self) -> Vec<Change> {
         let mut objects: Vec<Object> = Vec::new();
         objects.extend(self.nodes.values().cloned().map(Object::Node));
-        objects.extend(self.services.values().cloned().map(Object::Service));
-        let slices = self.slices.values().flatten().cloned();
-        objects.extend(slices.map(Object::EndpointSlice));
+        objects.extend(
+            self.services()
+                .map(|(_, service)| Object::Service(service.clone())),
+        );
+        for (name, entry) in &self.services {
+            let slices = entry.slices.objects(name, &self.node_numbers);
+            objects.extend(slices.map(Object::EndpointSlice));
+        }
         objects.extend(self.namespaces.values().cloned().map(Object::Namespace));
         objects.extend(
             self.service_cidrs

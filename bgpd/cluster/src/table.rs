@@ -13,7 +13,7 @@
 //!   this. An address that no node serves (policy Cluster, no endpoints) splits nothing: the
 //!   aggregate takes no packet from a better place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -25,14 +25,38 @@ use crate::{Announcement, Fault, Severity};
 /// All claims, and the result.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// By the prefix asked for, and for aggregates also by the address itself.
-    claims: BTreeMap<IpNet, Vec<Arc<Claim>>>,
-    networks: BTreeMap<IpNet, Vec<Announcement>>,
-    /// Aggregates that are announced address by address.
-    split: BTreeSet<IpNet>,
-    routes: BTreeMap<IpNet, Vec<Announcement>>,
-    faults: BTreeMap<IpNet, Vec<Fault>>,
-    touched: BTreeSet<IpNet>,
+    slots: BTreeMap<IpNet, Slot>,
+    /// Prefixes to be settled, each once.
+    touched: Vec<IpNet>,
+}
+
+/// A prefix.
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// Who asks for this prefix, or for an aggregate on account of this address.
+    claims: Vec<Arc<Claim>>,
+    /// Routes of the node itself.
+    networks: Vec<Announcement>,
+    /// As an aggregate it is announced address by address.
+    is_split: bool,
+    is_touched: bool,
+    routes: Box<[Announcement]>,
+    faults: Box<[Fault]>,
+}
+
+impl Slot {
+    fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+            && self.networks.is_empty()
+            && self.routes.is_empty()
+            && self.faults.is_empty()
+    }
+
+    /// The claims that ask for this prefix as an aggregate.
+    fn members(&self, prefix: IpNet) -> impl Iterator<Item = &Arc<Claim>> + Clone {
+        let claims = self.claims.iter();
+        claims.filter(move |claim| claim.prefix == prefix && claim.is_aggregate())
+    }
 }
 
 /// What settling changed.
@@ -45,88 +69,105 @@ pub(crate) struct Settled {
 impl Table {
     pub(crate) fn insert(&mut self, claim: &Arc<Claim>) {
         for prefix in places(claim) {
-            self.claims
-                .entry(prefix)
-                .or_default()
-                .push(Arc::clone(claim));
-            self.touched.insert(prefix);
+            self.touch(prefix).claims.push(Arc::clone(claim));
         }
     }
 
     pub(crate) fn remove(&mut self, claim: &Arc<Claim>) {
         for prefix in places(claim) {
-            if let Some(claims) = self.claims.get_mut(&prefix) {
-                claims.retain(|other| !Arc::ptr_eq(other, claim));
-                if claims.is_empty() {
-                    self.claims.remove(&prefix);
-                }
-            }
-            self.touched.insert(prefix);
+            let claims = &mut self.touch(prefix).claims;
+            claims.retain(|other| !Arc::ptr_eq(other, claim));
         }
     }
 
     /// Replaces the routes of the node itself.
     pub(crate) fn set_networks<'a>(&mut self, networks: impl Iterator<Item = &'a Announcement>) {
-        let mut by_prefix: BTreeMap<IpNet, Vec<Announcement>> = BTreeMap::new();
+        let mut new: BTreeMap<IpNet, Vec<Announcement>> = BTreeMap::new();
         for network in networks {
             let prefix = network.prefix.trunc();
-            by_prefix.entry(prefix).or_default().push(network.clone());
+            new.entry(prefix).or_default().push(network.clone());
         }
-        let before = std::mem::take(&mut self.networks);
-        for prefix in before.keys().chain(by_prefix.keys()) {
-            if before.get(prefix) != by_prefix.get(prefix) {
-                self.touched.insert(*prefix);
+        let old = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.networks.is_empty());
+        let gone: Vec<IpNet> = old.map(|(prefix, _)| *prefix).collect();
+        for prefix in gone {
+            if !new.contains_key(&prefix) {
+                self.touch(prefix).networks = Vec::new();
             }
         }
-        self.networks = by_prefix;
+        for (prefix, networks) in new {
+            let slot = self.slots.get(&prefix);
+            if slot.is_none_or(|slot| slot.networks != networks) {
+                self.touch(prefix).networks = networks;
+            }
+        }
     }
 
     /// Everything is to be settled again.
     pub(crate) fn touch_all(&mut self) {
-        self.touched.extend(self.claims.keys());
+        for (prefix, slot) in &mut self.slots {
+            if !slot.is_touched {
+                slot.is_touched = true;
+                self.touched.push(*prefix);
+            }
+        }
+    }
+
+    fn touch(&mut self, prefix: IpNet) -> &mut Slot {
+        let slot = self.slots.entry(prefix).or_default();
+        if !slot.is_touched {
+            slot.is_touched = true;
+            self.touched.push(prefix);
+        }
+        slot
     }
 
     /// Settles what was touched.
     pub(crate) fn settle(&mut self, force_aggregates: bool) -> Settled {
-        let mut touched = std::mem::take(&mut self.touched);
         let mut hosts = Vec::new();
-        for prefix in &touched {
-            let claims = self.claims.get_mut(prefix);
-            if let Some(claims) = claims {
-                claims.sort_by(|a, b| a.rank(b));
-            }
-            let members = self.members(prefix);
+        for prefix in &self.touched {
+            let Some(slot) = self.slots.get_mut(prefix) else {
+                continue;
+            };
+            slot.claims.sort_by(|a, b| a.rank(b));
+            let members = slot.members(*prefix);
             let splits = !force_aggregates
                 && members.clone().any(|member| !is_safe(member))
                 && members.clone().any(|member| member.is_eligible);
-            let flips = self.split.contains(prefix) != splits;
-            if flips {
+            if slot.is_split != splits {
                 hosts.extend(members.map(|member| member.host));
-                match splits {
-                    true => self.split.insert(*prefix),
-                    false => self.split.remove(prefix),
-                };
+                slot.is_split = splits;
             }
         }
-        touched.extend(hosts);
+        for host in hosts {
+            self.touch(host);
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
         let mut settled = Settled::default();
+        let mut changed = Vec::new();
         for prefix in touched {
             let (routes, faults) = self.merged(prefix);
-            if self.routes.get(&prefix).map_or(&[][..], Vec::as_slice) != routes {
-                settled.routes.insert(prefix, routes.clone());
+            let Some(slot) = self.slots.get_mut(&prefix) else {
+                continue;
+            };
+            slot.is_touched = false;
+            if *slot.routes != *routes {
+                changed.push((prefix, routes.clone()));
+                slot.routes = routes.into();
             }
-            settled.faults |= store(&mut self.faults, prefix, faults);
-            store(&mut self.routes, prefix, routes);
+            if *slot.faults != *faults {
+                settled.faults = true;
+                slot.faults = faults.into();
+            }
+            if slot.is_empty() {
+                self.slots.remove(&prefix);
+            }
         }
+        settled.routes = changed.into_iter().collect();
         settled
-    }
-
-    /// The claims that ask for this prefix as an aggregate.
-    fn members(&self, prefix: &IpNet) -> impl Iterator<Item = &Arc<Claim>> + Clone + use<'_> {
-        let prefix = *prefix;
-        let claims = self.claims.get(&prefix).map_or(&[][..], Vec::as_slice);
-        let claims = claims.iter();
-        claims.filter(move |claim| claim.prefix == prefix && claim.is_aggregate())
     }
 
     /// What is announced for a prefix, and what is wrong there.
@@ -136,36 +177,35 @@ impl Table {
             routes: Vec::new(),
             faults: Vec::new(),
         };
-        for network in self.networks.get(&prefix).into_iter().flatten() {
+        let Some(slot) = self.slots.get(&prefix) else {
+            return (merge.routes, merge.faults);
+        };
+        for network in &slot.networks {
             merge.add(network.clone());
         }
-        let claims = self.claims.get(&prefix).map_or(&[][..], Vec::as_slice);
-        for claim in claims {
-            let is_split = claim.is_aggregate() && self.split.contains(&claim.prefix);
+        for claim in &slot.claims {
+            let is_split = claim.is_aggregate() && self.is_split(&claim.prefix);
             let is_here = (claim.prefix == prefix) != is_split;
             if claim.is_eligible && is_here {
-                merge.add(Announcement {
-                    prefix,
-                    source: claim.source.clone(),
-                    neighbors: claim.neighbors.clone(),
-                    marks: claim.marks.clone(),
-                    discard: false,
-                    objects: vec![claim.owner.text.clone()],
-                });
+                merge.claim(claim);
             }
         }
-        if self.split.contains(&prefix) {
+        if slot.is_split {
             merge.faults.extend(self.split_fault(&prefix));
         }
-        merge.faults.extend(duplicates(prefix, claims));
+        merge.faults.extend(duplicates(prefix, &slot.claims));
         merge.faults.sort();
         merge.faults.dedup();
         merge.routes.sort();
         (merge.routes, merge.faults)
     }
 
+    fn is_split(&self, prefix: &IpNet) -> bool {
+        self.slots.get(prefix).is_some_and(|slot| slot.is_split)
+    }
+
     fn split_fault(&self, prefix: &IpNet) -> Option<Fault> {
-        let culprit = self.members(prefix).find(|member| !is_safe(member))?;
+        let culprit = self.culprit(prefix)?;
         Some(warning(
             &culprit.owner.text,
             &format!(
@@ -178,29 +218,27 @@ impl Table {
 
     /// All routes, by prefix.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Announcement> {
-        self.routes.values().flatten()
+        self.slots.values().flat_map(|slot| &slot.routes)
     }
 
     /// What is announced for a prefix.
     pub(crate) fn route(&self, prefix: &IpNet) -> &[Announcement] {
-        self.routes.get(prefix).map_or(&[], Vec::as_slice)
+        self.slots.get(prefix).map_or(&[], |slot| &slot.routes)
     }
 
     /// Who asks for a prefix, best first.
     pub(crate) fn claims(&self, prefix: &IpNet) -> &[Arc<Claim>] {
-        self.claims.get(prefix).map_or(&[], Vec::as_slice)
+        self.slots.get(prefix).map_or(&[], |slot| &slot.claims)
     }
 
     /// Because of whom an aggregate is announced address by address; `None`: it is not.
     pub(crate) fn culprit(&self, prefix: &IpNet) -> Option<&Arc<Claim>> {
-        if !self.split.contains(prefix) {
-            return None;
-        }
-        self.members(prefix).find(|member| !is_safe(member))
+        let slot = self.slots.get(prefix).filter(|slot| slot.is_split)?;
+        slot.members(*prefix).find(|member| !is_safe(member))
     }
 
     pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
-        self.faults.values().flatten()
+        self.slots.values().flat_map(|slot| &slot.faults)
     }
 }
 
@@ -215,17 +253,6 @@ fn is_safe(member: &Claim) -> bool {
     member.is_eligible || !member.is_local
 }
 
-/// Stores a list under a prefix, nothing where it is empty; whether that is a change.
-fn store<T: PartialEq>(map: &mut BTreeMap<IpNet, Vec<T>>, prefix: IpNet, list: Vec<T>) -> bool {
-    let before = if list.is_empty() {
-        return map.remove(&prefix).is_some();
-    } else {
-        map.get(&prefix) != Some(&list)
-    };
-    map.insert(prefix, list);
-    before
-}
-
 /// Announcements of one prefix, made from claims in the order of their rank.
 struct Merge {
     prefix: IpNet,
@@ -234,13 +261,39 @@ struct Merge {
 }
 
 impl Merge {
+    /// Adds a claim. Most that share an aggregate ask for the same, and only add their name.
+    fn claim(&mut self, claim: &Claim) {
+        if let [have] = &mut self.routes[..]
+            && have.neighbors.is_none()
+            && claim.neighbors.is_none()
+            && have.marks == claim.marks
+        {
+            // An owner's claims of one prefix follow each other.
+            if have.objects.last() != Some(&claim.owner.text) {
+                have.objects.push(claim.owner.text.clone());
+            }
+            return;
+        }
+        self.add(Announcement {
+            prefix: self.prefix,
+            source: claim.source.clone(),
+            neighbors: claim.neighbors.clone(),
+            marks: claim.marks.clone(),
+            discard: false,
+            objects: vec![claim.owner.text.clone()],
+        });
+    }
+
     fn add(&mut self, mut new: Announcement) {
         let prefix = self.prefix;
         let Some(mut wanted) = new.neighbors.take() else {
             let rest = self.routes.iter_mut().find(|have| have.neighbors.is_none());
             match rest {
                 Some(rest) => join(rest, &new, &mut self.faults, prefix),
-                None => self.routes.push(new),
+                None => {
+                    self.routes.reserve_exact(1);
+                    self.routes.push(new);
+                }
             }
             return;
         };

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -121,8 +120,8 @@ pub struct EndpointSlice {
 /// An endpoint: rules look at its conditions and its node only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `nodeName`; the snapshot shares one text among all endpoints of a node.
-    pub node: Option<Arc<str>>,
+    /// `nodeName`.
+    pub node: Option<Box<str>>,
     /// `conditions.ready`; absent means true.
     pub ready: Option<bool>,
     /// `conditions.serving`; absent means as `ready`.

@@ -334,10 +334,7 @@ fn slice(raw: RawSlice) -> Result<EndpointSlice, Fault> {
         other => return Err(wrong((Kind::EndpointSlice, &meta), "addressType", other)),
     };
     let endpoints = raw.endpoints.into_iter().map(|raw| Endpoint {
-        node: raw
-            .node_name
-            .filter(|name| !name.is_empty())
-            .map(Into::into),
+        node: raw.node_name.filter(|name| !name.is_empty()),
         ready: raw.conditions.ready,
         serving: raw.conditions.serving,
         terminating: raw.conditions.terminating,

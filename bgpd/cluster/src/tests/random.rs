@@ -315,10 +315,9 @@ fn swallows_nothing(planner: &Planner, routes: &[Announcement]) -> Result<(), Te
 }
 
 fn is_served_here(planner: &Planner, name: &ObjectName) -> bool {
-    let slices = planner.snapshot().slices(name).iter();
-    let slices = slices.filter(|slice| slice.is_ipv6 == Some(false));
-    slices.flat_map(|slice| &slice.endpoints).any(|endpoint| {
-        endpoint.node.as_deref() == Some("n0")
-            && (endpoint.ready != Some(false) || endpoint.terminating == Some(true))
-    })
+    planner
+        .snapshot()
+        .endpoints(name)
+        .family(false)
+        .is_served(true)
 }
