@@ -26,6 +26,9 @@ use super::watching::{Said, Watching};
 use super::{FeedState, FeedStatus};
 use crate::session::backoff::Jitter;
 
+/// Objects of a list that are handed over together; events of a watch never wait.
+const LIST_BATCH: usize = 256;
+
 /// Reads one kind, or one object, for as long as its task lives.
 pub(super) struct Feed {
     spec: FeedSpec,
@@ -156,26 +159,29 @@ impl Feed {
 
     async fn read_list(&mut self, mut body: Body) -> Step {
         let mut listing = Listing::new(object_word(self.spec.kind));
-        loop {
+        let mut changes = Vec::new();
+        let ended = loop {
             let bytes = match self.next_bytes(&mut body).await {
                 Ok(Some(bytes)) => bytes,
-                Ok(None) => break,
-                Err(step) => return step,
+                Ok(None) => break Ok(listing.finish()),
+                Err(step) => break Err(step),
             };
-            let mut changes = Vec::new();
             let fed = listing.feed(&bytes, &mut |piece| self.take(piece, &mut changes));
-            // What came before the fault counts: it is on the shelf already.
-            let delivered = self.deliver(changes).await;
             if let Err(wrong) = fed {
-                return self.garbled(wrong.to_string());
+                break Ok(Err(wrong));
             }
-            if let Next::Over(step) = delivered {
+            if changes.len() >= LIST_BATCH
+                && let Next::Over(step) = self.deliver(std::mem::take(&mut changes)).await
+            {
                 return step;
             }
-        }
-        match listing.finish() {
-            Ok(rest) => self.page(rest.metadata.resource_version, rest.metadata.next),
-            Err(wrong) => self.garbled(wrong.to_string()),
+        };
+        // What came before a fault counts: it is on the shelf already.
+        let delivered = self.deliver(changes).await;
+        match (ended, delivered) {
+            (Err(step), _) | (_, Next::Over(step)) => step,
+            (Ok(Ok(rest)), _) => self.page(rest.metadata.resource_version, rest.metadata.next),
+            (Ok(Err(wrong)), _) => self.garbled(wrong.to_string()),
         }
     }
 

@@ -47,7 +47,9 @@ pub(super) fn read(text: &str, is_json: bool) -> Result<Vec<Entry>, Unreadable> 
             text: error.to_string(),
         })?
     } else {
-        serde_saphyr::from_multiple(text).map_err(|error| Unreadable {
+        // As kubectl reads it, `y` and `n` are letters.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| Unreadable {
             line: error.location().map_or(0, |location| location.line()),
             text: first_line(&error.without_snippet().to_string()),
         })?
@@ -194,6 +196,17 @@ items: [{metadata: {name: blue}}]
             "Namespace blue",
         ];
         assert_eq!(names(text), expected);
+    }
+
+    #[test]
+    fn letters_are_no_booleans() {
+        let text = "{apiVersion: v1, kind: Node, metadata: {name: n, labels: {l: y}}, x: true}";
+        let read = read(text, false).expect("readable");
+        let json = String::from_utf8_lossy(&read[0].json).into_owned();
+        assert!(
+            json.contains("\"l\":\"y\"") && json.contains("\"x\":true"),
+            "{json}"
+        );
     }
 
     #[test]

@@ -198,7 +198,8 @@ mod tests {
             node(&format!(
                 "{{\"metadata\":{{\"name\":\"n1\",\"resourceVersion\":\"{version}\",\
                  \"managedFields\":[{version}]}},\"status\":{{\"images\":[{beat}],\"conditions\":\
-                 [{{\"type\":\"Ready\",\"status\":\"{ready}\",\"lastHeartbeatTime\":\"{beat}\"}}]}}}}"
+                 [{{\"type\":\"Ready\",\"status\":\"{ready}\",\
+                 \"lastHeartbeatTime\":\"{beat}\"}}]}}}}"
             ))
         };
         let first = status(1, 1, "True");

@@ -39,7 +39,11 @@ pub(super) enum Loss {
 
 /// What is known of one kind.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(BTreeMap<ObjectName, Known>);
+pub(super) struct Shelf {
+    known: BTreeMap<ObjectName, Known>,
+    /// How many of them no feed has.
+    stale: usize,
+}
 
 impl Shelf {
     /// An object of the last run.
@@ -50,23 +54,26 @@ impl Shelf {
             seen: 0,
             rank: 0,
         };
-        self.0.insert(name, known);
+        if self.known.insert(name, known).is_none() {
+            self.stale += 1;
+        }
     }
 
     /// A feed shows an object. Whether that is news.
     pub fn put(&mut self, rank: u8, name: &ObjectName, digest: u64) -> bool {
         let bit = bit(rank);
-        let Some(known) = self.0.get_mut(name) else {
+        let Some(known) = self.known.get_mut(name) else {
             let known = Known {
                 digest,
                 has: bit,
                 seen: bit,
                 rank,
             };
-            self.0.insert(name.clone(), known);
+            self.known.insert(name.clone(), known);
             return true;
         };
         let is_outranked = known.has != 0 && known.rank > rank;
+        self.stale -= usize::from(known.has == 0);
         known.has |= bit;
         known.seen |= bit;
         if is_outranked {
@@ -78,12 +85,13 @@ impl Shelf {
 
     /// A feed has an object no more.
     pub fn remove(&mut self, rank: u8, name: &ObjectName) -> Loss {
-        let Some(known) = self.0.get_mut(name) else {
+        let Some(known) = self.known.get_mut(name) else {
             return Loss::Nothing;
         };
+        self.stale -= usize::from(known.has == 0);
         known.has &= !bit(rank);
         if known.has == 0 {
-            self.0.remove(name);
+            self.known.remove(name);
             return Loss::Gone;
         }
         if known.rank != rank {
@@ -99,12 +107,14 @@ impl Shelf {
 
     /// An object that no feed has is given up.
     pub fn forget(&mut self, name: &ObjectName) {
-        self.0.remove(name);
+        if let Some(known) = self.known.remove(name) {
+            self.stale -= usize::from(known.has == 0);
+        }
     }
 
     /// A list begins.
     pub fn begin(&mut self, rank: u8) {
-        for known in self.0.values_mut() {
+        for known in self.known.values_mut() {
             known.seen &= !bit(rank);
         }
     }
@@ -124,18 +134,15 @@ impl Shelf {
     pub fn count(&self, only: Option<&ObjectName>) -> (usize, usize) {
         match only {
             Some(name) => (
-                usize::from(self.0.contains_key(name)),
+                usize::from(self.known.contains_key(name)),
                 self.stale(only).len(),
             ),
-            None => (
-                self.0.len(),
-                self.0.values().filter(|known| known.has == 0).count(),
-            ),
+            None => (self.known.len(), self.stale),
         }
     }
 
     fn names(&self, only: Option<&ObjectName>, is_it: impl Fn(&Known) -> bool) -> Vec<ObjectName> {
-        self.0
+        self.known
             .iter()
             .filter(|(name, known)| only.is_none_or(|only| only == *name) && is_it(known))
             .map(|(name, _)| name.clone())
