@@ -40,6 +40,8 @@ pub struct AddressExplained {
     pub address: IpAddr,
     /// Which sort of address.
     pub kind: AddressKind,
+    /// Only endpoints on this node count, as the service's policy for this kind of address says.
+    pub is_local: bool,
     /// All rules, in the order in which they are asked.
     pub verdicts: Vec<Verdict>,
     /// The routes that this service is a reason for and that cover the address.
@@ -192,6 +194,7 @@ impl Planner {
             service: name.clone(),
             address,
             kind,
+            is_local: asked.address.is_local,
             verdicts,
             announced,
         }

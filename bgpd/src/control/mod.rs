@@ -20,6 +20,10 @@ use crate::io::node::Node;
 
 mod change;
 mod explain;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "no_kubernetes.rs"]
 mod kubernetes;
 pub mod metrics;
 mod monitor;

@@ -130,6 +130,12 @@ fn memory(out: &mut dyn Write, row: &Memory) -> io::Result<()> {
 fn explain(out: &mut dyn Write, row: &ExplainStep) -> io::Result<()> {
     writeln!(out, "{}: {}", row.stage, row.subject)?;
     for rule in &row.rules {
+        // Rules without a number have a name: they are those about services.
+        if rule.rule == 0 {
+            let mark = if rule.matched { "ok" } else { "NO" };
+            writeln!(out, "  {mark}  {:<24} {}", rule.policy, rule.detail)?;
+            continue;
+        }
         let mark = if rule.matched { "match   " } else { "no match" };
         writeln!(
             out,

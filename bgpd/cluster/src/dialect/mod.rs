@@ -173,6 +173,15 @@ impl Dialects {
         }
     }
 
+    /// The pools that objects define.
+    pub(crate) fn list_pools(&self, pools: &mut Vec<crate::PoolListed>) {
+        for one in &self.ready {
+            if let Ready::Metallb(dialect) = one {
+                dialect.list_pools(pools);
+            }
+        }
+    }
+
     /// What is wrong with the annotations of a service.
     pub(crate) fn service_faults(&self, name: &ObjectName, service: &Service) -> Vec<Fault> {
         let native = self.ready.iter().any(|one| matches!(one, Ready::Native(_)));

@@ -83,8 +83,8 @@ pub(super) async fn show(context: &Context, replies: &Replies) -> Answer {
 }
 
 fn gather(node: &Node) -> Vec<MetricFamily> {
+    let mut into = Collector::default();
     node.peek(|speaker, now| {
-        let mut into = Collector::default();
         let version = env!("CARGO_PKG_VERSION");
         into.add(&BUILD, &[("version", version)], 1.0);
         into.add(&UPTIME, &[], seconds(elapsed_ms(speaker.started(), now)));
@@ -103,8 +103,9 @@ fn gather(node: &Node) -> Vec<MetricFamily> {
             of_neighbor(speaker, entry, now, &mut into);
         }
         aliases::add(speaker, now, &mut into);
-        into.finish()
-    })
+    });
+    super::kubernetes::samples(node, &mut into);
+    into.finish()
 }
 
 fn word(family: Family) -> &'static str {

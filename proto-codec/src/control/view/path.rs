@@ -198,7 +198,7 @@ pub struct ExplainStep {
 pub struct RuleVerdict {
     /// The policy or the step of the decision process.
     pub policy: String,
-    /// Its number, from 1.
+    /// Its number, from 1; 0: it has none, and `policy` is its name.
     pub rule: u32,
     /// It matched.
     pub matched: bool,

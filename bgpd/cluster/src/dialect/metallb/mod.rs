@@ -77,6 +77,16 @@ impl Metallb {
         this
     }
 
+    /// The pools, for `show`.
+    pub(crate) fn list_pools(&self, pools: &mut Vec<crate::PoolListed>) {
+        pools.extend(self.pools.iter().map(|pool| {
+            let name = pool.source.strip_prefix("pool:").unwrap_or(&pool.source);
+            let ranges = pool.declared.addresses.iter();
+            let ranges = ranges.map(|range| (range.first, range.last)).collect();
+            crate::PoolListed::new(name, &pool.label, ranges)
+        }));
+    }
+
     /// What MetalLB's peers are told: the services of its pools. When other dialects are on, the
     /// reason to have them in one daemon is one session per router, so that session carries what
     /// they start as well. Routes learned from others never pass.

@@ -1,9 +1,11 @@
-//! `show kubernetes` and `explain service`: what is read of the cluster, and what comes of it.
+//! `show kubernetes` and `explain service` of a build that reads no cluster.
 
+use ctl::metrics::Collector;
 use ctl::server::Replies;
 use proto_codec::control::{Fault, FaultKind, KubernetesKind};
 
 use super::{Answer, Context};
+use crate::io::node::Node;
 
 /// `show kubernetes`.
 pub(super) async fn status(_: &Context, _: &Replies) -> Answer {
@@ -20,8 +22,10 @@ pub(super) async fn service(_: &Context, _: &Replies, _: (String, String)) -> An
     Ok(Err(off()))
 }
 
-/// Without `[kubernetes]` there is nothing to show.
+/// No samples.
+pub(super) fn samples(_: &Node, _: &mut Collector) {}
+
 fn off() -> Fault {
-    let text = "no cluster is read: there is no [kubernetes] in the configuration";
+    let text = "this build reads no cluster: it has no feature `kubernetes`";
     Fault::new(FaultKind::Unsupported, text)
 }
