@@ -171,7 +171,7 @@ fn internal_rows(rig: &Rig, web: &serde_json::Value) {
             "internalTrafficPolicy Local: one here",
             &besides(&[C4_ROUTE]),
         );
-        cluster.apply(&web);
+        cluster.apply(web);
     }
 }
 

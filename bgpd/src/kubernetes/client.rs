@@ -87,6 +87,11 @@ impl Access {
             })?,
         };
         trim_token(&mut config);
+        if config.cluster_url.scheme_str() == Some("http") {
+            // Without TLS nothing is trusted; the system's certificates, which `kube` would load,
+            // are absent in an image made from nothing, and that would be an error.
+            config.root_cert.get_or_insert_default();
+        }
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         Ok(config)

@@ -105,6 +105,10 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     let selector = selector(request, &target);
     let shown = plural.to_owned() + target.suffix();
     let told = |code| note(shared, &user.name, verb, request, (shown.clone(), code));
+    let refuse = |refusal: &Refusal, stream: &mut TcpStream| {
+        told(refusal.code);
+        Answer::refusal(refusal).write(stream, None)
+    };
     let fault = shared.faults.take(verb, plural);
     if fault == Some(Act::Stall) {
         told(0);
@@ -115,20 +119,16 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     }
     let allowed = allow(shared, &user, &target, (verb, &selector));
     let refused = match &fault {
-        Some(Act::Refuse(refusal)) => Err(refusal.clone()),
-        _ => allowed,
+        Some(Act::Refuse(refusal)) => Some(refusal.clone()),
+        _ => allowed.err(),
     };
-    if let Err(refusal) = refused {
-        told(refusal.code);
-        return Answer::refusal(&refusal).write(stream, None);
+    if let Some(refusal) = refused {
+        return refuse(&refusal, stream);
     }
     if verb == "watch" {
         let watch = match begin_watch(shared, request, &target, selector) {
             Ok(watch) => watch,
-            Err(refusal) => {
-                told(refusal.code);
-                return Answer::refusal(&refusal).write(stream, None);
-            }
+            Err(refusal) => return refuse(&refusal, stream),
         };
         told(200);
         // A stream that breaks has told the client all it is going to.
