@@ -41,6 +41,8 @@ fn start(lab: &mut Lab, cluster: Cluster, neighbor: &str) -> Rig {
         false => vec![Kind::Bird],
     };
     let plan = Plan {
+        // How long End-of-RIB waits for the API server: only where that does not come.
+        kubernetes: "gate = \"off\"\nsync-time = \"4s\"\n".to_owned(),
         rest: POOL.to_owned(),
         neighbor: Some(neighbor.to_owned()),
         routers: kinds,
@@ -290,17 +292,27 @@ fn agent_restarts_alone(lab: &mut Lab, cluster: Cluster) {
         bird.node
             .spawn("monitor.log", "ip", &["-o", "monitor", "route"]),
     );
+    wait::until_true("the snapshot is on disk", 20, || {
+        let text = rig.node.read("/var/lib/wayfare/cluster.json");
+        ["n1", "web", "web-a"]
+            .iter()
+            .all(|name| text.contains(&format!("\"{name}\"")))
+    });
     assert!(rig.cluster.stop());
     rig.kill_agent();
     rig.start_agent();
-    rig.routers[0].wait_established(Lab::address(1));
+    bird.wait_established(Lab::address(1));
+    assert!(
+        bird.neighbor_text(Lab::address(1))
+            .is_ok_and(|text| text.contains("graceful restart"))
+    );
     for prefix in TABLE {
         // The path is there anew, not only kept as stale.
         wait::until(&format!("{prefix} is announced again"), 30, || {
             let agent = Lab::address(1);
             let text = bird.neighbor_text(agent)?;
             let is_over = text.contains("BGP state:          Established")
-                && !text.contains("Graceful restart active");
+                && !text.contains("graceful restart active");
             let paths = bird.paths(prefix)?;
             match is_over && paths.len() == 1 {
                 true => Ok(()),
@@ -308,6 +320,7 @@ fn agent_restarts_alone(lab: &mut Lab, cluster: Cluster) {
             }
         });
     }
+    rig.expect("the agent is back, the server is not", &TABLE);
     let monitored = bird.node.read("/run/node/monitor.log");
     let changes: Vec<&str> = monitored
         .lines()

@@ -91,7 +91,10 @@ fn drain(lab: &mut Lab, cluster: Cluster) {
             .any(|path| path.communities.contains(GRACEFUL_SHUTDOWN));
         warned.then_some(()).ok_or_else(|| format!("{paths:?}"))
     });
-    rig.expect("and are withdrawn then", &[]);
+    rig.expect("what services ask for is withdrawn then", &[POD]);
+    // Pods that stay on a drained node are still reached, by those who have no other way.
+    let path = router.wait_route(POD);
+    assert!(path.communities.contains(GRACEFUL_SHUTDOWN), "{path:?}");
     wayfare::wayfare(&rig.node, "drain undo").unwrap_or_else(|why| panic!("{why}"));
     rig.expect("the drain is undone", &[POD, WEB]);
     let path = router.wait_route(WEB);

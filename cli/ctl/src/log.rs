@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -58,11 +58,14 @@ impl FromStr for LogFormat {
 
 /// Starts logging. A second call changes nothing.
 pub fn init(format: LogFormat) {
+    // The client of the API server logs each attempt that fails; who called it says it once.
+    let usual = || {
+        let all = Targets::new().with_default(Level::INFO);
+        all.with_target("kube_client", LevelFilter::OFF)
+    };
     let filter = match std::env::var("WAYFARE_LOG").as_deref() {
-        Ok(spec) => spec
-            .parse()
-            .unwrap_or_else(|_| Targets::new().with_default(Level::INFO)),
-        Err(_) => Targets::new().with_default(Level::INFO),
+        Ok(spec) => spec.parse().unwrap_or_else(|_| usual()),
+        Err(_) => usual(),
     };
     let registry = tracing_subscriber::registry().with(filter);
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();

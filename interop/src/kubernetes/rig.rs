@@ -104,6 +104,8 @@ impl Rig {
         }
         let config = config(plan);
         node.write(wayfare::CONFIG, &config);
+        // Where the unit and the manifests give it a directory to remember things in.
+        node.sh("mkdir -p /var/lib/wayfare");
         Rig {
             cluster,
             node,
@@ -192,9 +194,13 @@ impl Rig {
 }
 
 fn config(plan: &Plan) -> String {
+    let access = match plan.kubernetes.contains("dir://") {
+        true => String::new(),
+        false => format!("kubeconfig = \"{KUBECONFIG}\"\n"),
+    };
     let mut text = format!(
         "[router]\nasn = {}\nrouter-id = \"10.99.0.1\"\n\n[kernel]\n\n[kubernetes]\n\
-         kubeconfig = \"{KUBECONFIG}\"\nnode-name = \"{NODE}\"\n{}{}",
+         {access}node-name = \"{NODE}\"\n{}{}",
         plan.node_asn, plan.kubernetes, plan.rest
     );
     for index in 2..plan.routers.len() + 2 {

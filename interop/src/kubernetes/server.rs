@@ -4,6 +4,7 @@
 //! the same paths as everybody. Objects are written as a controller writes them: a request for the
 //! object, another for its status.
 
+use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -223,13 +224,13 @@ impl Kubeapi {
         let words = [Path::new("token"), &self.dir, Path::new(account)];
         let token = kubeapi(&words)?.trim().to_owned();
         let file = self.dir.join("admin.kubeconfig");
-        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
         let url = text
             .split("server: \"")
             .nth(1)
             .and_then(|rest| rest.split('"').next());
         let url = url.ok_or("no server in kubeapi's kubeconfig")?.to_owned();
-        let ca = std::fs::read_to_string(self.dir.join("ca.crt"));
+        let ca = fs::read_to_string(self.dir.join("ca.crt"));
         Ok((url, token, Some(ca.map_err(|error| error.to_string())?)))
     }
 
@@ -239,12 +240,13 @@ impl Kubeapi {
     }
 
     pub(super) fn stop(&self) {
-        let pid = std::fs::read_to_string(self.dir.join("api.pid")).unwrap_or_default();
+        let pid = fs::read_to_string(self.dir.join("api.pid")).unwrap_or_default();
         let pid = pid.trim().to_owned();
         // kubeapi itself only stops everything; what is asked here is the API server alone.
-        let _ = Command::new("kill").arg(&pid).status();
-        crate::wait::until_true("the API server ends", 20, || {
-            !Path::new("/proc").join(&pid).join("exe").exists()
+        let _ = Command::new("kill").args(["-9", &pid]).status();
+        // One that has ended and was not waited for has no program any more.
+        crate::wait::until_true("the API server ends", 60, || {
+            fs::read_link(Path::new("/proc").join(&pid).join("exe")).is_err()
         });
     }
 

@@ -93,7 +93,7 @@ impl Ground {
 
     /// Starts the agent without anything it remembers; does not wait for it.
     pub fn start_agent(&self, with_kubernetes: bool) {
-        self.node.sh(&format!("rm -rf {STATE}"));
+        self.node.sh(&format!("rm -rf {STATE}; mkdir -p {STATE}"));
         self.node.write(wayfare::CONFIG, config(with_kubernetes));
         drop(self.node.spawn(
             "bgpd.log",
