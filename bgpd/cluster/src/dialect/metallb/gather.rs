@@ -249,7 +249,13 @@ impl<'a> Gathering<'a, '_> {
     }
 
     fn advertisements(&mut self) {
+        let entries = self.entries.iter();
+        let namespaces: BTreeSet<&str> = entries.map(|(object, _)| name_of(object).0).collect();
         let mut aliases: BTreeMap<&str, Aliases> = BTreeMap::new();
+        for namespace in namespaces {
+            let found = self.aliases(namespace);
+            aliases.insert(namespace, found);
+        }
         for (object, is_old) in self.entries.clone() {
             let namespace = &*object.meta().namespace;
             let inline;
@@ -269,10 +275,6 @@ impl<'a> Gathering<'a, '_> {
                 }
                 _ => continue,
             };
-            if !aliases.contains_key(namespace) {
-                let found = self.aliases(namespace);
-                aliases.insert(namespace, found);
-            }
             let label = object.label();
             for declared in list {
                 let marks = match aliases.get(namespace).map(|known| declared.marks(known)) {

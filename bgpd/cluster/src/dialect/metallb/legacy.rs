@@ -9,6 +9,7 @@
 //! MetalLB refuses the whole file for one unknown key or one bad entry. Here an unknown key is a
 //! warning, and a bad entry is left out alone.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::advertisement::{Advertisement, Layer2};
@@ -46,8 +47,11 @@ pub(super) fn read_text(namespace: &str, text: &str) -> Legacy {
         layer2: 0,
         out: Legacy::default(),
     };
-    match serde_saphyr::from_str::<Value>(text) {
-        Ok(value) => {
+    // Go's reader of YAML took `yes` for text where text belongs, and so do we; see `flag`.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    match serde_saphyr::from_str_with_options::<Value>(text, options) {
+        Ok(mut value) => {
+            keep_passwords(text, &mut value);
             if let Err(wrong) = reader.all(&value) {
                 reader.fault(Severity::Error, wrong);
             }
@@ -60,6 +64,31 @@ pub(super) fn read_text(namespace: &str, text: &str) -> Legacy {
         }
     }
     reader.out
+}
+
+/// Puts passwords as they are written in place of numbers: `password: 007` is three digits.
+fn keep_passwords(text: &str, value: &mut Value) {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Written {
+        peers: Vec<WrittenPeer>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct WrittenPeer {
+        password: Option<String>,
+    }
+    let Ok(written) = serde_saphyr::from_str::<Written>(text) else {
+        return;
+    };
+    for (at, peer) in written.peers.into_iter().enumerate() {
+        let place = value.pointer_mut(&format!("/peers/{at}/password"));
+        if let (Some(place), Some(password)) = (place, peer.password)
+            && place.is_number()
+        {
+            *place = Value::String(password);
+        }
+    }
 }
 
 type Done = Result<(), Wrong>;

@@ -121,6 +121,12 @@ impl<'a> Table<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            // YAML 1.1, in which the old ConfigMap was read.
+            Some(Value::String(text)) if self.is_loose => match &*text.to_ascii_lowercase() {
+                "y" | "yes" | "on" => Ok(Some(true)),
+                "n" | "no" | "off" => Ok(Some(false)),
+                _ => Err(self.wrong(key, format!("\"{text}\" is neither true nor false"))),
+            },
             Some(other) => Err(self.wrong(key, found("true or false", other))),
         }
     }

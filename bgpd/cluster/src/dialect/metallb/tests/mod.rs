@@ -4,7 +4,11 @@
 //! manifests of our own), `legacy` (the old ConfigMap), `hostile` (random objects). MetalLB's own
 //! files are read by the crate's test `metallb`.
 
+mod hostile;
 mod konvoy;
+mod legacy;
+mod peers;
+mod services;
 
 use std::net::IpAddr;
 
