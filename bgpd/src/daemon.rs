@@ -30,6 +30,8 @@ use crate::io::driver::{Driver, Sources};
 use crate::io::kernel::KernelPort;
 use crate::io::node::Node;
 use crate::origin::PoolState;
+#[cfg(feature = "kubernetes")]
+use crate::planning;
 use crate::speaker::{Environment, ReloadError, Speaker, rib_config};
 use crate::state::StateFile;
 
@@ -87,7 +89,18 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     let hello = Hello::new("bgpd", env!("CARGO_PKG_VERSION"));
     let server = Server::bind(&args.socket, hello, Access::from_system())
         .map_err(|error| error.to_string())?;
-    let signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
+    let mut signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
+    let loaded = match loaded.config.router.asn {
+        0 => {
+            notify::ready();
+            notify::status("waiting for the cluster to say our AS");
+            let Some(asn) = asn_of_cluster(&loaded, &mut signals).await? else {
+                return Ok(());
+            };
+            config::load_with(&args.config, &host, Some(asn)).map_err(|f| f.render(false))?
+        }
+        _ => loaded,
+    };
     let (kernel, kernel_events) = KernelPort::start(loaded.config.kernel.as_ref());
     let state_file = StateFile::from_environment();
     let pool_state = state_file.load().unwrap_or_else(|error| {
@@ -133,6 +146,41 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     Ok(())
 }
 
+/// What the cluster says our AS is, as soon as it says so; `None` when the daemon is to stop.
+#[cfg(feature = "kubernetes")]
+async fn asn_of_cluster(loaded: &Loaded, signals: &mut Signals) -> Result<Option<u32>, String> {
+    let Some(table) = &loaded.config.kubernetes else {
+        return Err("no AS is configured".to_owned());
+    };
+    tracing::info!("[router] has no asn: waiting for the cluster to say it");
+    let config = planning::configured(table, cluster::Facts::default());
+    let mut planner = planning::start(config).map_err(|error| error.to_string())?;
+    loop {
+        tokio::select! {
+            news = planner.next() => {
+                let asn = news.wish.and_then(|wish| wish.router.asn);
+                if let Some(asn) = asn.filter(|asn| *asn != 0) {
+                    tracing::info!(asn, "the cluster says our AS");
+                    return Ok(Some(asn));
+                }
+                if news.is_complete {
+                    tracing::warn!("no object says our AS: write asn under [router]");
+                }
+            }
+            signal = signals.next() => {
+                if signal == ctl::signals::Signal::Stop {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "kubernetes"))]
+async fn asn_of_cluster(_: &Loaded, _: &mut Signals) -> Result<Option<u32>, String> {
+    Err("this build reads no cluster: write asn under [router]".to_owned())
+}
+
 /// Why a reload did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadFailure {
@@ -150,7 +198,9 @@ pub enum ReloadFailure {
 /// The running configuration stays as it is.
 pub fn reload(node: &Rc<Node>, path: &Path, check_only: bool) -> Result<Plan, ReloadFailure> {
     let host = Host::probe();
-    let loaded = config::load(path, &host).map_err(ReloadFailure::Config)?;
+    // What the cluster said at the start holds until the next one.
+    let asn = node.peek(|speaker, _| speaker.config().router.asn);
+    let loaded = config::load_with(path, &host, Some(asn)).map_err(ReloadFailure::Config)?;
     for line in loaded.warnings.lines() {
         tracing::warn!("{line}");
     }

@@ -313,6 +313,56 @@ fn end_of_rib_is_held_for_the_sync_time_at_most() {
     assert!(lost, "what was not told again is gone after End-of-RIB");
 }
 
+#[test]
+fn routes_to_neighbors_behind_a_gateway_are_in_the_kernel() {
+    let (mut lab, a, _) = pair();
+    let mut behind = wish(vec![tor(B)]);
+    let prefix = net("10.8.0.1/32");
+    let via = C.parse().expect("an address");
+    behind.static_routes = vec![cluster::StaticRoute { prefix, via }];
+    want(&mut lab, a, behind);
+    assert!(lab.run_until(MINUTE, |lab| lab.nodes[a].kernel.contains_key(&prefix)));
+    want(&mut lab, a, wish(vec![tor(B)]));
+    assert!(lab.run_until(MINUTE, |lab| !lab.nodes[a].kernel.contains_key(&prefix)));
+}
+
+/// RFC 4456 §8: what is reflected carries our cluster, which the cluster's objects may name later.
+#[test]
+fn the_cluster_we_reflect_for_may_come_later() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &of_a(""));
+    let inside = |own: &str, rest: &str| {
+        format!(
+            "[router]\nasn = 64512\nrouter-id = \"{own}\"\n[[neighbor]]\naddress = \"{A}\"\n\
+             asn = \"internal\"\n{rest}"
+        )
+    };
+    let network = "[[advertise]]\nkind = \"network\"\nprefixes = \"10.1.0.0/16\"\n";
+    lab.add(B, &inside(B, network));
+    let c = lab.add(C, &inside(C, ""));
+    let client = |at: &str| {
+        let mut client = tor(at);
+        client.asn = PeerAsn::Internal;
+        client.route_reflector_client = true;
+        client
+    };
+    let clients = || wish(vec![client(B), client(C)]);
+    want(&mut lab, a, clients());
+    let list = |lab: &Lab| -> Vec<String> {
+        let path = best(lab, c, "10.1.0.0/16");
+        let text = |path: PathView| path.attrs.cluster_list().map(|id| id.to_string()).collect();
+        path.map_or(Vec::new(), text)
+    };
+    assert!(lab.run_until(MINUTE, |lab| list(lab) == [A]));
+    let mut later = clients();
+    later.router.cluster_id = Some("244.0.0.1".parse().expect("an identifier"));
+    want(&mut lab, a, later);
+    assert!(lab.run_until(MINUTE, |lab| list(lab) == ["244.0.0.1"]));
+    assert_eq!((lab.ups(a, B), lab.ups(a, C)), (1, 1));
+    want(&mut lab, a, clients());
+    assert!(lab.run_until(MINUTE, |lab| list(lab) == [A]));
+}
+
 const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
 /// RFC 8326 §4.2, then RFC 9003.

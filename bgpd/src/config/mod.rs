@@ -77,9 +77,17 @@ pub struct Loaded {
 /// Every fault of the file, and the warnings with them; print it and exit with 78, or keep the
 /// running configuration.
 pub fn load(path: &Path, host: &Host) -> Result<Loaded, Diagnostics> {
+    load_with(path, host, None)
+}
+
+/// The same, with the AS that is ours if the file does not say it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, host: &Host, asn: Option<u32>) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let text = read_text(path)?;
-    parse(&name, &text, host)
+    parse_with(&name, &text, host, asn)
 }
 
 /// Resolves `text`, which is called `name` in messages. Relative key files are relative to the
@@ -88,6 +96,15 @@ pub fn load(path: &Path, host: &Host) -> Result<Loaded, Diagnostics> {
 /// # Errors
 /// As [`load`].
 pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics> {
+    parse_with(name, text, host, None)
+}
+
+fn parse_with(
+    name: &str,
+    text: &str,
+    host: &Host,
+    asn: Option<u32>,
+) -> Result<Loaded, Diagnostics> {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let sink = Sink::new(name, text, &DIALECT);
     let span = document.span();
@@ -102,7 +119,8 @@ pub fn parse(name: &str, text: &str, host: &Host) -> Result<Loaded, Diagnostics>
         directory: Path::new(name).parent().unwrap_or(Path::new("")).to_owned(),
         asn: router
             .and_then(|table| table.asn.as_ref())
-            .map(|at| at.value.0),
+            .map(|at| at.value.0)
+            .or(asn),
         listens: listen.is_none_or(|list| !list.value.is_empty()),
         policies: raw
             .policies

@@ -53,7 +53,8 @@ pub struct Config {
 /// `[router]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Router {
-    /// This router's AS, 1 to 4294967295, never 23456 (RFC 6793 §2).
+    /// This router's AS, 1 to 4294967295, never 23456 (RFC 6793 §2). 0: the file leaves it to the
+    /// cluster; the daemon waits for it before it starts to speak.
     pub asn: u32,
     /// BGP Identifier (RFC 6286): never 0.0.0.0.
     pub router_id: Ipv4Addr,

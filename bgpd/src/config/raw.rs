@@ -40,6 +40,9 @@ pub(super) struct Raw {
 /// `[router]`.
 pub(super) struct RawRouter {
     pub asn: Option<At<Asn>>,
+    /// Perhaps unreadably: its absence is then not worth a word.
+    pub asn_written: bool,
+    pub span: std::ops::Range<usize>,
     pub router_id: Option<At<Ipv4Addr>>,
     pub cluster_id: Option<At<Ipv4Addr>>,
     pub listen: Option<At<Many<SocketAddr>>>,
@@ -233,7 +236,9 @@ pub(super) fn read(top: Table<'_>) -> Raw {
 
 fn read_router(table: Table<'_>) -> RawRouter {
     let router = RawRouter {
-        asn: table.require("asn", "write asn = 64512, with your AS number"),
+        asn: table.get("asn"),
+        asn_written: table.has("asn"),
+        span: table.span().clone(),
         router_id: table.get("router-id"),
         cluster_id: table.get("cluster-id"),
         listen: table.get("listen"),

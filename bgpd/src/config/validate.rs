@@ -22,7 +22,14 @@ use super::resolve::THREADS_MAX;
 /// Every check that concerns more than one value.
 pub(super) fn validate(raw: &Raw, host: &Host, sink: &Sink) {
     match &raw.router {
-        Some(router) => check_router(router, host, sink),
+        Some(router) => {
+            // A cluster may say it: then the start waits for it.
+            if !router.asn_written && raw.kubernetes.is_none() {
+                let cure = "write asn = 64512, with your AS number";
+                sink.error(&router.span, "`router` has no `asn`", cure);
+            }
+            check_router(router, host, sink);
+        }
         None => sink.error(
             &(0..0),
             "there is no `[router]`",

@@ -11,9 +11,9 @@
 //! wants, a [`Remark`] says so. A neighbor of the cluster begins with `[kubernetes] peer-group` and
 //! has laid over it what its object says.
 //!
-//! Nothing of a cluster can stop the daemon: a value that BGP cannot take is left out with a remark,
-//! a policy that does not compile lets nothing through, and a password that is asked for and not
-//! there keeps the session down (others run it without one).
+//! Nothing of a cluster can stop the daemon: a value that BGP cannot take is left out with a
+//! remark, a policy that does not compile lets nothing through, and a password that is asked for
+//! and not there keeps the session down (others run it without one).
 
 mod neighbor;
 #[cfg(test)]

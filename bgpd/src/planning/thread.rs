@@ -1,7 +1,7 @@
 //! The planner's thread: takes in what there is, plans once for all of it, says what changed.
 //!
-//! The gate runs on the same thread: its questions are few and its answers are facts. Whatever wakes
-//! the thread, everything that waits is taken in before there is a plan, up to a bound that keeps
+//! The gate runs on the same thread: its questions are few and its answers are facts. Whatever
+//! wakes the thread, everything that waits is taken in before there is a plan, up to a bound that keeps
 //! operators' questions answered.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{News, PlannerConfig, PlannerHandle, PlannerPort, QUESTIONS_MAX, Question};
 use crate::gate::{GateTask, Verdicts};
-use crate::kubernetes::{Batch, FeedState, Progress, Source, Status};
+use crate::kubernetes::{Batch, FeedStatus, Progress, Source, Status};
 use crate::overlay::Wish;
 
 /// Batches of objects taken in before there is a plan. More wait in the source.
@@ -271,8 +271,7 @@ fn judge(facts: &mut Facts, verdicts: &Verdicts) {
 /// Whether nothing better than the objects of the last run will come soon: whoever was asked has
 /// failed.
 fn is_away(status: &Status) -> bool {
-    let failed = |state: &FeedState| matches!(state, FeedState::Backoff { .. });
-    status.trouble.is_some()
-        || (!status.feeds.is_empty() && status.feeds.values().any(|feed| failed(&feed.state)))
-            && status.feeds.values().all(|feed| feed.lists == 0)
+    let has_failed = |feed: &FeedStatus| feed.lists == 0 && !feed.errors.is_empty();
+    let all_failed = !status.feeds.is_empty() && status.feeds.values().all(has_failed);
+    status.trouble.is_some() || all_failed
 }

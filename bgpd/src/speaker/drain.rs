@@ -5,8 +5,8 @@
 //! 2. After `drain-time` the routes are withdrawn. A node that is drained withdraws what services
 //!    asked for (the rules of `cluster` do that when they are told); a daemon that stops withdraws
 //!    all that starts here.
-//! 3. A daemon that stops then ends its sessions: CEASE, Administrative Shutdown, with a word for the
-//!    neighbor's operator (RFC 9003).
+//! 3. A daemon that stops then ends its sessions: CEASE, Administrative Shutdown, with a word for
+//!    the neighbor's operator (RFC 9003).
 //!
 //! Who may ask: the operator (`drain`), the cluster (a taint or annotation of the node), and a stop
 //! signal. They are independent: the node is drained while any of them wants it. Without

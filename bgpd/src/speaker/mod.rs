@@ -278,6 +278,9 @@ impl Speaker {
         if self.stopping {
             return None;
         }
+        if let Some(change) = self.wished.kernel.pop_front() {
+            return Some(change);
+        }
         let change = self.rib.poll_fib()?;
         if self.route_watchers > 0 {
             self.out.event(Event::Route {

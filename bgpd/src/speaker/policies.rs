@@ -62,8 +62,8 @@ pub struct PolicyTable {
 }
 
 impl PolicyTable {
-    /// Compiles the policies of a configuration and the predefined ones, taking over from `old` what
-    /// did not change.
+    /// Compiles the policies of a configuration and the predefined ones, taking over from `old`
+    /// what did not change.
     ///
     /// # Errors
     /// The first policy that does not compile, by name.

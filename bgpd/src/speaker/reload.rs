@@ -61,7 +61,7 @@ pub struct Prepared {
     pub(super) wish: Arc<Wish>,
     pub(super) remarks: Vec<Remark>,
     /// Both together.
-    config: Config,
+    pub(super) config: Config,
     policies: PolicyTable,
     /// The file was read again, and the machine looked at.
     is_reload: bool,
@@ -126,6 +126,7 @@ impl Speaker {
         keep_until_restart(&old, &mut prepared.config);
         keep_until_restart(&self.wished.file, &mut prepared.file);
         self.keep_needed(&mut prepared.config);
+        self.follow_cluster_id(&mut prepared);
         self.config = Arc::new(prepared.config.clone());
         self.policies = prepared.policies.clone().drained(self.drained);
         let new = Arc::clone(&self.config);

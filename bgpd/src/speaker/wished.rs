@@ -4,12 +4,14 @@
 //! like a reload: prepared as a whole or refused as a whole, with the old wish still in force then.
 //! What is remarkable about the two together is said once, until it is no longer so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cluster::{Announcement, Facts, Link};
+use cluster::{Announcement, Facts, Link, StaticRoute};
 use ipnet::IpNet;
+use rib::fib::{FibChange, FibNextHop, FibRoute};
 
 use super::Speaker;
 use super::reload::{Prepared, ReloadError};
@@ -25,6 +27,8 @@ pub(super) struct Wished {
     pub wish: Arc<Wish>,
     /// The cluster's routes, by prefix.
     pub routes: BTreeMap<IpNet, Vec<Announcement>>,
+    /// Routes to neighbors that the kernel has yet to be told of.
+    pub kernel: VecDeque<FibChange>,
     /// What was said already.
     remarks: BTreeSet<Remark>,
     /// Why the last wish was refused.
@@ -38,6 +42,7 @@ impl Wished {
             file,
             wish: Arc::default(),
             routes: BTreeMap::new(),
+            kernel: VecDeque::new(),
             remarks: BTreeSet::new(),
             refused: None,
         }
@@ -106,8 +111,53 @@ impl Speaker {
         }
     }
 
+    /// The cluster that we reflect for comes and goes with the objects: it is no reason to restart.
+    pub(super) fn follow_cluster_id(&mut self, prepared: &mut Prepared) {
+        let table = prepared.file.kubernetes.as_ref();
+        if table.is_none_or(|table| table.file_gives.cluster_id) {
+            return;
+        }
+        let of_file = prepared.file.router.cluster_id;
+        let wanted = prepared.wish.router.cluster_id.unwrap_or(of_file);
+        if wanted != self.config.router.cluster_id {
+            self.rib.set_cluster_id(wanted);
+        }
+        prepared.config.router.cluster_id = wanted;
+    }
+
+    /// Brings the routes to neighbors behind gateways into the kernel, if we write there at all.
+    fn follow_static_routes(&mut self, new: &[StaticRoute]) {
+        if self.config.kernel.is_none() {
+            return;
+        }
+        let by_prefix = |routes: &[StaticRoute]| -> BTreeMap<IpNet, BTreeSet<IpAddr>> {
+            let mut all: BTreeMap<IpNet, BTreeSet<IpAddr>> = BTreeMap::new();
+            for route in routes {
+                all.entry(route.prefix).or_default().insert(route.via);
+            }
+            all
+        };
+        let (old, new) = (by_prefix(&self.wished.wish.static_routes), by_prefix(new));
+        for prefix in old.keys().filter(|prefix| !new.contains_key(*prefix)) {
+            let (prefix, route) = (*prefix, None);
+            self.wished.kernel.push_back(FibChange { prefix, route });
+        }
+        for (prefix, vias) in new {
+            if old.get(&prefix) != Some(&vias) {
+                let hop = |via: &IpAddr| FibNextHop {
+                    gateway: *via,
+                    interface: None,
+                    weight: 1,
+                };
+                let route = Some(FibRoute::Unicast(vias.iter().map(hop).collect()));
+                self.wished.kernel.push_back(FibChange { prefix, route });
+            }
+        }
+    }
+
     /// Keeps what was put in force, and says what is new to be said.
     pub(super) fn keep_wish(&mut self, prepared: Prepared) {
+        self.follow_static_routes(&prepared.wish.static_routes);
         let remarks: BTreeSet<Remark> = prepared.remarks.into_iter().collect();
         for remark in remarks.difference(&self.wished.remarks) {
             self.out.attention(remark.neighbor, remark.text.clone());

@@ -63,7 +63,7 @@ impl Rib {
         }
     }
 
-    fn regroup_all(&mut self) {
+    pub(super) fn regroup_all(&mut self) {
         let slots: Vec<PeerSlot> = self
             .core
             .peers

@@ -20,6 +20,14 @@ use crate::nexthop::NextHopId;
 use crate::path::{Path, PathKind};
 
 impl Rib {
+    /// Another cluster to reflect for (RFC 4456 §7): clients are told their routes again with it.
+    pub fn set_cluster_id(&mut self, cluster_id: std::net::Ipv4Addr) {
+        if self.core.config.cluster_id != cluster_id {
+            self.core.config.cluster_id = cluster_id;
+            self.regroup_all();
+        }
+    }
+
     /// Replaces the addresses of this router. Routes of peers through an address that is new are
     /// taken out; call [`settle`](Self::settle) after it. The tables are walked only when there is
     /// an attribute set with such a next hop.

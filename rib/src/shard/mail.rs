@@ -84,6 +84,7 @@ pub enum Command {
     },
     NextHops(Vec<(IpAddr, NextHopState)>),
     SetOwnAddresses(Vec<IpAddr>),
+    SetClusterId(std::net::Ipv4Addr),
     Settle,
     /// Say when all kernel routes wanted until now have been handed over.
     HandOver,

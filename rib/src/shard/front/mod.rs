@@ -90,6 +90,11 @@ impl Sharded {
         self.broadcast(|_| Command::SetOwnAddresses(addresses.clone()));
     }
 
+    /// See `Rib::set_cluster_id`.
+    pub fn set_cluster_id(&mut self, cluster_id: std::net::Ipv4Addr) {
+        self.broadcast(|_| Command::SetClusterId(cluster_id));
+    }
+
     /// See `Rib::peer_up`. Slots above [`PeerSlot::MAX`] are ignored.
     pub fn peer_up(&mut self, session: PeerSession) {
         if session.slot > PeerSlot::MAX {
