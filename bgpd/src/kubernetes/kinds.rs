@@ -12,6 +12,8 @@ use cluster::DialectName;
 use cluster::dialect::{calico, metallb};
 use cluster::object::{Kind, ObjectName};
 
+use super::requests::escape;
+
 /// The old configuration of MetalLB.
 const METALLB_CONFIG: (&str, &str) = ("metallb-system", "config");
 
@@ -32,6 +34,10 @@ const WORDS: &[(Kind, &str)] = &[
     (
         Kind::Metallb(metallb::Kind::IpAddressPool),
         "metallb.io/IPAddressPool",
+    ),
+    (
+        Kind::Metallb(metallb::Kind::AddressPool),
+        "metallb.io/AddressPool",
     ),
     (
         Kind::Metallb(metallb::Kind::L2Advertisement),
@@ -155,7 +161,7 @@ impl FeedSpec {
     pub fn path(&self) -> String {
         match &self.only {
             Some(only) if !only.namespace.is_empty() => {
-                let namespace = &only.namespace;
+                let namespace = escape(&only.namespace);
                 format!("{}/namespaces/{namespace}/{}", self.root, self.plural)
             }
             _ => format!("{}/{}", self.root, self.plural),
@@ -228,4 +234,51 @@ fn calico_feeds() -> Vec<FeedSpec> {
             roots.map(|(rank, root)| FeedSpec::new(Kind::Calico(kind), root, plural).ranked(rank))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_word_that_leads_back() {
+        let all = [
+            DialectName::Native,
+            DialectName::Metallb,
+            DialectName::Calico,
+            DialectName::KubeRouter,
+        ];
+        for feed in feeds(&all) {
+            let word = word_of(feed.kind).unwrap_or_else(|| panic!("{:?}", feed.kind));
+            assert_eq!(kind_of(word), Some(feed.kind));
+            let named = Kind::of(feed.api_version(), object_word(feed.kind));
+            assert_eq!(named, Some(feed.kind), "{word}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_dialect_reads_is_asked_for_and_names_are_people_s() {
+        let names = |dialect| -> Vec<String> {
+            let feeds = feeds(&[dialect]);
+            feeds.iter().map(FeedSpec::name).collect()
+        };
+        let core = [
+            "nodes",
+            "services",
+            "endpointslices",
+            "namespaces",
+            "servicecidrs",
+        ];
+        assert_eq!(names(DialectName::Native), core);
+        assert_eq!(names(DialectName::KubeRouter), core);
+        let metallb = names(DialectName::Metallb);
+        assert!(metallb.contains(&"bgppeers.metallb.io".into()));
+        assert!(metallb.contains(&"configmaps metallb-system/config".into()));
+        let calico = names(DialectName::Calico);
+        assert!(calico.contains(&"ippools.crd.projectcalico.org".into()));
+        assert!(calico.contains(&"ippools.projectcalico.org".into()));
+        let secret = FeedSpec::secret(ObjectName::new("m", "tor"));
+        assert_eq!(secret.path(), "/api/v1/namespaces/m/secrets");
+        assert_eq!(secret.name(), "secrets m/tor");
+    }
 }

@@ -5,7 +5,7 @@
 //! `kubectl` has it. A file that is no YAML is refused as a whole with the line, since a document
 //! that was cut off may be valid and mean less than its author meant.
 
-use cluster::dialect::calico;
+use cluster::dialect::{calico, metallb};
 use cluster::object::{Key, Kind};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,6 +14,11 @@ use super::reduce::reduce;
 
 /// Lists in lists, at most.
 const DEPTH_MAX: u8 = 3;
+
+/// Documents of one file, at most.
+const DOCUMENTS_MAX: usize = 100_000;
+/// Values and keys of one file, at most.
+const NODES_MAX: usize = 10_000_000;
 
 /// Why a manifest cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +53,14 @@ pub(super) fn read(text: &str, is_json: bool) -> Result<Vec<Entry>, Unreadable> 
         })?
     } else {
         // As kubectl reads it, `y` and `n` are letters.
-        let options = serde_saphyr::options! { strict_booleans: true };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            budget: serde_saphyr::budget! {
+                max_documents: DOCUMENTS_MAX,
+                max_nodes: NODES_MAX,
+                max_events: 2 * NODES_MAX,
+            },
+        };
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| Unreadable {
             line: error.location().map_or(0, |location| location.line()),
             text: first_line(&error.without_snippet().to_string()),
@@ -142,9 +154,14 @@ fn is_namespaced(kind: Kind) -> bool {
 }
 
 /// Whether a folder's objects of this kind are read, beside those that the API serves: calicoctl's
-/// own Node, and secrets, which are not asked for by name here.
+/// own Node, MetalLB's older pools, and secrets, which are not asked for by name here.
 pub(super) fn is_of_files_only(kind: Kind) -> bool {
-    matches!(kind, Kind::Secret | Kind::Calico(calico::Kind::Node))
+    match kind {
+        Kind::Secret => true,
+        Kind::Calico(kind) => kind == calico::Kind::Node,
+        Kind::Metallb(kind) => kind == metallb::Kind::AddressPool,
+        _ => false,
+    }
 }
 
 fn first_line(text: &str) -> String {

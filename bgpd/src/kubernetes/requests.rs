@@ -150,3 +150,24 @@ impl StatusObject {
         (seconds > 0).then(|| Duration::from_secs(seconds.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cluster::object::ObjectName;
+
+    use super::*;
+
+    #[test]
+    fn names_of_others_cannot_leave_their_place_in_a_path() {
+        let name = ObjectName::new("m", "../../nodes?x=1&y#");
+        let secret = FeedSpec::secret(name);
+        let got = path_of(&secret, &Ask::Get, 0);
+        assert_eq!(
+            got,
+            "/api/v1/namespaces/m/secrets/..%2F..%2Fnodes%3Fx%3D1%26y%23"
+        );
+        let watched = path_of(&secret, &Ask::Watch { version: None }, 0);
+        assert!(watched.ends_with("metadata.name%3D..%2F..%2Fnodes%3Fx%3D1%26y%23"));
+        assert!(!watched.contains("resourceVersion"));
+    }
+}

@@ -181,7 +181,9 @@ impl Feeds {
             }
         }
         for name in names {
-            if !self.secrets.contains_key(&name) {
+            // An object may name a secret by halves; there is nothing to ask for then.
+            let is_whole = !name.namespace.is_empty() && !name.name.is_empty();
+            if is_whole && !self.secrets.contains_key(&name) {
                 let spec = FeedSpec::secret(name.clone());
                 let task = self.start(spec.clone());
                 self.secrets.insert(name, (spec, task));
