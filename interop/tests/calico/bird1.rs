@@ -59,7 +59,7 @@ pub fn learned(node: &Node) -> Result<Table, String> {
     let mut table: Table = routes
         .filter_map(|(net, path)| Some((net?.to_string(), path)))
         .collect();
-    table.sort_by_key(|(net, path)| (net.clone(), path.next_hops.iter().next().copied()));
+    table.sort_by_key(|(net, path)| (net.clone(), path.next_hops.first().copied()));
     Ok(table)
 }
 

@@ -93,7 +93,10 @@ impl Session {
             ] => (Some(*port), *asn),
             other => panic!("{other:?}"),
         };
-        let is_on = |words: &[&str]| matches!(find(&options, words), Some([Token::Word(word)]) if word == "on");
+        let is_on = |words: &[&str]| {
+            let found = find(&options, words);
+            found == Some(&[Token::Word("on".into())][..])
+        };
         let text = |words: &[&str]| match find(&options, words) {
             Some([Token::Text(text)]) => Some(text.clone()),
             Some([Token::Ip(address)]) => Some(address.to_string()),
