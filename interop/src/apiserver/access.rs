@@ -26,6 +26,16 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// Who may do everything.
+    pub fn administrator() -> User {
+        User {
+            name: "admin".to_owned(),
+            groups: vec!["system:masters".to_owned()],
+        }
+    }
+}
+
 /// What is asked for, in RBAC's words.
 #[derive(Clone, Debug, Default)]
 pub struct Request {

@@ -64,6 +64,8 @@ pub struct Settings {
     pub streaming_lists: bool,
     /// Between two bookmarks of a watch that asked for them.
     pub bookmark_every: Duration,
+    /// Who brings no token at all is the administrator: kubectl sends none without TLS.
+    pub is_open: bool,
     /// API groups that are not installed: 404.
     pub absent_groups: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Default for Settings {
         Self {
             streaming_lists: false,
             bookmark_every: Duration::from_secs(1),
+            is_open: false,
             absent_groups: Vec::new(),
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn connection(shared: &Arc<Shared>, mut stream: TcpStream) -> TcpStre
 }
 
 fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Result<bool> {
-    let user = match shared.access.authenticate(request.authorization.as_deref()) {
+    let user = match who(shared, request) {
         Ok(user) => user,
         Err(refusal) => {
             note(shared, "", "any", request, (String::new(), refusal.code));
@@ -141,6 +141,13 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     let answer = answer.unwrap_or_else(|refusal| Answer::refusal(&refusal));
     told(answer.code);
     answer.write(stream, fault.as_ref())
+}
+
+fn who(shared: &Shared, request: &Request) -> Result<User, Refusal> {
+    match &request.authorization {
+        None if lock(&shared.settings).is_open => Ok(User::administrator()),
+        authorization => shared.access.authenticate(authorization.as_deref()),
+    }
 }
 
 fn note(

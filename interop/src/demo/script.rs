@@ -3,12 +3,13 @@
 //!
 //! What is waited for is always the routers' own view: FRR's and BIRD's sessions, the gateways in
 //! their kernels, the counters of their TCP. Our side's word alone proves nothing. The control
-//! plane's steps are in [`vip`].
+//! plane's steps are in [`vip`], those of services in [`cluster`].
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::cluster;
 use super::stage::{SERVICE, Stage, address, pod_cidr};
 use super::vip;
 use crate::lab::Lab;
@@ -22,7 +23,7 @@ pub const STEP_LIMIT: Duration = Duration::from_secs(30);
 pub type Step = (&'static str, fn(&Stage) -> Result<String, String>);
 
 /// The play.
-pub const STEPS: [Step; 12] = [
+pub const STEPS: [Step; 15] = [
     (
         "six sessions with the routers and the nodes' mesh come up",
         sessions,
@@ -36,6 +37,15 @@ pub const STEPS: [Step; 12] = [
     ("a node's daemon is killed and the group shrinks", node_dies),
     ("the node comes back and so does its path", node_returns),
     ("a session with a wrong key is refused", wrong_key),
+    (
+        "a Service and its EndpointSlice are created: its address appears",
+        cluster::appears,
+    ),
+    (
+        "its endpoint on node1 goes, and so does the path",
+        cluster::moves,
+    ),
+    ("the Service is deleted", cluster::vanishes),
     (
         "four lines of vrrpd.toml are the address of a control plane",
         vip::address,
@@ -185,7 +195,7 @@ fn wrong_key(stage: &Stage) -> Result<String, String> {
 }
 
 /// Waits until the router's kernel forwards `prefix` to exactly these nodes.
-fn kernel(router: &Router, prefix: &str, nodes: &[u8]) -> Result<(), String> {
+pub fn kernel(router: &Router, prefix: &str, nodes: &[u8]) -> Result<(), String> {
     let expected: BTreeSet<IpAddr> = nodes.iter().map(|n| Lab::address(*n).into()).collect();
     wait::poll(STEP_LIMIT, || match router.kernel_gateways(prefix)? {
         found if found == expected => Ok(()),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::cluster::{self, Api};
 use super::probe::Report;
 use super::vip::Vip;
 use crate::lab::Lab;
@@ -42,6 +43,8 @@ pub struct Stage {
     pub nodes: Vec<Router>,
     /// Speaks from outside the rack with a key of its own.
     pub stranger: Router,
+    /// The cluster's API server.
+    pub api: Api,
     /// The control plane's nodes and its client.
     pub vip: Vip,
     /// Keeps the nodes alive, and holds the switch.
@@ -84,6 +87,7 @@ impl Stage {
             plan.push((kind, hosts[usize::from(index) - 1].clone(), speaker));
         }
         let mut nodes = Vec::new();
+        let api = Api::start();
         for index in 3..=6 {
             let host = &hosts[usize::from(index) - 1];
             let key = if index == 6 { "a-guess" } else { KEY };
@@ -98,6 +102,10 @@ impl Stage {
                     "export = \"own\""
                 },
             ) + &origins(index);
+            let text = match index {
+                6 => text,
+                index => text + &api.admit(host, index),
+            };
             wayfare::write(host, &speaker, &text);
             wayfare::start(host);
             nodes.push(Router {
@@ -113,6 +121,7 @@ impl Stage {
             routers,
             nodes,
             stranger,
+            api,
             vip,
             lab,
         }
@@ -154,6 +163,7 @@ pub fn pod_cidr(index: u8) -> String {
 pub fn prefixes() -> Vec<String> {
     let mut prefixes: Vec<String> = (3..=5).map(pod_cidr).collect();
     prefixes.push(format!("{SERVICE}/32"));
+    prefixes.push(format!("{}/32", cluster::ADDRESS));
     prefixes
 }
 
