@@ -62,14 +62,28 @@ pub(super) async fn clear(
 
 /// `drain [undo]`.
 pub(super) async fn drain(context: &Context, replies: &Replies, undo: bool) -> Answer {
-    let changed = context.node.step(|speaker, now| speaker.drain(now, !undo));
+    let (changed, cluster, wait) = context.node.step(|speaker, now| {
+        let changed = speaker.drain(now, !undo);
+        let cluster = speaker.drained_by_cluster().map(str::to_owned);
+        let table = speaker.config().kubernetes.as_ref();
+        (changed, cluster, table.map(|table| table.drain_time))
+    });
     let text = match (undo, changed) {
         (false, true) => "draining: everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)",
         (false, false) => "already drained",
         (true, true) => "drain taken back",
         (true, false) => "not drained",
     };
-    send(replies, [notice(None, text)]).await?;
+    let mut rows = vec![notice(None, text)];
+    if let (Some(wait), false, true) = (wait, undo, changed) {
+        let wait = ctl::config::duration_text(wait);
+        let text = format!("what services ask for is withdrawn after {wait}");
+        rows.push(notice(None, text));
+    }
+    if let Some(why) = cluster {
+        rows.push(notice(None, format!("the cluster drains this node: {why}")));
+    }
+    send(replies, rows).await?;
     Ok(Ok(Tail::default()))
 }
 

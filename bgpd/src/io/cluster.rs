@@ -22,6 +22,8 @@ pub struct ClusterPort {
     looked: Option<Instant>,
     steps: u64,
     said: Vec<cluster::Fault>,
+    /// The speaker was told that it knows everything.
+    is_complete: bool,
 }
 
 impl ClusterPort {
@@ -57,6 +59,8 @@ impl ClusterPort {
         if let Some(faults) = news.faults {
             self.say(&faults);
         }
+        let is_first = news.is_complete && !self.is_complete;
+        self.is_complete |= news.is_complete;
         node.step(|speaker, now| {
             if let Some(wish) = news.wish {
                 // A refusal was said by the speaker, and leaves everything as it is.
@@ -71,7 +75,7 @@ impl ClusterPort {
             if let Some(drain) = news.drain {
                 speaker.drain_for_cluster(now, drain);
             }
-            if news.is_complete {
+            if is_first {
                 speaker.objects_complete(now);
             }
         });
