@@ -47,7 +47,7 @@ mod table;
 pub use decision::Reason;
 pub use engine::{
     Coverage, ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor,
-    SharedStats, Stage, TableStats, UpdateOutcome, Withheld,
+    SharedStats, Stage, Staying, TableStats, UpdateOutcome, Withheld,
 };
 pub use origin::{OriginPrefix, OriginRoute};
 pub use path::PathKind;

@@ -103,6 +103,9 @@ pub struct PeerSession {
     pub allow_own_as: u8,
     /// Refuse routes whose first AS is not the peer's (RFC 4271 §6.3).
     pub enforce_first_as: bool,
+    /// What it reflects from now on is kept out of use: the peer has been told that we can do
+    /// without, and may stop at any moment. What is in use already stays.
+    pub ignore_reflected: bool,
     /// Most prefixes per family the peer may announce (RFC 4271 §6.7).
     pub max_prefixes: Option<u32>,
     /// Our role, when configured (RFC 9234).
@@ -192,6 +195,7 @@ impl PeerSession {
             next_hop_keep: false,
             allow_own_as: 0,
             enforce_first_as: true,
+            ignore_reflected: false,
             max_prefixes: None,
             role: None,
             import: Policy::accept_all(),

@@ -24,7 +24,7 @@ use rib::route::NextHopState;
 use rib::shard::Sharded;
 use rib::{
     Coverage, ExplainStep, OriginPrefix, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy,
-    Rib, RibConfig, RouteView, ScanCursor, SharedStats, TableStats,
+    Rib, RibConfig, RouteView, ScanCursor, SharedStats, Staying, TableStats,
 };
 use threads::Threads;
 use tokio::sync::Notify;
@@ -276,7 +276,7 @@ impl Engine {
 
     /// See [`Rib::coverage`].
     #[must_use]
-    pub fn coverage(&self, stays: &[PeerSlot]) -> Vec<Coverage> {
+    pub fn coverage(&self, stays: &Staying) -> Vec<Coverage> {
         tables!(self, tables => tables.coverage(stays))
     }
 

@@ -216,6 +216,7 @@ pub fn peer_session(
         next_hop_keep: settings.next_hop_keep,
         allow_own_as: settings.allow_own_as,
         enforce_first_as: settings.enforce_first_as,
+        ignore_reflected: super::staging::ignores_reflected(neighbor),
         max_prefixes: settings.max_prefixes,
         role: settings.role.map(rib_role),
         import: policies.import,

@@ -94,6 +94,8 @@ enum Due {
     Complete,
     /// A stage of a drain is over.
     Drain,
+    /// Neighbors that were kept because something of them was needed.
+    Needed,
 }
 
 /// What the speaker cannot find out for itself.
@@ -324,6 +326,7 @@ impl Speaker {
                 Due::Resync => self.look_at_resync(now),
                 Due::Complete => self.release_end_of_rib(now),
                 Due::Drain => self.drain_on(now),
+                Due::Needed => self.wish_again(now),
             }
         }
     }

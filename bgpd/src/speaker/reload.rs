@@ -125,7 +125,7 @@ impl Speaker {
         let old = Arc::clone(&self.config);
         keep_until_restart(&old, &mut prepared.config);
         keep_until_restart(&self.wished.file, &mut prepared.file);
-        self.keep_needed(&mut prepared.config);
+        self.keep_needed(now, &mut prepared.config);
         self.follow_cluster_id(&mut prepared);
         self.config = Arc::new(prepared.config.clone());
         self.policies = prepared.policies.clone().drained(self.drained);

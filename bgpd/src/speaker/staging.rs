@@ -15,14 +15,16 @@ use std::time::{Duration, Instant};
 
 use cluster::{NeighborRole, SessionFact, Stage, Standing};
 use proto_codec::afi::Family;
-use rib::{Coverage, PeerSlot};
+use rib::{Coverage, Staying};
 
-use super::Speaker;
 use super::peers::Entry;
+use super::{Due, Speaker};
 use crate::config::{Config, Neighbor};
 
 /// How long routes stay after the other end has ended a session that was to end.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
+/// When a session that could not end yet is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// A neighbor that is not in sync for this long is waited for no longer.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 /// A neighbor that says nothing is waited for this long.
@@ -52,7 +54,7 @@ impl Speaker {
     /// What is known of the neighbors of the cluster, and those of them whose sessions stay.
     #[must_use]
     pub fn cluster_sessions(&self, now: Instant) -> (BTreeMap<IpAddr, SessionFact>, Vec<IpAddr>) {
-        let (slots, addresses) = self.staying();
+        let (slots, addresses) = self.staying(|_| true);
         let moving = self.peers.iter().any(|entry| {
             standing(&entry.neighbor).is_some_and(|standing| standing.stage != Stage::Stays)
         });
@@ -70,18 +72,27 @@ impl Speaker {
         (facts.collect(), addresses)
     }
 
-    /// Neighbors of the cluster whose sessions stay and are up: slots in order, addresses in
-    /// order.
-    fn staying(&self) -> (Vec<PeerSlot>, Vec<IpAddr>) {
-        let stays = |entry: &&Entry| {
+    /// Neighbors of the cluster whose sessions are up and stay, of those that `counts` says: as
+    /// peers, and the addresses of those that stay with all they send, in order.
+    fn staying(&self, counts: impl Fn(IpAddr) -> bool) -> (Staying, Vec<IpAddr>) {
+        let (mut staying, mut addresses) = (Staying::default(), Vec::new());
+        for entry in self.peers.iter().filter(|it| counts(it.address)) {
             let standing = standing(&entry.neighbor).unwrap_or_default();
-            let stays = standing.stage == Stage::Stays;
-            entry.is_up() && stays && standing.role != NeighborRole::Configured
-        };
-        let mut slots: Vec<PeerSlot> = self.peers.iter().filter(stays).map(|it| it.slot).collect();
-        slots.sort_unstable();
-        let addresses = self.peers.iter().filter(stays).map(|it| it.address);
-        (slots, addresses.collect())
+            if !entry.is_up() || standing.role == NeighborRole::Configured {
+                continue;
+            }
+            match standing.stage {
+                Stage::Ends => {}
+                Stage::StopsReflecting => staying.own.push(entry.slot),
+                Stage::Stays | Stage::Released => {
+                    staying.all.push(entry.slot);
+                    addresses.push(entry.address);
+                }
+            }
+        }
+        staying.all.sort_unstable();
+        staying.own.sort_unstable();
+        (staying, addresses)
     }
 
     fn session_fact(&self, now: Instant, entry: &Entry, found: Coverage) -> SessionFact {
@@ -120,7 +131,7 @@ impl Speaker {
 
     /// Puts neighbors back into a new configuration that it leaves out too early: sessions that
     /// were to end when nothing of them is needed, and something is.
-    pub(super) fn keep_needed(&self, config: &mut Config) {
+    pub(super) fn keep_needed(&mut self, now: Instant, config: &mut Config) {
         let ends =
             |neighbor: &Neighbor| standing(neighbor).is_some_and(|it| it.stage == Stage::Ends);
         let wanted: BTreeSet<IpAddr> = config.neighbors.iter().filter_map(address).collect();
@@ -128,23 +139,31 @@ impl Speaker {
         if !self.peers.iter().any(|entry| left_out(&entry)) {
             return;
         }
-        let staying = self.staying().0.into_iter().filter(|slot| {
-            let entry = self.peers.get(*slot);
-            entry.is_some_and(|entry| wanted.contains(&entry.address))
-        });
-        let coverage = self.rib.coverage(&staying.collect::<Vec<_>>());
+        let (staying, _) = self.staying(|address| wanted.contains(&address));
+        let coverage = self.rib.coverage(&staying);
+        let before = config.neighbors.len();
         for entry in self.peers.iter().filter(left_out) {
             let found = coverage.get(entry.slot.index());
-            if found.is_some_and(|found| found.alone > 0) {
+            let waited = now.saturating_duration_since(entry.times.standing);
+            if found.is_some_and(|found| found.alone > 0) && waited < SILENT_AFTER {
                 config.neighbors.push(entry.neighbor.clone());
             }
         }
+        let again = now + LOOK_AGAIN;
+        let kept = config.neighbors.len() > before;
+        self.deadlines.set(Due::Needed, kept.then_some(again));
     }
 }
 
 /// Whether the routes of a session stay for a while after it, because it was to end anyway.
 pub(super) fn lingers(neighbor: &Neighbor) -> bool {
     standing(neighbor).is_some_and(|standing| standing.stage == Stage::Ends && standing.retires)
+}
+
+/// Whether the neighbor stops reflecting and has been told that we can do without. A route that it
+/// began to reflect now could be gone before it is here by the session with its origin.
+pub(super) fn ignores_reflected(neighbor: &Neighbor) -> bool {
+    standing(neighbor).is_some_and(|it| it.stage == Stage::StopsReflecting && it.retires)
 }
 
 fn address(neighbor: &Neighbor) -> Option<IpAddr> {

@@ -155,6 +155,14 @@ impl Speaker {
         }
     }
 
+    /// Lays the wish over the file once more: what could not be put in force then may be now.
+    pub(super) fn wish_again(&mut self, now: Instant) {
+        let (file, wish) = (self.wished.file.clone(), Arc::clone(&self.wished.wish));
+        if let Ok(prepared) = self.prepare_with(file, wish) {
+            self.bring_in_force(now, prepared);
+        }
+    }
+
     /// Keeps what was put in force, and says what is new to be said.
     pub(super) fn keep_wish(&mut self, prepared: Prepared) {
         self.follow_static_routes(&prepared.wish.static_routes);

@@ -17,6 +17,15 @@ use crate::peer::PeerSlot;
 /// GRACEFUL_SHUTDOWN (RFC 8326 §4.1).
 const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
+/// The peers that do not count as leaving, each list in the order of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Staying {
+    /// With everything they send.
+    pub all: Vec<PeerSlot>,
+    /// With what they do not reflect.
+    pub own: Vec<PeerSlot>,
+}
+
 /// What a peer alone has, in prefixes with a usable path of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -24,7 +33,7 @@ pub struct Coverage {
     pub routes: u32,
     /// Those of them that neither a peer that stays sends nor we originate.
     pub alone: u32,
-    /// Prefixes it reflects for others (ORIGINATOR_ID, RFC 4456 §8).
+    /// Prefixes it reflects for others (ORIGINATOR_ID, RFC 4456 §8), usable or not.
     pub reflected: u32,
     /// Those of them that nobody who stays sends.
     pub reflected_alone: u32,
@@ -54,10 +63,9 @@ struct Marks {
 }
 
 impl Rib {
-    /// What each peer alone has, by slot; `stays` are the peers that do not count as leaving, in
-    /// the order of slots.
+    /// What each peer alone has, by slot.
     #[must_use]
-    pub fn coverage(&self, stays: &[PeerSlot]) -> Vec<Coverage> {
+    pub fn coverage(&self, stays: &Staying) -> Vec<Coverage> {
         let len = self.peers().map(|session| session.slot.index() + 1).max();
         let mut found = vec![Coverage::default(); len.unwrap_or(0)];
         for family in Family::ALL {
@@ -66,7 +74,7 @@ impl Rib {
         found
     }
 
-    fn cover<A: RibFamily>(&self, stays: &[PeerSlot], found: &mut [Coverage]) {
+    fn cover<A: RibFamily>(&self, stays: &Staying, found: &mut [Coverage]) {
         let table = &A::plane(&self.planes).table;
         let mut last: Option<(AttrId, Marks)> = None;
         for id in table.ids() {
@@ -75,9 +83,13 @@ impl Rib {
             };
             let usable = || dest.paths().iter().filter(|path| path.is_valid());
             let safe = usable().any(|path| {
-                path.kind == PathKind::Local || stays.binary_search(&path.source).is_ok()
+                let among = |list: &[PeerSlot]| list.binary_search(&path.source).is_ok();
+                path.kind == PathKind::Local
+                    || among(&stays.all)
+                    || (among(&stays.own) && !marks_of(path, &self.core).reflected)
             });
-            for path in usable().filter(|path| path.kind != PathKind::Local) {
+            let mut learned = dest.paths().iter();
+            while let Some(path) = learned.find(|path| path.kind != PathKind::Local) {
                 let marks = match last {
                     Some((attrs, marks)) if attrs == path.received => marks,
                     _ => marks_of(path, &self.core),
@@ -86,9 +98,13 @@ impl Rib {
                 let Some(count) = found.get_mut(path.source.index()) else {
                     continue;
                 };
+                // Ignored ones are refused here and yet reflected there.
+                count.reflected += u32::from(marks.reflected);
+                if !path.is_valid() {
+                    continue;
+                }
                 count.routes += 1;
                 count.alone += u32::from(!safe);
-                count.reflected += u32::from(marks.reflected);
                 count.reflected_alone += u32::from(marks.reflected && !safe);
                 count.plain += u32::from(marks.plain);
             }

@@ -132,10 +132,11 @@ impl Importer {
         }
         let verdict = self.policy.eval(subject);
         let external = session.kind == PeerKind::External;
+        let ignored = session.ignore_reflected && self.shown.originator_id().is_some();
         let attrs = self.result(&verdict, external, core)?;
         let hot = core.attrs.hot(attrs);
         let mut flags = PathFlags::default();
-        flags.set(PathFlags::FILTERED, !verdict.accept);
+        flags.set(PathFlags::FILTERED, !verdict.accept || ignored);
         flags.set(
             PathFlags::UNRESOLVED,
             !core.next_hops.is_reachable(hot.next_hop),

@@ -33,7 +33,7 @@ mod session;
 mod settle;
 mod view;
 
-pub use coverage::Coverage;
+pub use coverage::{Coverage, Staying};
 pub use explain::{ExplainStep, Stage};
 pub use export::Withheld;
 pub use guard::{Reject, Rejects};

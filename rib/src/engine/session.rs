@@ -140,11 +140,15 @@ impl Rib {
         };
         let reflected_before = peer.session.kind == PeerKind::InternalClient;
         let reflected = session.kind == PeerKind::InternalClient;
+        let heeds_again = peer.session.ignore_reflected && !session.ignore_reflected;
         peer.session = PeerSession {
             import: Arc::clone(&peer.session.import),
             export: Arc::clone(&peer.session.export),
             ..session
         };
+        if heeds_again {
+            self.reimport(slot);
+        }
         if reflected != reflected_before {
             for family in Family::ALL {
                 for_family!(family, A => self.offer_again::<A>(slot));

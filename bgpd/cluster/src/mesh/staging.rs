@@ -93,6 +93,11 @@ fn is_released(fact: &SessionFact) -> bool {
     stage_of(fact) == Some(Stage::Released) && (fact.peer_retires || fact.has_waited)
 }
 
+/// Whether a session stays, and with everything that comes over it.
+fn stays_with_all(stage: Stage) -> bool {
+    matches!(stage, Stage::Stays | Stage::Released)
+}
+
 /// What this node knows of the sessions it wants.
 struct Judgement {
     /// They are in sync, as far as they can be waited for.
@@ -106,7 +111,7 @@ impl Judgement {
         let stays = |address: &IpAddr| {
             staged
                 .get(address)
-                .is_some_and(|it| it.stage == Stage::Stays && it.role != NeighborRole::Configured)
+                .is_some_and(|it| stays_with_all(it.stage) && it.role != NeighborRole::Configured)
         };
         let wanted = || staged.keys().filter(|address| stays(address));
         let known = |address: &IpAddr| fact_of(facts, *address);

@@ -19,7 +19,7 @@ use proto_codec::afi::Family;
 
 use super::Sharded;
 use crate::engine::{
-    Coverage, ExplainStep, PeerStats, Rib, RouteView, ScanCursor, SharedStats, TableStats,
+    Coverage, ExplainStep, PeerStats, Rib, RouteView, ScanCursor, SharedStats, Staying, TableStats,
 };
 use crate::peer::PeerSlot;
 use crate::shard::{Question, shard_of};
@@ -153,8 +153,8 @@ impl Sharded {
 
     /// See `Rib::coverage`.
     #[must_use]
-    pub fn coverage(&self, stays: &[PeerSlot]) -> Vec<Coverage> {
-        let stays = stays.to_vec();
+    pub fn coverage(&self, stays: &Staying) -> Vec<Coverage> {
+        let stays = stays.clone();
         let answers = self.ask_all(move |rib| rib.coverage(&stays));
         let mut all: Vec<Coverage> = Vec::new();
         for part in answers {
