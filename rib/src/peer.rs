@@ -137,8 +137,8 @@ pub struct RibConfig {
     /// Addresses of this router: a route whose next hop is one of them is refused
     /// (RFC 4271 §5.1.3).
     pub own_addresses: Vec<IpAddr>,
-    /// Segments (of about 64 KiB) an update group keeps for members that are behind; who is further
-    /// behind catches up alone.
+    /// Segments (of about 64 KiB) an update group keeps for members that are behind; who is
+    /// further behind catches up alone.
     pub log_segments: usize,
     /// Routes are handed out for the kernel (`poll_fib`).
     pub fib: bool,

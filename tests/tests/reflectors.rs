@@ -1,5 +1,5 @@
-//! Three hundred nodes move from a full mesh to route reflectors and back, with services coming and
-//! going all the time, and no node loses a route at any moment.
+//! Three hundred nodes move from a full mesh to route reflectors and back, with services coming
+//! and going all the time, and no node loses a route at any moment.
 //!
 //! The speakers are those of the daemon, the rules are those of `cluster::mesh`; only the network,
 //! the kernel and the API server are simulated. Nodes see each change at moments of their own,
@@ -105,8 +105,8 @@ fn fifty_nodes_move_and_lose_no_route() {
     there_and_back(50, 1);
 }
 
-/// Three hundred take a minute of an optimised build (`cargo test --release -p wayfare-tests --test
-/// reflectors`); without optimisation the same is done by fewer nodes, in other orders.
+/// Three hundred take a minute of an optimised build (`cargo test --release -p wayfare-tests
+/// --test reflectors`); without optimisation the same is done by fewer nodes, in other orders.
 #[test]
 fn three_hundred_nodes_move_and_lose_no_route() {
     match cfg!(debug_assertions) {

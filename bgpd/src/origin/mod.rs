@@ -11,8 +11,11 @@
 //!
 //! - a host route (/32, /128): something on this node serves exactly that address, by a local
 //!   address or by translation in front of routing, and there is nothing around it to loop;
-//! - `cluster-ip` and `external-ip`: processes of the node itself reach services through
-//!   translation *after* the first route lookup, which a discard route would make fail;
+//! - `cluster-ip`, `external-ip` and pools, aggregates of pools too: processes of the node itself
+//!   reach services through translation *after* the first route lookup. That needs some route, a
+//!   default route will do; a discard route makes `connect()` fail on every node that announces.
+//!   What loops for it is a packet to an address of the aggregate that no service has, until its
+//!   hop limit ends: let the router that the aggregate goes to discard the pool, or announce /32;
 //! - anything the kernel has a route for already: the discard route has the worst metric there
 //!   is, so an equal prefix of somebody else wins, and a more specific one wins anyway.
 

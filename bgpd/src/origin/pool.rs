@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{LocalRoute, Source, blocks, is_host};
+use super::{LocalRoute, Source, blocks};
 use crate::config::{Pool, PoolAdvertise};
 
 /// Pools and the addresses of them that are in use.
@@ -176,7 +176,7 @@ impl PoolBook {
                 .map(|(prefix, object)| LocalRoute {
                     prefix,
                     marks: pool.marks.clone(),
-                    discard: !is_host(prefix),
+                    discard: false,
                     object,
                 })
                 .collect(),

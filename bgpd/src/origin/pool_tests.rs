@@ -97,15 +97,15 @@ fn an_aggregate_is_announced_once_and_goes_with_its_last_address() {
     assert_eq!(
         routes(&book),
         [
-            route("172.40.100.0/24", true, "172.40.100.1 and 1 more"),
-            route("172.40.101.0/24", true, "172.40.101.7"),
-            route("2001:db8::/120", true, "2001:db8::1f"),
+            route("172.40.100.0/24", false, "172.40.100.1 and 1 more"),
+            route("172.40.101.0/24", false, "172.40.101.7"),
+            route("2001:db8::/120", false, "2001:db8::1f"),
         ]
     );
     book.release(addr("172.40.100.1")).expect("in use");
     assert_eq!(
         routes(&book)[0],
-        route("172.40.100.0/24", true, "172.40.100.9")
+        route("172.40.100.0/24", false, "172.40.100.9")
     );
     book.release(addr("172.40.100.9")).expect("in use");
     assert_eq!(routes(&book)[0].0, "172.40.101.0/24");
@@ -117,7 +117,7 @@ fn always_announces_the_whole_pool_in_the_fewest_prefixes() {
     whole.advertise = PoolAdvertise::Always;
     let mut book = PoolBook::new(&[whole]);
     let expected = [
-        route("10.0.50.48/31", true, "whole pool"),
+        route("10.0.50.48/31", false, "whole pool"),
         route("10.0.50.50/32", false, "whole pool"),
     ];
     assert_eq!(routes(&book), expected);

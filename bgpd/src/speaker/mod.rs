@@ -235,8 +235,8 @@ impl Speaker {
         Ok(speaker)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) and [`settle`](Self::settle) want to be called
-    /// next.
+    /// When [`handle_timeout`](Self::handle_timeout) and [`settle`](Self::settle) want to be
+    /// called next.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let settle = self.pending_since.map(|since| since + SETTLE_DELAY_MAX);
         self.deadlines.next().into_iter().chain(settle).min()
@@ -275,7 +275,8 @@ impl Speaker {
     }
 
     /// A route for the kernel: what a prefix should be from now on. Nothing while stopping: the
-    /// sessions go then, but the routes stay for the next start, so that a restart costs no packet.
+    /// sessions go then, but the routes stay for the next start, so that a restart costs no
+    /// packet.
     pub fn poll_fib(&mut self) -> Option<FibChange> {
         if self.stopping {
             return None;

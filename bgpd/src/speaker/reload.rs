@@ -1,8 +1,8 @@
 //! From one configuration to the next, without disturbing what did not change.
 //!
 //! Two phases. [`Speaker::prepare`] does everything that can fail (policies are compiled, the plan
-//! is made) and touches nothing; [`Speaker::commit`] cannot fail. So a reload happens as a whole or
-//! not at all, and `reload --check` is a `prepare` whose result is thrown away.
+//! is made) and touches nothing; [`Speaker::commit`] cannot fail. So a reload happens as a whole
+//! or not at all, and `reload --check` is a `prepare` whose result is thrown away.
 //!
 //! Commit compares what the parts are told, not what the file says: a neighbor whose machine, RIB
 //! session, socket options and policies come out the same is not touched. What can change under a

@@ -1,8 +1,8 @@
 //! What the cluster wants of this speaker, put in force.
 //!
 //! A wish (neighbors, policies, the router) is laid over the file (`overlay`) and brought in force
-//! like a reload: prepared as a whole or refused as a whole, with the old wish still in force then.
-//! What is remarkable about the two together is said once, until it is no longer so.
+//! like a reload: prepared as a whole or refused as a whole, with the old wish still in force
+//! then. What is remarkable about the two together is said once, until it is no longer so.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;

@@ -1,13 +1,13 @@
 //! Who announces what at this moment, and what every node's kernel holds.
 //!
 //! The judge sees each route that a speaker writes, at the millisecond it does. A prefix that a
-//! node has a route to, and that a living node announces, may not lose that route: that is the whole
-//! of the law, and it is checked at every single write, not at the end. Prefixes of services are
-//! used once, so a late withdrawal is never taken for a loss.
+//! node has a route to, and that a living node announces, may not lose that route: that is the
+//! whole of the law, and it is checked at every single write, not at the end. Prefixes of services
+//! are used once, so a late withdrawal is never taken for a loss.
 //!
 //! Addresses that several nodes announce have one exception. A node that announced one itself a
-//! moment ago had no need of the others' routes, and a reflector sends a client no route of its own:
-//! it may be without a route until the reflector has sent another.
+//! moment ago had no need of the others' routes, and a reflector sends a client no route of its
+//! own: it may be without a route until the reflector has sent another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

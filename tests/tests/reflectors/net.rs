@@ -2,10 +2,11 @@
 //! connections that are queues with a delay of their own.
 //!
 //! Time goes in milliseconds and only where something happens. Within a millisecond all that
-//! arrived at a speaker is handed over first, then it decides once, as the daemon does when no input
-//! is waiting. Each connection has its own delay, so that a route through a reflector overtakes the
-//! one that comes straight in some places and comes late in others. Octets of a connection stay in
-//! order, and what is on its way when an end closes arrives before the end does.
+//! arrived at a speaker is handed over first, then it decides once, as the daemon does when no
+//! input is waiting. Each connection has its own delay, so that a route through a reflector
+//! overtakes the one that comes straight in some places and comes late in others. Octets of a
+//! connection stay in order, and what is on its way when an end closes arrives before the end
+//! does.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
