@@ -172,6 +172,7 @@ fn events_come_as_they_happen_and_a_cut_line_is_no_event() {
         status.feeds["nodes"].state == FeedState::Watching
     });
     assert_eq!(stub.count("list nodes"), 1, "it resumed");
+    assert_eq!(owner.source.status().feeds["nodes"].events, 3);
 }
 
 #[test]

@@ -242,12 +242,12 @@ impl Feed {
             Said::Put(object) => {
                 let version = object.version.clone();
                 self.hub.put(&self.spec, *object, changes);
-                self.heard_event(now);
+                self.heard_event(&version, now);
                 Input::Object { version }
             }
             Said::Remove { name, version } => {
                 self.hub.remove(&self.spec, &name, changes);
-                self.heard_event(now);
+                self.heard_event(&version, now);
                 Input::Object { version }
             }
             Said::Broken(Some(name)) => {
@@ -256,7 +256,10 @@ impl Feed {
                     version: String::new(),
                 }
             }
-            Said::Bookmark { version } => Input::Bookmark { version },
+            Said::Bookmark { version } => {
+                self.note_version(&version);
+                Input::Bookmark { version }
+            }
             Said::Error(refusal) => {
                 self.words = Some(refusal.words());
                 Input::Refused {
@@ -272,7 +275,14 @@ impl Feed {
         self.machine.handle(input, now)
     }
 
-    fn heard_event(&self, now: Instant) {
+    fn note_version(&self, version: &str) {
+        self.hub.note_feed(&self.name, |feed| {
+            version.clone_into(&mut feed.resource_version);
+        });
+    }
+
+    fn heard_event(&self, version: &str, now: Instant) {
+        self.note_version(version);
         self.hub.note_feed(&self.name, |feed| {
             feed.events += 1;
             feed.last_event = Some(now);

@@ -390,8 +390,14 @@ impl Hub {
             let shelf = shelves.get(&spec.kind);
             shelf.map_or((0, 0), |shelf| shelf.count(spec.only.as_ref()))
         };
-        self.note_feed(&spec.name(), |feed| {
-            (feed.objects, feed.stale_objects) = counted;
+        let prefix = format!("{} ", object_word(spec.kind));
+        self.note(|status| {
+            let quarantine = status.quarantine.keys();
+            let quarantined = quarantine.filter(|name| name.starts_with(&prefix)).count();
+            if let Some(feed) = status.feeds.get_mut(&spec.name()) {
+                (feed.objects, feed.stale_objects) = counted;
+                feed.quarantined = quarantined;
+            }
         });
     }
 
