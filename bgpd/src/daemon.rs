@@ -133,6 +133,8 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     tokio::task::spawn_local(control::metrics::serve(Rc::clone(&node)));
     let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
     let cluster = ClusterPort::start(&node).map_err(|error| format!("[kubernetes]: {error}"))?;
+    #[cfg(feature = "kubernetes")]
+    tokio::task::spawn_local(crate::report::run(Rc::clone(&node)));
     let sources = Sources {
         cluster,
         kernel: kernel_events,

@@ -17,6 +17,7 @@
 //! Rooms: `wanted` (from what is true to objects: pure), `news` (which changes are worth an event:
 //! pure), `writer` (the requests).
 
+mod gather;
 mod news;
 mod wanted;
 mod writer;
@@ -24,6 +25,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use gather::run;
 pub use writer::{ReportConfig, Reporter};
 
 use std::collections::BTreeMap;

@@ -56,7 +56,7 @@ impl Renderer for Text {
                 if self.begins("feed") {
                     writeln!(
                         out,
-                        "\n{:<34} {:<9} {:>7} {:>6} {:>9} {:>6} {:>6}",
+                        "\n{:<40} {:<9} {:>7} {:>6} {:>9} {:>6} {:>6}",
                         "Kind", "State", "Objects", "Lists", "Events", "Errors", "Broken"
                     )?;
                 }
@@ -151,7 +151,7 @@ fn feed(out: &mut dyn Write, row: &KubernetesFeed) -> io::Result<()> {
     let errors: u64 = row.errors.iter().map(|(_, count)| count).sum();
     writeln!(
         out,
-        "{:<34} {:<9} {:>7} {:>6} {:>9} {errors:>6} {:>6}",
+        "{:<40} {:<9} {:>7} {:>6} {:>9} {errors:>6} {:>6}",
         row.name, row.state, row.objects, row.lists, row.events, row.quarantined
     )?;
     if row.stale_objects > 0 {

@@ -54,7 +54,10 @@ pub(super) async fn rows(node: &Node, planner: &PlannerHandle) -> Option<Vec<Vie
     let look = planner.ask(look).await?;
     let (status, now) = (planner.status(), Instant::now());
     let announced = node.peek(|speaker, _| speaker.announcements().count());
-    let stale = status.feeds.values().map(|feed| feed.staleness(now)).max();
+    // A kind that is off is not waited for; its own line says why.
+    let read = status.feeds.values();
+    let read = read.filter(|feed| !matches!(feed.state, FeedState::Off { .. }));
+    let stale = read.map(|feed| feed.staleness(now)).max();
     let mut rows = vec![View::KubernetesStatus(Box::new(KubernetesStatus {
         origin: status.origin.clone(),
         node: look.node,
