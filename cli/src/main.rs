@@ -6,6 +6,7 @@
 
 mod args;
 mod ask;
+mod check;
 mod cleanup;
 mod convert;
 mod decode;

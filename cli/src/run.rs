@@ -13,6 +13,7 @@ use proto_codec::control::FaultKind;
 
 use crate::args::options_last;
 use crate::ask::ask;
+use crate::check;
 use crate::cleanup;
 use crate::convert;
 use crate::decode;
@@ -179,7 +180,7 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
         Command::Ask(requests) => {
             ask(&requests, outcome.json || settings.json, settings, out)?;
         }
-        Command::Check(file) => daemon(checker_of(&file), &["--check", "--config", &file])?,
+        Command::Check(file) => check_file(&file, out)?,
         Command::Cleanup { whose, config } => {
             cleanup::run(whose, config.as_deref(), settings, out)?;
         }
@@ -205,9 +206,21 @@ fn execute(outcome: Outcome, settings: &Settings, out: &mut dyn Write) -> Result
     Ok(Next::Continue)
 }
 
-/// Whose file it is: only a vrrpd.toml has instances. What cannot be read is bgpd's to complain of.
-fn checker_of(file: &str) -> &'static str {
+/// Manifests are read here; a configuration by the daemon that it is for.
+fn check_file(file: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
+    if !check::is_manifest(&text) {
+        return daemon(checker_of(&text), &["--check", "--config", file]);
+    }
+    match check::run(file, &text, out) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(EXIT_CONFIG, "")),
+        Err(error) => Err(Failure::of_output(&error)),
+    }
+}
+
+/// Whose file it is: only a vrrpd.toml has instances. What cannot be read is bgpd's to complain of.
+fn checker_of(text: &str) -> &'static str {
     let sections = ["[[instance]]", "[[sync-group]]"];
     let vrrp = text
         .lines()

@@ -6,7 +6,7 @@
 //! needed; 65 (`EX_DATAERR`) says that lines were refused: the file is there, and somebody must
 //! act. Several files are those of the routers of one group, and are compared with each other.
 
-mod cluster;
+pub(crate) mod cluster;
 mod keepalived;
 mod write;
 

@@ -250,7 +250,7 @@ pub const ROWS: &[Row] = &[
     ),
     plain(
         "check FILE",
-        "reads a bgpd.toml or vrrpd.toml and names every fault in it",
+        "reads a bgpd.toml, vrrpd.toml or manifests and names every fault",
         |line| {
             Ok(Command::Check(
                 line.value(Slot::File).unwrap_or_default().to_owned(),

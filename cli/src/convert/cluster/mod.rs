@@ -6,6 +6,6 @@
 //! taken there, and in the same sense.
 
 mod kube_router;
-mod manifest;
+pub(crate) mod manifest;
 
 pub use kube_router::convert as kube_router;
