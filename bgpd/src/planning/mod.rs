@@ -16,6 +16,7 @@
 //!
 //! Questions of operators ([`PlannerHandle::ask`]) are answered between two plans.
 
+mod pods;
 mod thread;
 
 use std::collections::BTreeMap;

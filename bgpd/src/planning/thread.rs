@@ -10,9 +10,11 @@ use std::sync::mpsc as start_signal;
 use std::time::Duration;
 
 use cluster::{Facts, Planner};
+use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::pods;
 use super::{News, PlannerConfig, PlannerHandle, PlannerPort, QUESTIONS_MAX, Question};
 use crate::gate::{GateTask, Verdicts};
 use crate::kubernetes::{Batch, FeedStatus, Progress, Source, Status};
@@ -92,6 +94,8 @@ struct Room {
     gate: Option<GateTask>,
     ports: watch::Sender<BTreeSet<u16>>,
     verdicts: watch::Receiver<Verdicts>,
+    pods: watch::Receiver<Vec<IpNet>>,
+    pods_found: Option<watch::Sender<Vec<IpNet>>>,
     progress: Progress,
     /// Objects of the last run came.
     is_restored: bool,
@@ -110,6 +114,7 @@ impl Room {
         let (gate, verdicts) = GateTask::new(config.gate, ports_heard);
         let mut facts = config.facts;
         judge(&mut facts, &verdicts.borrow());
+        let (pods_found, pods) = watch::channel(Vec::new());
         Self {
             planner: Planner::new(config.options, facts),
             source,
@@ -117,6 +122,8 @@ impl Room {
             gate: Some(gate),
             ports,
             verdicts,
+            pods,
+            pods_found: Some(pods_found),
             progress: Progress::Restoring,
             is_restored: false,
             is_complete: false,
@@ -134,8 +141,15 @@ impl Room {
             }
             std::future::pending::<()>().await;
         };
+        let (options, found) = (self.ends.options.clone(), self.pods_found.take());
+        let scanning = async {
+            if let Some(found) = found {
+                pods::scan(options, found).await;
+            }
+        };
         tokio::select! {
             () = asking => {}
+            () = scanning => {}
             () = self.work() => {}
         }
     }
@@ -184,6 +198,7 @@ impl Room {
             },
             Ok(()) = self.ends.options.changed() => Input::Options,
             Ok(()) = self.verdicts.changed() => Input::Other,
+            Ok(()) = self.pods.changed() => Input::Other,
             Some(question) = self.ends.asked.recv() => Input::Question(question),
             permit = self.ends.news.reserve(), if self.waiting.is_some() => match permit {
                 Ok(_) => Input::Room,
@@ -203,6 +218,7 @@ impl Room {
         }
         let mut facts = self.ends.facts.borrow_and_update().clone();
         judge(&mut facts, &self.verdicts.borrow_and_update());
+        facts.borrowed.clone_from(&self.pods.borrow_and_update());
         self.planner.set_facts(facts);
     }
 
