@@ -215,6 +215,23 @@ fn own_ranges_are_not_taken_from_outside_unless_the_file_says_so() {
     assert_eq!(lab.ups(a, B), 1);
 }
 
+/// Calico's racks and kube-router's external peers bring pods of other nodes over eBGP.
+#[test]
+fn an_object_that_decides_on_import_lets_pods_in_and_services_not() {
+    let mut lab = Lab::new();
+    let a = lab.add(A, &of_a(""));
+    let told = "[[advertise]]\nkind = \"network\"\n\
+                prefixes = [\"10.96.1.0/24\", \"10.244.7.0/24\"]\n";
+    lab.add(B, &router(B, 64512, told));
+    let mut rack = tor(B);
+    rack.import = Some("accept-all".into());
+    let mut wanted = wish(vec![rack]);
+    wanted.own_ranges.pods = vec![net("10.244.0.0/16")];
+    want(&mut lab, a, wanted);
+    assert!(lab.run_until(MINUTE, |lab| best(lab, a, "10.244.7.0/24").is_some()));
+    assert!(best(&lab, a, "10.96.1.0/24").is_none());
+}
+
 /// RFC 2385: a session that is to be protected and cannot be stays down.
 #[test]
 fn a_missing_password_keeps_the_session_down() {

@@ -78,6 +78,8 @@ pub struct FileGives {
 pub struct ClusterPart {
     /// Ranges that no eBGP neighbor may announce to us, sorted, none inside another.
     pub own_ranges: Vec<IpNet>,
+    /// Those of them that belong to services.
+    pub service_ranges: Vec<IpNet>,
     /// Routes to neighbors behind a gateway.
     pub static_routes: Vec<StaticRoute>,
     /// Routes in tunnels.

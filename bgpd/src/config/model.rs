@@ -210,6 +210,9 @@ pub struct Settings {
     pub reject_as_sets: bool,
     /// An eBGP neighbor may not announce prefixes inside the cluster's own ranges.
     pub import_guard: bool,
+    /// With `import_guard`: pod ranges too, not only those of services. A neighbor whose object
+    /// decides what is accepted may bring us the pods of other racks.
+    pub guards_pods: bool,
     /// What is accepted.
     pub import: PolicyRef,
     /// What is sent.

@@ -117,6 +117,7 @@ impl Scope<'_> {
                 .unwrap_or(!internal && role != Some(super::model::Role::RouteServerClient)),
             reject_as_sets: value(&raw.reject_as_sets).unwrap_or(true),
             import_guard: !internal && value(&raw.import_guard).unwrap_or(true),
+            guards_pods: true,
             import: self.policy(&raw.import, internal),
             export: self.policy(&raw.export, internal),
             standing: None,

@@ -88,8 +88,10 @@ pub fn lay(file: &Config, wish: &Wish) -> (Config, Vec<Remark>) {
     router(&mut config, table, &wish.router, &mut remarks);
     policies(&mut config, &wish.policies, &mut remarks);
     neighbors(&mut config, table, wish, &mut remarks);
+    let [own_ranges, service_ranges] = own_ranges(table, &wish.own_ranges);
     config.cluster = ClusterPart {
-        own_ranges: own_ranges(table, &wish.own_ranges),
+        own_ranges,
+        service_ranges,
         static_routes: wish.static_routes.clone(),
         tunnels: wish.tunnels.clone(),
     };
@@ -201,21 +203,15 @@ fn neighbors(config: &mut Config, table: &Kubernetes, wish: &Wish, remarks: &mut
     config.neighbors.extend(added);
 }
 
-/// Everything no eBGP neighbor may announce to us: what the objects say and what the file says,
-/// sorted, each once.
-fn own_ranges(table: &Kubernetes, ranges: &OwnRanges) -> Vec<IpNet> {
+/// What no eBGP neighbor may announce to us, by objects and by the file: all of it, and what of it
+/// belongs to services. Sorted, none inside another.
+fn own_ranges(table: &Kubernetes, ranges: &OwnRanges) -> [Vec<IpNet>; 2] {
     let options = &table.options;
-    let mut all: Vec<IpNet> = [
-        &ranges.pods,
-        &ranges.services,
-        &ranges.load_balancers,
-        &options.pod_cidrs,
-        &options.service_cidrs,
-    ]
-    .into_iter()
-    .flatten()
-    .map(IpNet::trunc)
-    .collect();
-    all.extend(options.pools.iter().flat_map(|pool| &pool.blocks));
-    IpNet::aggregate(&all)
+    let services = ranges.services.iter().chain(&ranges.load_balancers);
+    let blocks = options.pools.iter().flat_map(|pool| &pool.blocks);
+    let services = services.chain(&options.service_cidrs).chain(blocks);
+    let services: Vec<IpNet> = services.map(IpNet::trunc).collect();
+    let pods = ranges.pods.iter().chain(&options.pod_cidrs);
+    let all: Vec<IpNet> = pods.map(IpNet::trunc).chain(services.clone()).collect();
+    [IpNet::aggregate(&all), IpNet::aggregate(&services)]
 }

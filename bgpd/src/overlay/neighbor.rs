@@ -57,6 +57,7 @@ impl Subject<'_> {
             internal,
             local_asn,
             import_guard: template.import_guard && !internal,
+            guards_pods: wanted.import.is_none(),
             standing: Some(wanted.standing()),
             ..template.clone()
         };

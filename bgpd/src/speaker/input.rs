@@ -22,6 +22,7 @@ use super::Speaker;
 use super::peers::{Entry, Hold, Up};
 use super::policies::PolicyTable;
 use super::port::{Admission, ConnId};
+use crate::config::Settings;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::session::{Command, ConnEvent, Direction, Disposition, Restart, maximum_prefixes};
@@ -329,7 +330,7 @@ fn apply_update(
     up.last_update = now;
     if entry.neighbor.settings.import_guard && guard.is_guarding() {
         let before = entry.own_range_refused;
-        entry.own_range_refused += refused(guard, &update);
+        entry.own_range_refused += refused(guard, &entry.neighbor.settings, &update);
         if before == 0 && entry.own_range_refused > 0 {
             let text = "announces prefixes inside the cluster's own ranges: refused and counted \
                         (import-guard)";
@@ -347,9 +348,9 @@ fn apply_update(
 }
 
 /// Prefixes of an UPDATE that the guard refuses; the import policy does it.
-fn refused(guard: &PolicyTable, update: &Update<'_>) -> u64 {
+fn refused(guard: &PolicyTable, settings: &Settings, update: &Update<'_>) -> u64 {
     let nets = update.announce.iter().flat_map(|one| one.nlri.nets());
-    let inside = nets.filter(|(_, net)| guard.guards(net));
+    let inside = nets.filter(|(_, net)| guard.guards(settings, net));
     inside.fold(0, |count, _| count + 1)
 }
 

@@ -36,8 +36,9 @@ struct Compiled {
     def: PolicyDef,
     plain: Arc<Policy>,
     draining: Arc<Policy>,
-    /// For import from guarded neighbors, if there are any that name the policy.
-    guarded: Option<Arc<Policy>>,
+    /// For import from guarded neighbors, if there are any that name the policy: behind the ranges
+    /// of services, behind all.
+    guarded: [Option<Arc<Policy>>; 2],
 }
 
 impl Compiled {
@@ -46,7 +47,7 @@ impl Compiled {
             def: def.clone(),
             plain: compile(def)?,
             draining: compile(&draining(def))?,
-            guarded: None,
+            guarded: [None, None],
         })
     }
 }
@@ -57,7 +58,7 @@ pub struct PolicyTable {
     named: BTreeMap<String, Compiled>,
     reject_all: Compiled,
     /// What guarded neighbors may not announce.
-    guard: Vec<IpNet>,
+    guard: [Vec<IpNet>; 2],
     drained: bool,
 }
 
@@ -79,7 +80,8 @@ impl PolicyTable {
             name: REJECT_ALL.to_owned(),
             rules: Vec::new(),
         };
-        let guard = &config.cluster.own_ranges;
+        let part = &config.cluster;
+        let guard = [part.service_ranges.clone(), part.own_ranges.clone()];
         let guarding = guarding(config);
         let mut named = BTreeMap::new();
         for def in config.policies.iter().chain([&accept_all, &reject_all]) {
@@ -91,9 +93,11 @@ impl PolicyTable {
                 None => Compiled::of(def)?,
             };
             if !guarding.contains(def.name.as_str()) {
-                compiled.guarded = None;
-            } else if compiled.guarded.is_none() || old.is_none_or(|old| old.guard != *guard) {
-                compiled.guarded = Some(compile(&guarded(def, guard))?);
+                compiled.guarded = [None, None];
+            } else if compiled.guarded.contains(&None) || old.is_none_or(|old| old.guard != guard) {
+                let [services, all] = &guard;
+                let services = compile(&guarded(def, services))?;
+                compiled.guarded = [Some(services), Some(compile(&guarded(def, all))?)];
             }
             named.insert(def.name.clone(), compiled);
         }
@@ -101,21 +105,23 @@ impl PolicyTable {
         Ok(Self {
             named,
             reject_all: Compiled::of(&reject_all)?,
-            guard: guard.clone(),
+            guard,
             drained,
         })
     }
 
     /// Whether a neighbor that is guarded may not announce `prefix`.
     #[must_use]
-    pub fn guards(&self, prefix: &IpNet) -> bool {
-        self.guard.iter().any(|range| range.contains(prefix))
+    pub fn guards(&self, settings: &Settings, prefix: &IpNet) -> bool {
+        let [services, all] = &self.guard;
+        let ranges = if settings.guards_pods { all } else { services };
+        ranges.iter().any(|range| range.contains(prefix))
     }
 
     /// Whether there is anything to guard.
     #[must_use]
     pub fn is_guarding(&self) -> bool {
-        !self.guard.is_empty()
+        self.guard.iter().any(|ranges| !ranges.is_empty())
     }
 
     /// The same policies, exporting as drained or not.
@@ -131,7 +137,9 @@ impl PolicyTable {
     pub fn of(&self, settings: &Settings) -> Policies {
         let import = self.named.get(settings.import.name());
         let import = import.unwrap_or(&self.reject_all);
-        let guarded = import.guarded.as_ref().filter(|_| settings.import_guard);
+        let [services, all] = &import.guarded;
+        let guarded = if settings.guards_pods { all } else { services };
+        let guarded = guarded.as_ref().filter(|_| settings.import_guard);
         let export = self.named.get(settings.export.name());
         let export = export.unwrap_or(&self.reject_all);
         Policies {

@@ -72,6 +72,7 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<(String, Impact
         enforce_first_as: "enforce-first-as" = NextSession,
         reject_as_sets: "reject-as-sets" = NextSession,
         import_guard: "import-guard" = SoftIn,
+        guards_pods: "guard of pod ranges" = SoftIn,
         import: "import" = SoftIn,
         export: "export" = SoftOut,
         standing: "standing" = SoftOut,
