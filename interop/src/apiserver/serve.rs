@@ -96,15 +96,20 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
                 404 => Answer::no_page(),
                 _ => Answer::refusal(&refusal),
             };
-            let code = refusal.code;
-            note(shared, &user.name, "any", request, (String::new(), code));
+            note(
+                shared,
+                &user.name,
+                "any",
+                request,
+                (String::new(), answer.code),
+            );
             return answer.write(stream, None);
         }
     };
     let plural = RESOURCES[target.resource].plural;
     let selector = selector(request, &target);
-    let shown = plural.to_owned() + target.suffix();
-    let told = |code| note(shared, &user.name, verb, request, (shown.clone(), code));
+    let shown = || plural.to_owned() + target.suffix();
+    let told = |code| note(shared, &user.name, verb, request, (shown(), code));
     let refuse = |refusal: &Refusal, stream: &mut TcpStream| {
         told(refusal.code);
         Answer::refusal(refusal).write(stream, None)
@@ -138,7 +143,7 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
         "list" => list(shared, request, &target, &selector),
         _ => object(shared, request, &target, verb),
     };
-    let answer = answer.unwrap_or_else(|refusal| Answer::refusal(&refusal));
+    let answer = answer.unwrap_or_else(|why| Answer::refusal(&why));
     told(answer.code);
     answer.write(stream, fault.as_ref())
 }

@@ -91,7 +91,11 @@ impl Kubectl {
             Err(why) => return Err(why),
         }
         if has_status && !object["status"].is_null() {
-            let mut now = self.get(&path)?;
+            let mut now = match self.get(&path) {
+                // Its last finalizer was taken off: it is gone, as it should be.
+                Err(why) if why.contains("NotFound") => return Ok(()),
+                other => other?,
+            };
             if now["status"] != object["status"] {
                 now["status"] = object["status"].clone();
                 self.run(&["replace", "--raw", &format!("{path}/status")], Some(&now))?;
@@ -240,9 +244,16 @@ impl Kubeapi {
     }
 
     pub(super) fn stop(&self) {
-        let pid = fs::read_to_string(self.dir.join("api.pid")).unwrap_or_default();
+        self.kill("api");
+    }
+
+    /// kubeapi ends a server in order, which takes it half a minute while watches are open.
+    fn kill(&self, name: &str) {
+        let pid = fs::read_to_string(self.dir.join(format!("{name}.pid"))).unwrap_or_default();
         let pid = pid.trim().to_owned();
-        // kubeapi itself only stops everything; what is asked here is the API server alone.
+        if pid.is_empty() {
+            return;
+        }
         let _ = Command::new("kill").args(["-9", &pid]).status();
         // One that has ended and was not waited for has no program any more.
         crate::wait::until_true("the API server ends", 60, || {
@@ -262,6 +273,9 @@ impl Kubeapi {
 
 impl Drop for Kubeapi {
     fn drop(&mut self) {
-        let _ = kubeapi(&[Path::new("down"), &self.dir]);
+        self.kill("api");
+        self.kill("etcd");
+        // What is left lies in a directory of the lab's own or of the machine's for such things.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,4 +1,8 @@
 //! The four cases: an event, the memory, the start, the API server away.
+//!
+//! Each starts an agent of its own that remembers nothing, and ends it. What is waited for is the
+//! router's table; what it was sent is counted at the router too. A case that cannot be judged is a
+//! failure with the agent's last words, never a figure.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,7 @@
 //! What a case found: figures with their bars, as a line, a record and a table.
+//!
+//! A bar is met below it, not at it. The record is what `bgp-load` and `vrrp-load` write too, so
+//! the notes are filled by the same words.
 
 use std::fmt::Write;
 
