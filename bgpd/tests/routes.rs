@@ -276,6 +276,33 @@ fn a_reflector_connects_clients_that_do_not_know_each_other() {
     assert!(is_up(&lab, a, C));
 }
 
+/// RFC 4456 §6: who becomes a client, or is none any more, keeps its session and its routes.
+#[test]
+fn a_reflector_is_made_and_unmade_without_a_reset() {
+    let mut lab = Lab::new();
+    let peers = |keys: &str| neighbor(B, 64500, keys) + &neighbor(C, 64500, keys);
+    let (plain, client) = (peers(""), peers("route-reflector-client = true\n"));
+    let a = lab.add(A, &speaker(64500, A, &plain));
+    let rest = neighbor(A, 64500, "") + &network("\"192.0.2.0/24\"");
+    let b = lab.add(B, &speaker(64500, B, &rest));
+    let c = lab.add(C, &speaker(64500, C, &neighbor(A, 64500, "")));
+    assert!(lab.run_until(MINUTE, |lab| best(lab, a, "192.0.2.0/24").is_some()));
+    lab.run_for(SECOND);
+    assert!(best(&lab, c, "192.0.2.0/24").is_none(), "not reflected");
+    let plan = lab.reload(a, &speaker(64500, A, &client));
+    assert!(
+        plan.iter().all(|line| line.starts_with("SoftOut")),
+        "{plan:?}"
+    );
+    assert!(lab.run_until(SECOND, |lab| best(lab, c, "192.0.2.0/24").is_some()));
+    lab.reload(a, &speaker(64500, A, &plain));
+    assert!(lab.run_until(SECOND, |lab| best(lab, c, "192.0.2.0/24").is_none()));
+    assert!(best(&lab, a, "192.0.2.0/24").is_some());
+    for (at, other) in [(a, B), (a, C), (b, A), (c, A)] {
+        assert_eq!(lab.ups(at, other), 1, "no session was reset");
+    }
+}
+
 #[test]
 fn a_mesh_leaves_out_its_own_address_and_everybody_meets() {
     let mesh = "[mesh]\nmembers = [\"10.0.0.1\", \"10.0.0.2\", \"10.0.0.3\"]\n";
