@@ -1,11 +1,13 @@
 //! What a plan costs: 5,000 services with ten slices of ten endpoints each, and 500 nodes.
 //!
 //! The bars of the project: a full recompute under 20 ms, one event under 1 ms. `cargo bench -p
-//! cluster` prints times, then what the objects and the result weigh on the heap, counted at the
-//! allocator.
+//! cluster` prints first what the objects and the result weigh on the heap, counted at the
+//! allocator, and the CPU time of the plans that the bars are about (a busy machine stretches wall
+//! time), then wall times of more of them.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cluster::object::{Key, Kind, Object};
 use cluster::{Change, DialectName, Facts, Marks, Options, Planner, PoolOption, ProxyHealth};
@@ -52,7 +54,76 @@ fn main() {
             held as f64 / f64::from(1 << 20)
         );
     }
+    cpu_times();
     divan::main();
+}
+
+/// Medians of the CPU time of this thread.
+fn cpu_times() {
+    let first: Vec<f64> = (0..15)
+        .map(|_| {
+            let mut planner = loaded(SLICES, ENDPOINTS, 32);
+            cpu(|| drop(planner.plan()))
+        })
+        .collect();
+    report("first plan", first);
+    for aggregation in [32, 24] {
+        let mut planner = planned(SLICES, ENDPOINTS, aggregation);
+        let mut communities = (1..).map(|value| vec![64500 << 16 | value]);
+        let every = (0..31).map(|_| {
+            let mut options = planner.options().clone();
+            for pool in &mut options.pools {
+                pool.marks.communities = communities.next().unwrap_or_default();
+            }
+            planner.set_options(options);
+            cpu(|| drop(planner.plan()))
+        });
+        let every = every.collect();
+        report(
+            &format!("full recompute, all attributes change, /{aggregation}"),
+            every,
+        );
+        let mut planner = planned(SLICES, ENDPOINTS, aggregation);
+        let flips = (0..31).map(|round| {
+            let mut facts = planner.facts().clone();
+            facts.proxy = [ProxyHealth::Unhealthy, ProxyHealth::Healthy][round % 2];
+            planner.set_facts(facts);
+            cpu(|| drop(planner.plan()))
+        });
+        let flips = flips.collect();
+        report(
+            &format!("all withdrawn or announced, /{aggregation}"),
+            flips,
+        );
+    }
+    let mut planner = planned(SLICES, ENDPOINTS, 32);
+    let events = (0..2_001).map(|count: usize| {
+        let change = slice(count / 2 % SERVICES, 3, ENDPOINTS, count.is_multiple_of(2));
+        cpu(|| {
+            planner.apply(change);
+            drop(planner.plan());
+        })
+    });
+    report("one slice event", events.collect());
+}
+
+fn cpu(run: impl FnOnce()) -> f64 {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    let now = || Duration::from(clock.now().expect("every Linux has this clock"));
+    let before = now();
+    run();
+    (now() - before).as_secs_f64() * 1e3
+}
+
+fn report(name: &str, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times[(times.len() - 1) * part / 100];
+    println!(
+        "CPU of {name}: median {:.3} ms, p99 {:.3} ms, least {:.3} ms",
+        at(50),
+        at(99),
+        times[0]
+    );
 }
 
 fn put(kind: Kind, json: &str) -> Change {

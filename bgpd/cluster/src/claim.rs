@@ -30,7 +30,7 @@ pub(crate) struct Owner {
 }
 
 /// A route that a service asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub owner: Arc<Owner>,
     /// Its place among those of the service.
@@ -53,15 +53,31 @@ pub(crate) struct Claim {
 impl Claim {
     /// Which of two claims counts.
     pub(crate) fn rank(&self, other: &Self) -> Ordering {
-        let age = |claim: &Self| (claim.owner.created.is_none(), claim.owner.created.clone());
-        if !Arc::ptr_eq(&self.owner, &other.owner) {
-            let by_age = age(self).cmp(&age(other));
-            let order = by_age.then_with(|| self.owner.name.cmp(&other.owner.name));
+        let (ours, theirs) = (&self.owner, &other.owner);
+        if !Arc::ptr_eq(ours, theirs) {
+            let by_age = match (&ours.created, &theirs.created) {
+                (Some(ours), Some(theirs)) => ours.cmp(theirs),
+                (ours, theirs) => ours.is_none().cmp(&theirs.is_none()),
+            };
+            let order = by_age.then_with(|| ours.name.cmp(&theirs.name));
             if order != Ordering::Equal {
                 return order;
             }
         }
         self.order.cmp(&other.order)
+    }
+
+    /// Whether it is eligible as things stand now.
+    pub(crate) fn judge(
+        &self,
+        view: &View<'_>,
+        node: NodeVerdict,
+        (service, endpoints): (&Service, &Endpoints),
+    ) -> bool {
+        let is_ipv6 = self.host.addr().is_ipv6();
+        let case = (self.kind, is_ipv6, self.is_local);
+        let counts = endpoints.family(is_ipv6);
+        node.allows(self.kind) && all_hold(|say| endpoint_rules(view, service, &counts, case, say))
     }
 
     /// Whether it asks for more than its own address.
@@ -110,8 +126,7 @@ pub(crate) fn claims(
         if !all_hold(|say| service_rules(view, service, &asked, say)) {
             continue;
         }
-        let (address, is_ipv6) = (&asked.address, asked.address.address.is_ipv6());
-        let counts = endpoints.family(is_ipv6);
+        let address = &asked.address;
         let host = IpNet::from(address.address);
         let start = claims.len();
         dialects.offers(service, address, |dialect, offer| {
@@ -126,10 +141,7 @@ pub(crate) fn claims(
                 return;
             };
             let is_local = is_local(dialect, service, address);
-            let case = (address.kind, is_ipv6, is_local);
-            let is_eligible = node.allows(address.kind)
-                && all_hold(|say| endpoint_rules(view, service, &counts, case, say));
-            claims.push(Claim {
+            let mut claim = Claim {
                 owner: Arc::clone(known.get_or_insert_with(|| Arc::new(owner(name, service)))),
                 order: 0,
                 kind: address.kind,
@@ -139,9 +151,11 @@ pub(crate) fn claims(
                 source,
                 marks,
                 neighbors: neighbors.map(sorted),
-                is_eligible,
+                is_eligible: false,
                 is_local,
-            });
+            };
+            claim.is_eligible = claim.judge(view, node, (service, endpoints));
+            claims.push(claim);
         });
         // What names neighbors counts before what is for all.
         let place = |claim: &Claim| {

@@ -64,6 +64,8 @@ pub struct Planner {
     options: Options,
     facts: Facts,
     touched: Touched,
+    /// Services ask for the same, but may no longer or again be eligible.
+    judge_again: bool,
     dialects: Dialects,
     peering: Peering,
     drain: Option<Box<str>>,
@@ -88,6 +90,7 @@ impl Planner {
                 all_services: true,
                 ..Touched::default()
             },
+            judge_again: false,
             dialects: Dialects::default(),
             peering: Peering::default(),
             drain: None,
@@ -110,7 +113,7 @@ impl Planner {
     pub fn set_facts(&mut self, facts: Facts) {
         let before = std::mem::replace(&mut self.facts, facts);
         if before.proxy != self.facts.proxy || before.is_drained != self.facts.is_drained {
-            self.touched.all_services = true;
+            self.judge_again = true;
         }
         if before.health_check != self.facts.health_check {
             let answer = |facts: &Facts, port| facts.health_check.get(&port).copied();
@@ -182,11 +185,13 @@ impl Planner {
             ..Delta::default()
         };
         let is_own = touched.nodes.contains(&self.options.node_name);
-        let mut all = touched.all_services || is_own || self.is_node_list_new(&touched);
+        let mut all = touched.all_services;
+        let judge_again =
+            std::mem::take(&mut self.judge_again) || is_own || self.is_node_list_new(&touched);
         if touched.peering {
             all |= self.prepare(&mut delta);
         }
-        if all || touched.peering {
+        if all || judge_again || touched.peering {
             self.node = NodeVerdict::of(&view(&self.snapshot, &self.options, &self.facts));
             let networks = self.peering.networks.iter();
             let networks =
@@ -205,6 +210,9 @@ impl Planner {
             self.served = served;
             delta.faults_changed |= faults;
         } else {
+            if judge_again {
+                scene.judge_all(&mut self.served, table);
+            }
             for name in &touched.services {
                 let before = self.served.remove(name).unwrap_or_default();
                 let service = self.snapshot.entry(name);
@@ -341,6 +349,33 @@ impl Scene<'_> {
             faults_changed |= self.look_at(&gone, None, served, table).1;
         }
         (after.into_iter().collect(), faults_changed)
+    }
+
+    /// Judges every claim again: what services ask for is the same.
+    fn judge_all(&self, served: &mut BTreeMap<ObjectName, Served>, table: &mut Table) {
+        let mut entries = self.view.snapshot.entries().peekable();
+        for (name, served) in served {
+            while entries.next_if(|(other, _)| *other < name).is_some() {}
+            let entry = entries.next_if(|(other, _)| *other == name);
+            let Some((_, entry)) = entry else {
+                continue;
+            };
+            let Some(service) = &entry.service else {
+                continue;
+            };
+            for claim in &mut served.claims {
+                let subject = (&**service, &entry.slices.endpoints);
+                let is_eligible = claim.judge(&self.view, self.node, subject);
+                if claim.is_eligible != is_eligible {
+                    let new = Arc::new(Claim {
+                        is_eligible,
+                        ..Claim::clone(claim)
+                    });
+                    table.replace(claim, &new);
+                    *claim = new;
+                }
+            }
+        }
     }
 
     /// Looks at one service again.

@@ -80,6 +80,17 @@ impl Table {
         }
     }
 
+    /// Puts a claim in the place of one that differs only in whether it is eligible.
+    pub(crate) fn replace(&mut self, old: &Arc<Claim>, new: &Arc<Claim>) {
+        for prefix in places(new) {
+            for claim in &mut self.touch(prefix).claims {
+                if Arc::ptr_eq(claim, old) {
+                    *claim = Arc::clone(new);
+                }
+            }
+        }
+    }
+
     /// Replaces the routes of the node itself.
     pub(crate) fn set_networks<'a>(&mut self, networks: impl Iterator<Item = &'a Announcement>) {
         let mut new: BTreeMap<IpNet, Vec<Announcement>> = BTreeMap::new();
