@@ -1,7 +1,7 @@
 //! A router in front of three clusters: `[[cluster]]`.
 //!
-//! All nodes of all clusters have one AS, which is what two clusters made from one recipe have. What
-//! each must and must not see is read from the RIBs of whole speakers.
+//! All nodes of all clusters have one AS, which is what two clusters made from one recipe have.
+//! What each must and must not see is read from the RIBs of whole speakers.
 
 #[allow(dead_code)] // Each test binary uses its part of the lab.
 mod lab;
@@ -152,21 +152,37 @@ fn clusters_of_one_as_do_not_see_each_other() {
 
 #[test]
 fn policies_of_members_are_guarded_too() {
-    let policies = "[[policy]]\nname = \"p\"\nrules = [ { match = { community = [\"1:1\"] }, set = { \
-                    community-set = [\"2:2\"] }, then = \"accept\" } ]\n";
-    let rest = format!(
-        "{policies}{}[[peer-group]]\nname = \"g\"\nasn = 1\nexport = \"p\"\n\
-         [[neighbor]]\naddress = \"10.0.0.1\"\npeer-group = \"g\"\nimport = \"p\"\n\
-         [[neighbor]]\naddress = \"10.0.0.2\"\npeer-group = \"g\"\nimport = \"reject-all\"\n\
-         [[listen-range]]\nprefix = \"10.9.0.0/24\"\npeer-group = \"g\"\n\
-         [[cluster]]\nname = \"x\"\npeer-group = \"g\"\ncommunity = \"5:5\"\nprefixes = [\"10.0.0.0/8\"]\n",
-        ""
-    );
-    let loaded = parse(
-        "bgpd.toml",
-        &speaker(64500, ROUTER, &rest),
-        &Host::default(),
-    );
+    let rest = r#"
+[[policy]]
+name = "p"
+rules = [{ match = { community = ["1:1"] }, set = { community-set = ["2:2"] }, then = "accept" }]
+
+[[peer-group]]
+name = "g"
+asn = 1
+export = "p"
+
+[[neighbor]]
+address = "10.0.0.1"
+peer-group = "g"
+import = "p"
+
+[[neighbor]]
+address = "10.0.0.2"
+peer-group = "g"
+import = "reject-all"
+
+[[listen-range]]
+prefix = "10.9.0.0/24"
+peer-group = "g"
+
+[[cluster]]
+name = "x"
+peer-group = "g"
+community = "5:5"
+prefixes = ["10.0.0.0/8"]
+"#;
+    let loaded = parse("bgpd.toml", &speaker(64500, ROUTER, rest), &Host::default());
     let config = loaded.unwrap_or_else(|faults| panic!("{faults}")).config;
     let policy = |name: &str| {
         let mut all = config.policies.iter();

@@ -284,7 +284,7 @@ fn other_formats_and_missing_files_are_refused_plainly() {
     let (code, text) = run(&["keepalived", "/nowhere/keepalived.conf"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("/nowhere/keepalived.conf"), "{text}");
-    for format in ["metallb", "frr", "bird", "calico"] {
+    for format in ["frr", "bird"] {
         let (code, text) = run(&[format, "x"]);
         assert_eq!(code, Some(2));
         assert!(text.contains("not converted in this version"), "{text}");

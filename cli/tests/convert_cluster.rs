@@ -20,9 +20,13 @@ fn directory(name: &str) -> PathBuf {
 
 /// Runs `convert` where the file is, so that messages have its bare name.
 fn convert(file: &Path, options: &[&str]) -> Output {
+    convert_from("kube-router", file, options)
+}
+
+fn convert_from(format: &str, file: &Path, options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wayfare"));
     command.current_dir(file.parent().expect("a directory"));
-    command.args(["convert", "kube-router"]);
+    command.args(["convert", format]);
     command.arg(file.file_name().expect("a name")).args(options);
     command.output().expect("the binary is built")
 }
@@ -190,4 +194,57 @@ fn the_manifests_of_kube_router() {
         }
     }
     std::fs::remove_dir_all(&output).expect("ours");
+}
+
+/// Objects stay objects: the file says whose, and each has a verdict by the daemon's own reader.
+#[test]
+fn objects_are_read_as_the_daemon_reads_them() {
+    let directory = directory("objects");
+    let file = directory.join("objects.yaml");
+    let metallb = r#"
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: { name: tor, namespace: metallb-system }
+spec: { myASN: 64513, peerASN: 64500, peerAddress: 192.0.2.1 }
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: { name: web, namespace: metallb-system }
+spec: { addresses: [nonsense] }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: speaker }
+"#;
+    let calico = r#"
+apiVersion: projectcalico.org/v3
+kind: BGPConfiguration
+metadata: { name: default }
+spec: { asNumber: 64514 }
+"#;
+    for (format, text, code, asn, told) in [
+        (
+            "metallb",
+            metallb,
+            65,
+            64513,
+            "IPAddressPool metallb-system/web",
+        ),
+        ("metallb", calico, 0, 64512, "another source's"),
+        ("calico", calico, 0, 64514, "the daemon reads it as it is"),
+        ("calico", "kind: [", 65, 64512, "not YAML"),
+    ] {
+        std::fs::write(&file, text).expect("writable");
+        let ran = convert_from(format, &file, &["--force", "--output", "."]);
+        let report = self::text(ran.stderr);
+        assert_eq!(ran.status.code(), Some(code), "{format}: {report}");
+        assert!(report.contains(told), "{format}: {report}");
+        let config = good(&directory);
+        assert_eq!(config.router.asn, asn, "{format}");
+        assert_eq!(
+            config.kubernetes.expect("a cluster").options.dialects.len(),
+            1
+        );
+    }
+    std::fs::remove_dir_all(&directory).expect("ours");
 }

@@ -214,6 +214,26 @@ fn the_configurations_are_taken_by_the_daemon() {
     );
 }
 
+/// Runs a line of shell there.
+fn shell(directory: &Path, script: &str) -> String {
+    let mut command = Command::new("sh");
+    let ran = command.args(["-c", script]).current_dir(directory).output();
+    let ran = ran.expect("a shell");
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{script}: {told}");
+    String::from_utf8(ran.stdout).expect("text")
+}
+
+/// The file of a descriptor, whose size is true.
+fn blob(oci: &Path, descriptor: &Value) -> String {
+    let digest = descriptor["digest"].as_str();
+    let digest = digest.and_then(|it| it.strip_prefix("sha256:"));
+    let path = format!("blobs/sha256/{}", digest.expect("a digest"));
+    let size = std::fs::metadata(oci.join(&path)).expect("there").len();
+    assert_eq!(descriptor["size"], size, "{path}");
+    path
+}
+
 /// An image of one layer: every digest is true, and equal input gives equal output.
 #[test]
 fn the_image_is_what_its_digests_say() {
@@ -222,72 +242,35 @@ fn the_image_is_what_its_digests_say() {
     let root = directory.join("root");
     std::fs::create_dir_all(root.join("etc/wayfare")).expect("writable");
     std::fs::write(root.join("wayfare-bgpd"), "static").expect("writable");
+    let script = packaging("image/oci.sh");
     let pack = |out: &str| {
-        let ran = Command::new(packaging("image/oci.sh"))
-            .args([&root, &directory.join(out)])
-            .arg("1.2.3")
-            .output();
-        let ran = ran.expect("a shell");
-        assert!(
-            ran.status.success(),
-            "{}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
+        let line = format!("{} root {out} 1.2.3", script.display());
+        shell(&directory, &line);
         std::fs::read(directory.join(out)).expect("packed")
     };
     assert_eq!(pack("a.tar"), pack("b.tar"), "not the same twice");
 
-    let run = |script: &str| -> String {
-        let ran = Command::new("sh")
-            .args(["-c", script])
-            .current_dir(&directory)
-            .output();
-        let ran = ran.expect("a shell");
-        assert!(
-            ran.status.success(),
-            "{script}: {}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
-        String::from_utf8(ran.stdout).expect("text")
-    };
-    run("mkdir oci && tar -xf a.tar -C oci");
-    let sums = run("cd oci/blobs/sha256 && sha256sum *");
+    let oci = directory.join("oci");
+    shell(&directory, "mkdir oci && tar -xf a.tar -C oci");
+    let sums = shell(&oci, "cd blobs/sha256 && sha256sum *");
     assert_eq!(sums.lines().count(), 3, "config, layer, manifest");
     for line in sums.lines() {
         let (sum, name) = line.split_once("  ").expect("a sum");
         assert_eq!(sum, name);
     }
     let read = |path: &str| -> Value {
-        let text = std::fs::read_to_string(directory.join("oci").join(path)).expect(path);
+        let text = std::fs::read_to_string(oci.join(path)).expect(path);
         serde_json::from_str(&text).expect(path)
     };
-    let blob = |value: &Value| {
-        let digest = value["digest"]
-            .as_str()
-            .and_then(|it| it.strip_prefix("sha256:"));
-        let path = format!("blobs/sha256/{}", digest.expect("a digest"));
-        let size = std::fs::metadata(directory.join("oci").join(&path))
-            .expect("there")
-            .len();
-        assert_eq!(value["size"], size, "{path}");
-        path
-    };
-    let manifest = read(&blob(&read("index.json")["manifests"][0]));
-    let config = read(&blob(&manifest["config"]));
-    let layer = blob(&manifest["layers"][0]);
+    let manifest = read(&blob(&oci, &read("index.json")["manifests"][0]));
+    let config = read(&blob(&oci, &manifest["config"]));
+    let layer = blob(&oci, &manifest["layers"][0]);
     assert_eq!(config["config"]["Entrypoint"], json!(["/wayfare-bgpd"]));
-    let diff = run(&format!(
-        "gzip -dc oci/{layer} | sha256sum | cut -d ' ' -f 1"
-    ));
-    assert_eq!(
-        config["rootfs"]["diff_ids"],
-        json!([format!("sha256:{}", diff.trim())])
-    );
-    let names = run(&format!("gzip -dc oci/{layer} | tar -t"));
-    assert!(
-        names.contains("./wayfare-bgpd\n") && names.contains("./etc/wayfare/\n"),
-        "{names}"
-    );
+    let line = format!("gzip -dc {layer} | sha256sum | cut -d ' ' -f 1");
+    let diff = format!("sha256:{}", shell(&oci, &line).trim());
+    assert_eq!(config["rootfs"]["diff_ids"], json!([diff]));
+    let names = shell(&oci, &format!("gzip -dc {layer} | tar -t"));
+    assert!(names.contains("./wayfare-bgpd\n"), "{names}");
     assert_eq!(read("manifest.json")[0]["Layers"], json!([layer]));
     std::fs::remove_dir_all(&directory).expect("ours");
 }

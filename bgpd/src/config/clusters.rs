@@ -1,7 +1,7 @@
 //! `[[cluster]]`: a router in front of several clusters that must not see each other.
 //!
-//! Each cluster is a peer group. From its neighbors only its own prefixes are accepted, and they get
-//! its community; nothing with another cluster's community is sent to them. Everybody else gets
+//! Each cluster is a peer group. From its neighbors only its own prefixes are accepted, and they
+//! get its community; nothing with another cluster's community is sent to them. Everybody else gets
 //! all. The numbers of the ASes play no part, so clusters may all have the same one.
 //!
 //! The table is turned into policies before anything is resolved: `cluster:NAME:import` and
@@ -107,8 +107,8 @@ struct Made<'c> {
 }
 
 impl Made<'_> {
-    /// Puts the cluster's policies in front of those that `settings` name; a group gets them always,
-    /// a member only where it overrides the group's.
+    /// Puts the cluster's policies in front of those that `settings` name; a group gets them
+    /// always, a member only where it overrides the group's.
     fn guard(&mut self, settings: &mut RawSettings, is_group: bool) {
         for direction in [Direction::Import, Direction::Export] {
             let slot = match direction {

@@ -14,6 +14,8 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use ::cluster::DialectName;
+
 use crate::grammar::Line;
 use crate::grammar::slot::Slot;
 use crate::run::{EXIT_FAILED, EXIT_USAGE, Failure};
@@ -43,6 +45,7 @@ pub struct Conversion {
 enum Format {
     Keepalived,
     KubeRouter,
+    Objects(DialectName),
 }
 
 /// What came out of one conversion.
@@ -70,6 +73,7 @@ pub const WORDS: &[(&str, &str)] = &[
         "convert",
         "writes another daemon's configuration in our words",
     ),
+    ("calico", "Calico's resources"),
     ("frr", "an frr.conf"),
     ("keepalived", "a keepalived.conf"),
     ("kube-router", "kube-router's options"),
@@ -77,7 +81,7 @@ pub const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Formats of the grammar that nobody converts yet.
-const LATER: [&str; 4] = ["metallb", "frr", "bird", "calico"];
+const LATER: [&str; 2] = ["frr", "bird"];
 
 /// From the words of `convert ...`.
 ///
@@ -85,13 +89,16 @@ const LATER: [&str; 4] = ["metallb", "frr", "bird", "calico"];
 /// A format that is not converted yet.
 pub fn build(line: &Line) -> Result<Conversion, String> {
     if let Some(format) = LATER.into_iter().find(|word| line.has(word)) {
-        return Err(format!(
-            "{format} is not converted in this version, keepalived and kube-router are"
-        ));
+        return Err(format!("{format} is not converted in this version"));
     }
-    let format = match line.has("kube-router") {
-        true => Format::KubeRouter,
-        false => Format::Keepalived,
+    let format = if line.has("kube-router") {
+        Format::KubeRouter
+    } else if line.has("metallb") {
+        Format::Objects(DialectName::Metallb)
+    } else if line.has("calico") {
+        Format::Objects(DialectName::Calico)
+    } else {
+        Format::Keepalived
     };
     Ok(Conversion {
         format,
@@ -121,6 +128,7 @@ pub fn run(wanted: &Conversion, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let converted = match wanted.format {
         Format::Keepalived => routers(wanted, &sources),
+        Format::Objects(dialect) => vec![cluster::objects(dialect, &sources)],
         Format::KubeRouter => vec![cluster::kube_router(&sources, prefix(wanted))],
     };
     let directories: Vec<PathBuf> = match (&wanted.output, is_group) {

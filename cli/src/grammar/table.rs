@@ -263,12 +263,12 @@ pub const ROWS: &[Row] = &[
         |line| convert::build(line).map(Command::Convert),
     ),
     plain(
-        "convert kube-router FILE... [--force] [--output DIR]",
-        "writes a bgpd.toml, and a verdict on each flag to standard error",
+        "convert (kube-router|metallb|calico) FILE... [--force] [--output DIR]",
+        "writes a bgpd.toml, and a verdict on each flag or object to standard error",
         |line| convert::build(line).map(Command::Convert),
     ),
     plain(
-        "convert (metallb|frr|bird|calico) FILE...",
+        "convert (frr|bird) FILE...",
         "not in this version",
         |line| convert::build(line).map(Command::Convert),
     ),

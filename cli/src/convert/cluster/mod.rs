@@ -7,5 +7,7 @@
 
 mod kube_router;
 pub(crate) mod manifest;
+mod objects;
 
 pub use kube_router::convert as kube_router;
+pub use objects::convert as objects;

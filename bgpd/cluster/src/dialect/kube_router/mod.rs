@@ -117,13 +117,6 @@ impl KubeRouter {
             false => format!("outside {flag}"),
         })
     }
-
-    /// Whether only what is on this node may answer, by kube-router's own annotation.
-    #[must_use]
-    pub fn is_local(service: &Service, kind: AddressKind) -> bool {
-        kind != AddressKind::Cluster
-            && annotations::of(&service.meta, "service.local") == Some("true")
-    }
 }
 
 /// What policies know the address by.

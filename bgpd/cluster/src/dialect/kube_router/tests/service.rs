@@ -136,19 +136,3 @@ fn addresses_stay_in_their_ranges() {
         assert_eq!(offered(&flags, &[], kind).is_ok(), wanted, "{flags}");
     }
 }
-
-#[test]
-fn the_annotation_for_local_is_for_addresses_from_outside() {
-    let mut service = Service::default();
-    let key = "kube-router.io/service.local";
-    assert!(!KubeRouter::is_local(&service, External));
-    service.meta.annotations.insert(key.into(), "true".into());
-    assert!(KubeRouter::is_local(&service, External));
-    assert!(KubeRouter::is_local(&service, LoadBalancer));
-    assert!(!KubeRouter::is_local(&service, Cluster));
-    service.meta.annotations.insert(key.into(), "1".into());
-    assert!(
-        !KubeRouter::is_local(&service, External),
-        "kube-router compares with true"
-    );
-}
