@@ -1,9 +1,9 @@
-//! Routes to pods that the kernel has: which addresses of other nodes' blocks this node lent itself.
+//! Routes to pods that the kernel has: addresses that this node borrowed of others' blocks.
 //!
 //! Where a block is full, Calico gives a pod an address out of another node's block, and where a
 //! virtual machine moves it keeps its address. Such an address has to be announced alone, and only
-//! the kernel knows of it: Felix programs a host route to the pod's interface, `cali…`. BIRD scans
-//! the kernel every two seconds for them; so do we, and only under Calico.
+//! the kernel knows of it: Felix programs a host route to the pod's interface, `cali` and some
+//! digits. BIRD scans the kernel every two seconds for them; so do we, and only under Calico.
 //!
 //! The kernel's own text in `/proc/net` is read, since nothing but prefix and interface is wanted.
 //! Addresses inside the node's own blocks are in the list too: the rules leave them out.
@@ -44,7 +44,7 @@ fn routes() -> Vec<IpNet> {
     list
 }
 
-/// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses as the octets lie in memory.
+/// `Iface Destination Gateway Flags RefCnt Use Metric Mask`, addresses as octets lie in memory.
 fn ipv4(line: &str) -> Option<IpNet> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [interface, destination, _, _, _, _, _, mask, ..] = words[..] else {
@@ -57,7 +57,7 @@ fn ipv4(line: &str) -> Option<IpNet> {
     Some(IpNet::from(IpAddr::V4(Ipv4Addr::from(octets))))
 }
 
-/// `destination length source length next-hop metric … interface`, in hexadecimal digits.
+/// `destination length source length next-hop metric`, and last the interface, in hexadecimal.
 fn ipv6(line: &str) -> Option<IpNet> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [destination, length, .., interface] = words[..] else {

@@ -1,8 +1,8 @@
 //! The planner's thread: takes in what there is, plans once for all of it, says what changed.
 //!
-//! The gate runs on the same thread: its questions are few and its answers are facts. Whatever
-//! wakes the thread, everything that waits is taken in before there is a plan, up to a bound that keeps
-//! operators' questions answered.
+//! The gate runs on the same thread, and so does the look at routes to pods: their questions are
+//! few and their answers are facts. Whatever wakes the thread, everything that waits is taken in
+//! before there is a plan, up to a bound that keeps operators' questions answered.
 
 use std::collections::BTreeSet;
 use std::io;
