@@ -305,6 +305,17 @@ impl AddressExplained {
     pub fn is_announced(&self) -> bool {
         !self.announced.is_empty()
     }
+
+    /// The sentence of the first rule that does not hold. That one dialect declines is no reason
+    /// while another offers.
+    #[must_use]
+    pub fn why_not(&self) -> &str {
+        let mut verdicts = self.verdicts.iter();
+        let is_offered = verdicts.any(|verdict| verdict.rule == Rule::Dialect && verdict.holds);
+        let mut failed = self.verdicts.iter().filter(|verdict| !verdict.holds);
+        let first = failed.find(|verdict| verdict.rule != Rule::Dialect || !is_offered);
+        first.map_or("no source offers it", |verdict| &verdict.text)
+    }
 }
 
 impl AddressKind {

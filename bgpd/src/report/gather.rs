@@ -109,9 +109,7 @@ fn reasons(
             .filter(|address| address.kind != AddressKind::Cluster);
         let first = outside.next()?;
         let is_announced = first.is_announced() || outside.any(|one| one.is_announced());
-        let failed = first.verdicts.iter().find(|verdict| !verdict.holds);
-        let why = failed.map_or("no source offers it", |verdict| &*verdict.text);
-        let held_back = (!is_announced).then(|| why.to_owned());
+        let held_back = (!is_announced).then(|| first.why_not().to_owned());
         let service = ServiceReality {
             held_back,
             ..ServiceReality::default()

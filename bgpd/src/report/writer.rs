@@ -103,6 +103,8 @@ struct CalicoObject {
 enum Failure {
     /// The resource is not ours to write, or not there.
     Off(u16),
+    /// The server does not take it, now or later.
+    Refused(String),
     /// It may work the next time.
     Later(String),
 }
@@ -183,6 +185,7 @@ impl Writer {
                     tracing::warn!(resource, code, "not ours to write, or absent: left alone");
                 }
             }
+            Err(Failure::Refused(text)) => tracing::warn!(resource, "not written: {text}"),
             Err(Failure::Later(text)) => tracing::debug!(resource, "not written yet: {text}"),
         }
     }
@@ -200,7 +203,11 @@ impl Writer {
             if let Ok(Some(service)) = service {
                 let event = event(&self.config.node, &news, &service["metadata"]["uid"]);
                 let path = format!("/api/v1/namespaces/{namespace}/events");
-                self.request(Method::POST, &path, Some(&event)).await?;
+                let written = self.request(Method::POST, &path, Some(&event)).await;
+                if matches!(written, Err(Failure::Refused(_))) {
+                    self.news.pop_front();
+                }
+                written?;
             } else {
                 service?;
             }
@@ -330,6 +337,7 @@ impl Writer {
                     Err(Failure::Later("unauthorized".into()))
                 }
                 code @ (403 | 404) => Err(Failure::Off(code)),
+                code @ (400 | 422) => Err(Failure::Refused(format!("{code}: {}", status.message))),
                 code => Err(Failure::Later(format!("{code}: {}", status.message))),
             },
             Err(error) => Err(Failure::Later(in_full(&error))),
@@ -370,12 +378,16 @@ fn calico_objects(
 }
 
 fn event(node: &str, news: &News, uid: &Value) -> Value {
-    let now = rfc3339(SystemTime::now());
+    let time = SystemTime::now();
+    let since_1970 = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = rfc3339(time);
     json!({
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "generateName": format!("{}.", news.service.name),
+            "name": format!("{}.{:x}", news.service.name, since_1970.as_nanos()),
             "namespace": news.service.namespace,
         },
         "involvedObject": {

@@ -140,17 +140,8 @@ fn outcome(address: &AddressExplained) -> String {
     match (address.is_announced(), address.covered_by.is_empty()) {
         (true, _) => format!("announced: {}", list(&address.announced)),
         (false, false) => format!("covered by {}", list(&address.covered_by)),
-        (false, true) => format!("not announced: {}", why_not(address)),
+        (false, true) => format!("not announced: {}", address.why_not()),
     }
-}
-
-/// The first rule that does not hold, as a sentence.
-fn why_not(address: &AddressExplained) -> String {
-    let failed = address.verdicts.iter().find(|verdict| !verdict.holds);
-    failed.map_or_else(
-        || "no source offers it".to_owned(),
-        |verdict| verdict.text.to_string(),
-    )
 }
 
 /// Without `[kubernetes]` there is nothing to show.

@@ -9,7 +9,6 @@ use cluster::{AddressExplained, NeighborRole, Planner};
 use proto_codec::control::View;
 use proto_codec::control::view::{KubernetesNode, KubernetesPool, KubernetesService};
 
-use super::why_not;
 use crate::io;
 use crate::planning::PlannerHandle;
 
@@ -53,7 +52,7 @@ fn row(address: AddressExplained) -> View {
     let why = match (announced.is_empty(), covered.is_empty()) {
         (false, _) => None,
         (true, false) => Some(format!("covered by {}", covered.join(", "))),
-        (true, true) => Some(why_not(&address)),
+        (true, true) => Some(address.why_not().to_owned()),
     };
     View::KubernetesService(Box::new(KubernetesService {
         service: address.service.to_string(),
