@@ -239,3 +239,33 @@ fn own_ranges_name_pods_services_and_pools() {
         "[192.0.2.0/24, 198.51.100.0/24]"
     );
 }
+
+#[test]
+fn the_reason_that_is_given_is_not_that_another_dialect_declines() {
+    let mut cluster = Cluster::native();
+    cluster.options(|options| {
+        options.pools = vec![pool("web", "203.0.113.0/24", 32)];
+        options.dialects = vec![DialectName::Calico, DialectName::Native];
+    });
+    cluster.put(Kind::Service, &balanced("web", "Local", &["203.0.113.7"]));
+    let why = |cluster: &mut Cluster| {
+        cluster.planner.plan();
+        let explained = cluster.planner.explain_service(&parse("shop/web"));
+        let addresses = explained.unwrap().addresses;
+        let address = addresses
+            .iter()
+            .find(|one| one.address.to_string() == "203.0.113.7");
+        address.unwrap().why_not().to_owned()
+    };
+    assert!(
+        why(&mut cluster).contains("no IPv4 endpoint"),
+        "{}",
+        why(&mut cluster)
+    );
+    cluster.options(|options| options.pools.clear());
+    assert!(
+        why(&mut cluster).starts_with("calico:"),
+        "{}",
+        why(&mut cluster)
+    );
+}
