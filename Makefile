@@ -6,7 +6,7 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fuzz bench bench-quick bench-build bench-vrrp bench-vrrp-quick \
-	bench-kubernetes bench-kubernetes-quick peers setup bench-check bench-micro
+	bench-kubernetes bench-kubernetes-quick simulate peers setup bench-check bench-micro
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/sbin:/sbin
 FUZZ_SECONDS ?= 300
@@ -27,6 +27,7 @@ help:
 	@echo "                     BENCH='--case crash,stop --daemon wayfare --runs 3' narrows it"
 	@echo "make bench-kubernetes announcements from Kubernetes: events, memory, start, an outage; 14 minutes"
 	@echo "make bench-kubernetes-quick the same with an outage of 20 s, 2 minutes"
+	@echo "make simulate        300 nodes from mesh to reflectors and back, in one process, optimised"
 	@echo "make peers           build the peers' root directory"
 
 setup:
@@ -84,6 +85,10 @@ KUBERNETES_QUICK = --events 300 --starts 2 --away 20 --json target/bench-kuberne
 
 bench-kubernetes-quick: bench-build
 	@target/release/kubernetes-load $(KUBERNETES_QUICK) $(BENCH)
+
+simulate:
+	@.ci/setup --no-nextest
+	@.ci/with cargo test --release -p wayfare-tests --test reflectors -- --nocapture three
 
 peers:
 	@interop/images/mkpeers.sh
