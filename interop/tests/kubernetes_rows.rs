@@ -160,7 +160,7 @@ fn internal_rows(rig: &Rig, web: &serde_json::Value) {
     let cluster = &rig.cluster;
     let internal = with(web.clone(), "/spec/internalTrafficPolicy", "Local");
     // Kubernetes 1.20 does not know the field and drops it.
-    if rig.cluster.flavor() != interop::kubernetes::Flavor::Full {
+    if !rig.cluster.is_old() {
         cluster.apply(&internal);
         rig.expect(
             "internalTrafficPolicy Local: no endpoint here",
@@ -243,7 +243,7 @@ fn load_balancer_rows(rig: &Rig) {
     rig.expect("the address is back", &besides(&[C4_ROUTE, L4_ROUTE]));
     let mut proxied = web.clone();
     proxied["status"]["loadBalancer"]["ingress"][0]["ipMode"] = json!("Proxy");
-    if rig.cluster.flavor() != interop::kubernetes::Flavor::Full {
+    if !rig.cluster.is_old() {
         cluster.apply(&proxied);
         rig.expect(
             "ipMode Proxy: the address is not a node's",
@@ -282,7 +282,7 @@ fn load_balancer_rows(rig: &Rig) {
 fn class_rows(rig: &Rig, web: &serde_json::Value) {
     let cluster = &rig.cluster;
     cluster.apply(web);
-    if rig.cluster.flavor() == interop::kubernetes::Flavor::Full {
+    if rig.cluster.is_old() {
         return;
     }
     for (class, routes) in [

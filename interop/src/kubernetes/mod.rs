@@ -6,10 +6,11 @@
 //! are written once and name the flavors they play with; what is absent is skipped by name.
 //!
 //! Rooms: this file (which server), [`server`] (a real one, through `kubeapi` and `kubectl`),
-//! [`objects`] (Nodes, Services, EndpointSlices in a few words), [`rig`] (the lab: agent, routers,
+//! `bridge` (to a cluster outside of the lab), [`objects`] (Nodes, Services, EndpointSlices in a few words), [`rig`] (the lab: agent, routers,
 //! and what must be in their tables), [`role`] (the RBAC that is shipped), [`load`] (the
 //! benchmark).
 
+mod bridge;
 pub mod load;
 pub mod objects;
 pub mod rig;
@@ -78,10 +79,22 @@ pub fn play(test: &str, flavor: Flavor, scenario: impl FnOnce(&mut crate::lab::L
     if let Err(why) = Cluster::is_there(flavor) {
         return eprintln!("SKIPPED {test}: {why}");
     }
+    if flavor == Flavor::Given && std::env::var_os("WAYFARE_LAB").is_none() {
+        let bridged = Kubectl::given().and_then(|kubectl| {
+            let server = kubectl.server()?;
+            bridge::outside(test, &server).map_err(|error| error.to_string())
+        });
+        bridged.unwrap_or_else(|why| panic!("{test}: {why}"));
+    }
     // Every step waits for other people's tools, and a real server takes seconds to start.
     let limit = std::time::Duration::from_secs(280);
     crate::lab::enter_within(limit, test, |lab| {
-        match Cluster::start(flavor, crate::lab::OWN_ADDRESS.into()) {
+        let seat = crate::lab::OWN_ADDRESS.into();
+        let started = match flavor {
+            Flavor::Given => Cluster::bridged(test, seat),
+            flavor => Cluster::start(flavor, seat),
+        };
+        match started {
             Ok(cluster) => scenario(lab, cluster),
             Err(why) => panic!("{}: {why}", flavor.name()),
         }
@@ -137,9 +150,33 @@ impl Cluster {
         Ok(Cluster { flavor, server })
     }
 
+    /// The cluster that the environment names, from inside a lab.
+    fn bridged(test: &str, address: IpAddr) -> Result<Cluster, String> {
+        let local = bridge::inside(test, address).map_err(|error| error.to_string())?;
+        let kubectl = Kubectl::given()?.through(local)?;
+        Ok(Cluster {
+            flavor: Flavor::Given,
+            server: Server::Given(kubectl),
+        })
+    }
+
     /// Which one it is.
     pub fn flavor(&self) -> Flavor {
         self.flavor
+    }
+
+    /// A server that drops fields which came with Kubernetes 1.21 and later.
+    pub fn is_old(&self) -> bool {
+        let minor = |kubectl: &Kubectl| {
+            let version = kubectl.get("/version").ok()?;
+            let minor = version["minor"].as_str()?.trim_end_matches('+');
+            minor.parse::<u32>().ok()
+        };
+        match &self.server {
+            Server::Own(_) => false,
+            Server::Real(_) => self.flavor == Flavor::Full,
+            Server::Given(kubectl) => minor(kubectl).is_some_and(|minor| minor < 29),
+        }
     }
 
     /// Ours, for faults that real servers do not have on demand.
@@ -246,12 +283,13 @@ impl Cluster {
     #[track_caller]
     pub fn admit(&self, node: &Node, account: &str) {
         let (url, token, ca) = self.credentials(account);
-        let authority = match &ca {
-            Some(text) => {
+        let authority = match (&ca, &self.server) {
+            (None, Server::Given(kubectl)) => kubectl.authority(),
+            (Some(text), _) => {
                 node.write(CA, text);
                 format!(", certificate-authority: {CA}")
             }
-            None => String::new(),
+            (None, _) => String::new(),
         };
         node.write(TOKEN, token);
         node.write(

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,6 +23,8 @@ pub type Credentials = (String, String, Option<String>);
 pub(super) struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
+    /// What every command is told beside the kubeconfig.
+    options: Vec<String>,
 }
 
 impl Kubectl {
@@ -33,7 +35,68 @@ impl Kubectl {
         Ok(Kubectl {
             program: "kubectl".into(),
             kubeconfig: kubeconfig.into(),
+            options: Vec::new(),
         })
+    }
+
+    /// The cluster as the kubeconfig has it.
+    fn cluster(&self) -> Result<Value, String> {
+        let words = [
+            "config",
+            "view",
+            "--raw",
+            "--flatten",
+            "--minify",
+            "-o",
+            "json",
+        ];
+        let text = self.run(&words, None)?;
+        let view: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        Ok(view["clusters"][0]["cluster"].clone())
+    }
+
+    /// `HOST:PORT` of the server.
+    pub(super) fn server(&self) -> Result<String, String> {
+        let cluster = self.cluster()?;
+        let url = cluster["server"].as_str().unwrap_or_default();
+        let authority = url.trim_start_matches("https://").trim_end_matches('/');
+        Ok(match authority.rsplit_once(':') {
+            Some(_) => authority.to_owned(),
+            None => format!("{authority}:443"),
+        })
+    }
+
+    /// The same, reached through another address; its certificate keeps its name.
+    pub(super) fn through(mut self, address: SocketAddr) -> Result<Kubectl, String> {
+        let server = self.server()?;
+        let host = server
+            .rsplit_once(':')
+            .map_or(server.as_str(), |(host, _)| host);
+        self.options = vec![
+            format!("--server=https://{address}"),
+            format!("--tls-server-name={host}"),
+        ];
+        Ok(self)
+    }
+
+    /// What a kubeconfig says of the server's certificate.
+    pub(super) fn authority(&self) -> String {
+        let cluster = self.cluster().unwrap_or_default();
+        let data = cluster["certificate-authority-data"].as_str();
+        let name = self
+            .options
+            .iter()
+            .find_map(|option| option.strip_prefix("--tls-server-name="));
+        let mut text = String::new();
+        for (key, value) in [
+            ("certificate-authority-data", data),
+            ("tls-server-name", name),
+        ] {
+            if let Some(value) = value {
+                text += &format!(", {key}: \"{value}\"");
+            }
+        }
+        text
     }
 
     fn run(&self, words: &[&str], input: Option<&Value>) -> Result<String, String> {
@@ -41,6 +104,7 @@ impl Kubectl {
         command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            .args(&self.options)
             .args(words)
             .env_remove("http_proxy")
             .env_remove("https_proxy")
@@ -112,19 +176,14 @@ impl Kubectl {
     /// A token from a cluster that is not ours.
     pub(super) fn admit(&self, namespace: &str, name: &str) -> Result<Credentials, String> {
         let token = self.run(&["-n", namespace, "create", "token", name], None)?;
-        let view = [
-            "config",
-            "view",
-            "--raw",
-            "--flatten",
-            "--minify",
-            "-o",
-            "json",
-        ];
-        let view: Value =
-            serde_json::from_str(&self.run(&view, None)?).map_err(|e| e.to_string())?;
-        let cluster = &view["clusters"][0]["cluster"];
-        let url = cluster["server"].as_str().unwrap_or_default().to_owned();
+        let option = self
+            .options
+            .iter()
+            .find_map(|option| option.strip_prefix("--server="));
+        let url = match option {
+            Some(url) => url.to_owned(),
+            None => format!("https://{}", self.server()?),
+        };
         Ok((url, token.trim().to_owned(), None))
     }
 }
@@ -209,6 +268,7 @@ impl Kubeapi {
             kubectl: Kubectl {
                 program: cache().join(flavor.name()).join("bin/kubectl"),
                 kubeconfig: kubeconfig.trim().into(),
+                options: Vec::new(),
             },
             dir,
         })
