@@ -1,9 +1,10 @@
 //! `check FILE` for Kubernetes manifests: what the daemon would say of these objects.
 //!
 //! The readers are the daemon's own (`cluster`), so what passes here passes there: each object that
-//! would be left out, and each that works otherwise than somebody may expect, with the path in it and
-//! what to write instead. Objects are looked at together, as one cluster: what refers to an object
-//! that is in none of the documents is a fault. Node selectors are tried with every Node of the file.
+//! would be left out, and each that works otherwise than somebody may expect, with the path in it
+//! and what to write instead. Objects are looked at together, as one cluster: what refers to an
+//! object that is in none of the documents is a fault. Node selectors are tried with every Node of
+//! the file.
 //! Nothing is asked of an API server, and nothing of a running daemon.
 
 use std::collections::BTreeSet;

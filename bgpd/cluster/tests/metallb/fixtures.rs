@@ -2,8 +2,8 @@
 //!
 //! MetalLB's tests hand sessions and advertisements to code below its configuration, so some of
 //! what they hand in no configuration can say. Timers of one second (a hold time is 0 or at least
-//! 3 s: RFC 4271 §4.2) are three and one here; a route of one address with the mask of a /24 is that
-//! address.
+//! 3 s: RFC 4271 §4.2) are three and one here; a route of one address with the mask of a /24 is
+//! that address.
 
 /// An input: what the cluster has, our AS, and the addresses given to services.
 pub struct Fixture {
@@ -88,17 +88,6 @@ fn of_metallb(folder: &str, name: &str) -> Result<Fixture, &'static str> {
     let (one, three) = (source("10.1.1.254"), source("10.3.3.254"));
     let hop = |more: &str| format!("{more}{HOP}");
     let vrf = |more: &str| format!("{more}, vrf: red");
-    let large = "localPref: 300, communities: ['3333:4444', 'large:1111:2222:3333', \
-                 'large:2222:3333:4444']";
-    let pair = [
-        advert("a", "172.16.1.10/32", "communities: ['1111:2222']"),
-        advert(
-            "b",
-            "172.16.1.11/32",
-            "localPref: 2, communities: ['1111:2222']",
-        ),
-    ]
-    .concat();
     let times = "receiveInterval: 60, transmitInterval: 70, detectMultiplier: 5, echoInterval: 90, \
                minimumTtl: 60";
     let ipv4 = "10.2.2.254";
@@ -119,46 +108,6 @@ fn of_metallb(folder: &str, name: &str) -> Result<Fixture, &'static str> {
             )],
         ),
         "TestSingleSessionWithExternalASN" => external(folder, ipv4),
-        "TestLargeCommunities" => {
-            let parts = [
-                tor(100, 200, ipv4, &hop(&one)),
-                advert("a", "172.16.1.10/32", large),
-            ];
-            fixture(100, &[ONE], &parts)
-        }
-        "TestTwoAdvertisementsDuplicate" => {
-            let parts = [
-                tor(100, 200, ipv4, &hop(&one)),
-                advert("a", "172.16.1.10/32", ""),
-                second("b", "a", ""),
-            ];
-            fixture(100, &[ONE], &parts)
-        }
-        "TestTwoAdvertisementsWithSamePrefix" => {
-            let spec = |community| format!("localPref: 300, communities: ['{community}']");
-            let parts = [
-                tor(100, 200, ipv4, &hop(&one)),
-                advert("a", "172.16.1.10/32", &spec("1111:2222")),
-                second("b", "a", &spec("3333:4444")),
-            ];
-            fixture(100, &[ONE], &parts)
-        }
-        "TestTwoAdvertisementsVRF" => {
-            let parts = [
-                tor(100, 200, ipv4, &vrf(&one)),
-                advert("a", "172.16.1.10/32", "communities: ['1111:2222']"),
-                advert("b", "172.16.1.11/32", ""),
-            ];
-            fixture(100, &[ONE, TWO], &parts)
-        }
-        "TestTwoAdvertisementsTwoSessionsOneVRF" => {
-            let parts = [
-                tor(100, 200, ipv4, &one),
-                tor(100, 200, "10.2.2.255", &vrf(&one)),
-                pair,
-            ];
-            fixture(100, &[ONE, TWO], &parts)
-        }
         "TestTwoIPv6Sessions" => two(
             ["10:2:2::254", "10:4:4::255"],
             [&source("10:1:1::254"), &source("10:3:3::254")],
@@ -186,7 +135,67 @@ fn of_metallb(folder: &str, name: &str) -> Result<Fixture, &'static str> {
         _ if name.starts_with("TestLogging") => {
             return Err("log settings of FRR: ours are bgpd's own");
         }
-        _ => return Err("no fixture"),
+        _ => return of_adverts(name, &one).ok_or("no fixture"),
+    })
+}
+
+fn of_adverts(name: &str, one: &str) -> Option<Fixture> {
+    let hop = |more: &str| format!("{more}{HOP}");
+    let vrf = |more: &str| format!("{more}, vrf: red");
+    let ipv4 = "10.2.2.254";
+    let large = "localPref: 300, communities: ['3333:4444', 'large:1111:2222:3333', \
+                 'large:2222:3333:4444']";
+    let pair = [
+        advert("a", "172.16.1.10/32", "communities: ['1111:2222']"),
+        advert(
+            "b",
+            "172.16.1.11/32",
+            "localPref: 2, communities: ['1111:2222']",
+        ),
+    ]
+    .concat();
+    Some(match name {
+        "TestLargeCommunities" => {
+            let parts = [
+                tor(100, 200, ipv4, &hop(one)),
+                advert("a", "172.16.1.10/32", large),
+            ];
+            fixture(100, &[ONE], &parts)
+        }
+        "TestTwoAdvertisementsDuplicate" => {
+            let parts = [
+                tor(100, 200, ipv4, &hop(one)),
+                advert("a", "172.16.1.10/32", ""),
+                second("b", "a", ""),
+            ];
+            fixture(100, &[ONE], &parts)
+        }
+        "TestTwoAdvertisementsWithSamePrefix" => {
+            let spec = |community| format!("localPref: 300, communities: ['{community}']");
+            let parts = [
+                tor(100, 200, ipv4, &hop(one)),
+                advert("a", "172.16.1.10/32", &spec("1111:2222")),
+                second("b", "a", &spec("3333:4444")),
+            ];
+            fixture(100, &[ONE], &parts)
+        }
+        "TestTwoAdvertisementsVRF" => {
+            let parts = [
+                tor(100, 200, ipv4, &vrf(one)),
+                advert("a", "172.16.1.10/32", "communities: ['1111:2222']"),
+                advert("b", "172.16.1.11/32", ""),
+            ];
+            fixture(100, &[ONE, TWO], &parts)
+        }
+        "TestTwoAdvertisementsTwoSessionsOneVRF" => {
+            let parts = [
+                tor(100, 200, ipv4, one),
+                tor(100, 200, "10.2.2.255", &vrf(one)),
+                pair,
+            ];
+            fixture(100, &[ONE, TWO], &parts)
+        }
+        _ => return None,
     })
 }
 
@@ -286,19 +295,21 @@ fn of_frr_k8s(name: &str) -> Result<Fixture, &'static str> {
             ];
             fixture(65000, &[], &parts)
         }
+        _ => return Err(only_frr_k8s(name)),
+    })
+}
+
+fn only_frr_k8s(name: &str) -> &'static str {
+    match name {
         "TestTwoSessionsAcceptAll" | "TestTwoSessionsAcceptSomeV4" => {
-            return Err("toReceive of FRRConfiguration: import policies of bgpd.toml do this");
+            "toReceive of FRRConfiguration: import policies of bgpd.toml do this"
         }
         "TestSingleSessionWithNextHopV6" => {
-            return Err(
-                "a next hop of FRRConfiguration: [[policy]] next-hop of bgpd.toml does this",
-            );
+            "a next hop of FRRConfiguration: [[policy]] next-hop of bgpd.toml does this"
         }
         "TestTwoRoutersTwoNeighbors" => {
-            return Err(
-                "toAdvertise and VRF of FRRConfiguration: [[policy]] of bgpd.toml does this",
-            );
+            "toAdvertise and VRF of FRRConfiguration: [[policy]] of bgpd.toml does this"
         }
-        _ => return Err("no fixture"),
-    })
+        _ => "no fixture",
+    }
 }

@@ -1,8 +1,9 @@
 //! A small reader of FRR configuration: as much of it as MetalLB's goldens use.
 //!
-//! It evaluates the outbound route map of each neighbor over the `network` statements of its router,
-//! entry by entry: an entry matches when the prefix list of its family permits exactly this prefix;
-//! it then sets what it sets and, without `on-match next`, permits. Nothing matched: denied.
+//! It evaluates the outbound route map of each neighbor over the `network` statements of its
+//! router, entry by entry: an entry matches when the prefix list of its family permits exactly
+//! this prefix; it then sets what it sets and, without `on-match next`, permits. Nothing
+//! matched: denied.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,7 +33,7 @@ struct Reader {
 }
 
 /// The prefix as it counts. MetalLB's Go tests write `172.16.1.10/24` for one address, which no
-/// configuration can give: the host is meant. In frr-k8s' tests FRR's own rule holds, host bits cut.
+/// configuration can give: the host is meant. In frr-k8s' tests FRR's own rule holds: bits are cut.
 pub fn prefix(text: &str, hosts_are_meant: bool) -> IpNet {
     let net: IpNet = text.parse().expect("a prefix");
     match hosts_are_meant && net.addr() != net.network() {
@@ -50,40 +51,8 @@ pub fn read(text: &str, hosts_are_meant: bool) -> Expected {
     let mut profile = String::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
+        reader.policy(&words, &mut map, hosts_are_meant);
         match words.as_slice() {
-            [
-                ip @ ("ip" | "ipv6"),
-                "prefix-list",
-                name,
-                "seq",
-                _,
-                action,
-                what,
-            ] => {
-                let key = (*ip == "ipv6", (*name).to_owned());
-                let list = reader.lists.entry(key).or_default();
-                if *action == "permit" {
-                    list.push(prefix(what, hosts_are_meant));
-                }
-            }
-            ["route-map", name, _, number] => {
-                map = ((*name).to_owned(), number.parse().expect("a number"));
-                let entries = reader.maps.entry(map.0.clone()).or_default();
-                entries.entry(map.1).or_default();
-            }
-            ["match", ip, "address", "prefix-list", name] => {
-                let entry = entry(&mut reader, &map);
-                entry.matches.push((*ip == "ipv6", (*name).to_owned()));
-            }
-            ["set", "local-preference", value] => {
-                entry(&mut reader, &map).local_pref = value.parse().ok();
-            }
-            ["set", "community" | "large-community", value, "additive"] => {
-                entry(&mut reader, &map)
-                    .communities
-                    .push((*value).to_owned());
-            }
-            ["on-match", "next"] => entry(&mut reader, &map).goes_on = true,
             ["router", "bgp", asn, vrf @ ..] => {
                 let vrf = vrf.last().copied().unwrap_or("").to_owned();
                 router = (vrf, asn.parse().expect("an AS"));
@@ -168,6 +137,44 @@ fn neighbor(
 }
 
 impl Reader {
+    /// A line of a prefix list or a route map; `map` is the entry that it stands in.
+    fn policy(&mut self, words: &[&str], map: &mut (String, u32), hosts_are_meant: bool) {
+        match words {
+            [
+                ip @ ("ip" | "ipv6"),
+                "prefix-list",
+                name,
+                "seq",
+                _,
+                action,
+                what,
+            ] => {
+                let key = (*ip == "ipv6", (*name).to_owned());
+                let list = self.lists.entry(key).or_default();
+                if *action == "permit" {
+                    list.push(prefix(what, hosts_are_meant));
+                }
+            }
+            ["route-map", name, _, number] => {
+                *map = ((*name).to_owned(), number.parse().expect("a number"));
+                let entries = self.maps.entry(map.0.clone()).or_default();
+                entries.entry(map.1).or_default();
+            }
+            ["match", ip, "address", "prefix-list", name] => {
+                let entry = entry(self, map);
+                entry.matches.push((*ip == "ipv6", (*name).to_owned()));
+            }
+            ["set", "local-preference", value] => {
+                entry(self, map).local_pref = value.parse().ok();
+            }
+            ["set", "community" | "large-community", value, "additive"] => {
+                entry(self, map).communities.push((*value).to_owned());
+            }
+            ["on-match", "next"] => entry(self, map).goes_on = true,
+            _ => {}
+        }
+    }
+
     fn finish(mut self) -> Expected {
         let mut expected = std::mem::take(&mut self.expected);
         for ((vrf, address), peer) in &mut expected.peers {

@@ -23,7 +23,7 @@ const CONFIG: &str = "bgpd.toml";
 const HEALTH_PORT: &str = "20244";
 
 /// Converts the command line in `sources`; `prefix` is where the files beside it are.
-pub fn convert(sources: &[(String, String)], prefix: &str) -> Converted {
+pub(in crate::convert) fn convert(sources: &[(String, String)], prefix: &str) -> Converted {
     let mut report = Report {
         files: sources.iter().map(|(name, _)| name.clone()).collect(),
         ..Report::default()

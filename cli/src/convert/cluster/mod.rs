@@ -9,5 +9,5 @@ mod kube_router;
 pub(crate) mod manifest;
 mod objects;
 
-pub use kube_router::convert as kube_router;
-pub use objects::convert as objects;
+pub(super) use kube_router::convert as kube_router;
+pub(super) use objects::convert as objects;

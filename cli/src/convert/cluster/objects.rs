@@ -19,7 +19,7 @@ use crate::convert::keepalived::{Place, Report, Span, comment, quoted};
 const ASN_DEFAULT: u32 = 64512;
 
 /// Converts the objects in `sources`, all of one cluster.
-pub fn convert(dialect: DialectName, sources: &[(String, String)]) -> Converted {
+pub(in crate::convert) fn convert(dialect: DialectName, sources: &[(String, String)]) -> Converted {
     let mut report = Report {
         files: sources.iter().map(|(name, _)| name.clone()).collect(),
         ..Report::default()

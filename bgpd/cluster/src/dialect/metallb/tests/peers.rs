@@ -225,78 +225,79 @@ fn one_address_is_one_neighbor() {
     assert_eq!(&*differs.faults[0].object, "BGPPeer metallb-system/b");
 }
 
+const FAULTS: &[(&str, &str, &str)] = &[
+    ("peerASN: 1, peerAddress: 10.0.0.1", "spec.myASN", "missing"),
+    ("myASN: 1, peerAddress: 10.0.0.1", "spec.peerASN", "missing"),
+    (
+        "myASN: 1, peerASN: 2, dynamicASN: external",
+        "spec.peerASN",
+        "keep one",
+    ),
+    (
+        "myASN: 1, dynamicASN: both",
+        "spec.dynamicASN",
+        "neither internal nor external",
+    ),
+    ("myASN: 1, peerASN: 2", "spec.peerAddress", "missing"),
+    (
+        "myASN: 1, peerASN: 2, peerAddress: tor1",
+        "spec.peerAddress",
+        "not an IP address",
+    ),
+    (
+        "myASN: 1, peerASN: 4294967296",
+        "spec.peerASN",
+        "0 to 4294967295",
+    ),
+    ("{}, interface: eth0", "spec.interface", "keep one"),
+    (
+        "myASN: 1, peerASN: 2, interface: eth0",
+        "spec.interface",
+        "not built",
+    ),
+    ("{}, vrf: red", "spec.vrf", "not built"),
+    ("{}, peerPort: 65536", "spec.peerPort", "0 to 65535"),
+    (
+        "{}, sourceAddress: 'fd00::1'",
+        "spec.sourceAddress",
+        "two families",
+    ),
+    ("{}, holdTime: 2s", "spec.holdTime", "write"),
+    ("{}, holdTime: 90", "spec.holdTime", "expected a text"),
+    ("{}, holdTime: soon", "spec.holdTime", "not a duration"),
+    (
+        "{}, holdTime: 3s, keepaliveTime: 4s",
+        "spec.keepaliveTime",
+        "longer",
+    ),
+    (
+        "{}, connectTime: 500ms",
+        "spec.connectTime",
+        "whole seconds",
+    ),
+    ("{}, routerID: 'fd00::1'", "spec.routerID", "IPv4"),
+    (
+        "{}, password: a, passwordSecret: {name: b}",
+        "spec.password",
+        "keep one",
+    ),
+    (
+        "{}, nodeSelectors: [{matchExpressions: [{key: a, operator: Is}]}]",
+        "spec.nodeSelectors[0]",
+        "operator",
+    ),
+    (
+        "myASN: 1, peerASN: 1, peerAddress: 10.0.0.1, ebgpMultiHop: true",
+        "spec.ebgpMultiHop",
+        "eBGP",
+    ),
+];
+
 /// What takes one object out leaves the others alone.
 #[test]
 fn each_fault_takes_its_own_object_out_and_names_path_and_cure() {
     let base = "myASN: 64512, peerASN: 64500, peerAddress: 10.0.0.1";
-    let rows = [
-        ("peerASN: 1, peerAddress: 10.0.0.1", "spec.myASN", "missing"),
-        ("myASN: 1, peerAddress: 10.0.0.1", "spec.peerASN", "missing"),
-        (
-            "myASN: 1, peerASN: 2, dynamicASN: external",
-            "spec.peerASN",
-            "keep one",
-        ),
-        (
-            "myASN: 1, dynamicASN: both",
-            "spec.dynamicASN",
-            "neither internal nor external",
-        ),
-        ("myASN: 1, peerASN: 2", "spec.peerAddress", "missing"),
-        (
-            "myASN: 1, peerASN: 2, peerAddress: tor1",
-            "spec.peerAddress",
-            "not an IP address",
-        ),
-        (
-            "myASN: 1, peerASN: 4294967296",
-            "spec.peerASN",
-            "0 to 4294967295",
-        ),
-        ("{}, interface: eth0", "spec.interface", "keep one"),
-        (
-            "myASN: 1, peerASN: 2, interface: eth0",
-            "spec.interface",
-            "not built",
-        ),
-        ("{}, vrf: red", "spec.vrf", "not built"),
-        ("{}, peerPort: 65536", "spec.peerPort", "0 to 65535"),
-        (
-            "{}, sourceAddress: 'fd00::1'",
-            "spec.sourceAddress",
-            "two families",
-        ),
-        ("{}, holdTime: 2s", "spec.holdTime", "write"),
-        ("{}, holdTime: 90", "spec.holdTime", "expected a text"),
-        ("{}, holdTime: soon", "spec.holdTime", "not a duration"),
-        (
-            "{}, holdTime: 3s, keepaliveTime: 4s",
-            "spec.keepaliveTime",
-            "longer",
-        ),
-        (
-            "{}, connectTime: 500ms",
-            "spec.connectTime",
-            "whole seconds",
-        ),
-        ("{}, routerID: 'fd00::1'", "spec.routerID", "IPv4"),
-        (
-            "{}, password: a, passwordSecret: {name: b}",
-            "spec.password",
-            "keep one",
-        ),
-        (
-            "{}, nodeSelectors: [{matchExpressions: [{key: a, operator: Is}]}]",
-            "spec.nodeSelectors[0]",
-            "operator",
-        ),
-        (
-            "myASN: 1, peerASN: 1, peerAddress: 10.0.0.1, ebgpMultiHop: true",
-            "spec.ebgpMultiHop",
-            "eBGP",
-        ),
-    ];
-    for (spec, path, text) in rows {
+    for (spec, path, text) in FAULTS {
         let bad = named("bad", &spec.replacen("{}", base, 1));
         let good = named("good", &base.replace("10.0.0.1", "10.0.0.2"));
         let scene = scene(&format!("{bad}{good}"));
@@ -305,7 +306,7 @@ fn each_fault_takes_its_own_object_out_and_names_path_and_cure() {
         assert_eq!(&*fault.object, "BGPPeer metallb-system/bad", "{spec}");
         assert_eq!(
             (&*fault.path, fault.severity),
-            (path, Severity::Error),
+            (*path, Severity::Error),
             "{spec}"
         );
         assert!(fault.text.contains(text), "{spec}: {}", fault.text);

@@ -231,9 +231,9 @@ fn a_service_that_two_values_select_is_not_announced() {
     );
 }
 
-#[test]
-fn faults_of_pools_advertisements_and_aliases_name_their_path() {
-    let rows = [
+/// Manifests with a fault, its path and a part of its text.
+fn faulty() -> Vec<(String, &'static str, &'static str)> {
+    vec![
         (pool("p", ""), "spec.addresses", "missing"),
         (
             pool("p", "addresses: [10.0.0.1]"),
@@ -295,8 +295,12 @@ fn faults_of_pools_advertisements_and_aliases_name_their_path() {
             "spec.protocol",
             "bgp or layer2",
         ),
-    ];
-    for (manifests, path, text) in rows {
+    ]
+}
+
+#[test]
+fn faults_of_pools_advertisements_and_aliases_name_their_path() {
+    for (manifests, path, text) in faulty() {
         let scene = scene(&manifests);
         let fault = scene
             .faults
@@ -329,8 +333,8 @@ fn overlapping_pools_share_nothing() {
 
 #[test]
 fn the_address_pool_of_0_13_has_its_advertisements_inside() {
-    let bgp = "protocol: bgp, addresses: [10.1.0.0/24], bgpAdvertisements: [{aggregationLength: 24, \
-               communities: ['1:1'], localPref: 5}]";
+    let bgp = "protocol: bgp, addresses: [10.1.0.0/24], bgpAdvertisements: \
+               [{aggregationLength: 24, communities: ['1:1'], localPref: 5}]";
     let lan = "protocol: layer2, addresses: [10.1.1.0/24]";
     let plain = "protocol: bgp, addresses: [10.1.2.0/24]";
     let manifests = [
