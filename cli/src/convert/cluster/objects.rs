@@ -1,9 +1,9 @@
 //! MetalLB's and Calico's objects to `bgpd.toml`.
 //!
 //! The daemon reads the objects themselves, from the API server or from manifests, so there is
-//! little to convert: whose objects, our AS, what is announced. What this is good for is the report: each
-//! object is read by the daemon's own reader, and what would be left out is said now and not on the
-//! node. MetalLB's ConfigMap of before its resources is one of the objects.
+//! little to convert: whose objects, our AS, what is announced. What this is good for is the
+//! report: each object is read by the daemon's own reader, and what would be left out is said now
+//! and not on the node. MetalLB's ConfigMap of before its resources is one of the objects.
 
 use std::fmt::Write as _;
 
