@@ -4,11 +4,11 @@
 //! BIRD and FRR hold exactly what the rule says. The rule is kube-proxy's own, per address family;
 //! where others get it wrong the step says so by its name.
 
-use interop::kubernetes::Cluster;
 use interop::kubernetes::objects::{
     self, End, leaving, load_balancer, local, node, ready, service, slice, unready, with,
 };
 use interop::kubernetes::rig::{NODE, Plan, Rig};
+use interop::kubernetes::{Cluster, Flavor};
 use interop::lab::Lab;
 use interop::peers::Kind;
 use interop::with_each_server;
@@ -60,8 +60,11 @@ fn rows(lab: &mut Lab, cluster: Cluster) {
         routers: kinds,
         ..Plan::default()
     };
-    let rig = Rig::start(lab, cluster, &plan);
+    let mut rig = Rig::start(lab, cluster, &plan);
     rig.wait_established();
+    if rig.cluster.flavor() == Flavor::Given {
+        rig.leave_out_others();
+    }
     rig.expect("without objects nothing is announced", &[]);
     node_rows(&rig);
     cluster_ip_rows(&rig);
