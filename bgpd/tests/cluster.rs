@@ -148,7 +148,7 @@ fn a_reload_of_the_file_composes_with_what_the_cluster_wants() {
     assert!(best(&lab, b, VIP).is_some());
     let own = format!(
         "[[neighbor]]\naddress = \"{B}\"\nasn = 64500\ndescription = \"mine\"\n\
-                       import = \"accept-all\"\nexport = \"accept-all\"\ngraceful-restart = \"full\"\n"
+         import = \"accept-all\"\nexport = \"accept-all\"\ngraceful-restart = \"full\"\n"
     );
     lab.reload(a, &of_a(&own));
     assert_eq!(

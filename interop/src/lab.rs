@@ -87,6 +87,11 @@ pub fn enter_within(limit: Duration, test: &str, body: impl FnOnce(&mut Lab)) {
                 status.success(),
                 "{test} failed inside the lab ({status}):\n{output}"
             );
+            // A name that is no test's runs nothing and fails nothing.
+            assert!(
+                output.contains("1 passed"),
+                "{test} is not the name of this test function:\n{output}"
+            );
         }
         Err(why) => panic!("{test}: {why}"),
     }

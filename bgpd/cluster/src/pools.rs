@@ -1,4 +1,7 @@
 //! The pools that services have their addresses from, whoever defines them: for `show`.
+//!
+//! A listing and no decision: which pool an address belongs to, and what it carries, is decided
+//! where a dialect offers; here is counted what came of it.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,7 @@
 //! `show kubernetes` and `explain service` of a build that reads no cluster.
+//!
+//! The commands exist in every build, so that the CLI is one; here each has one answer, which says
+//! what is missing.
 
 use ctl::metrics::Collector;
 use ctl::server::Replies;

@@ -4,15 +4,16 @@
 //! Addresses and AS numbers are those of documentation and private use; nothing here is measured.
 
 mod kubernetes;
+mod origins;
 
 pub use kubernetes::{cluster, cluster_nodes, cluster_pools, cluster_services};
+pub use origins::{advertisements, pools};
 
 use proto_codec::control::view::{
-    AddPathState, Advertisement, AttrView, CapabilityState, Endpoint, Event, EventKind,
-    ExplainStep, FamilyState, IpRoute, IpRouteHop, IpRouteState, LastReset, Memory,
-    MessageCounters, Neighbor, Notice, Path, PathKind, PeerRef, PeerState, PeerSummary, PlanChange,
-    PlanImpact, Pool, PrefixCounters, RestartState, Route, RouteDetail, RouteSource, RuleVerdict,
-    SummaryFamily, Timers,
+    AddPathState, AttrView, CapabilityState, Endpoint, Event, EventKind, ExplainStep, FamilyState,
+    IpRoute, IpRouteHop, IpRouteState, LastReset, Memory, MessageCounters, Neighbor, Notice, Path,
+    PathKind, PeerRef, PeerState, PeerSummary, PlanChange, PlanImpact, PrefixCounters,
+    RestartState, Route, RouteDetail, RouteSource, RuleVerdict, SummaryFamily, Timers,
 };
 use proto_codec::control::{Family, Head, View};
 
@@ -256,6 +257,17 @@ pub fn family_state(family: Family) -> FamilyState {
     }
 }
 
+fn last_reset() -> LastReset {
+    LastReset {
+        ago_ms: 43_000,
+        reason: "Notification received".to_owned(),
+        notification: Some((6, 2)),
+        notification_text: Some("Cease/Administrative Shutdown".to_owned()),
+        sent: false,
+        message: Some("maintenance till 22h".to_owned()),
+    }
+}
+
 pub fn neighbor() -> Vec<View> {
     let capability = |name: &str, received| CapabilityState {
         name: name.to_owned(),
@@ -305,14 +317,7 @@ pub fn neighbor() -> Vec<View> {
         families: vec![family_state(V4), family_state(V6)],
         established_count: 2,
         dropped_count: 1,
-        last_reset: Some(LastReset {
-            ago_ms: 43_000,
-            reason: "Notification received".to_owned(),
-            notification: Some((6, 2)),
-            notification_text: Some("Cease/Administrative Shutdown".to_owned()),
-            sent: false,
-            message: Some("maintenance till 22h".to_owned()),
-        }),
+        last_reset: Some(last_reset()),
         hops_max: Some(1),
         ttl_security: false,
         authenticated: true,
@@ -397,31 +402,6 @@ fn timers() -> Timers {
         connect_retry_ms: 5_000,
         next_connect_ms: None,
     }
-}
-
-pub fn advertisements() -> Vec<View> {
-    vec![View::Advertisement(Advertisement {
-        prefix: "172.40.100.7/32".parse().unwrap(),
-        source: "pool:my-ip-space".to_owned(),
-        object: "172.40.100.7".to_owned(),
-        state: "advertised".to_owned(),
-        neighbors: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
-        advertised_to: vec!["10.0.0.1".parse().unwrap()],
-    })]
-}
-
-pub fn pools() -> Vec<View> {
-    vec![View::Pool(Pool {
-        name: "my-ip-space".to_owned(),
-        addresses: vec![
-            "172.40.100.0/24".to_owned(),
-            "10.0.50.25-10.0.50.50".to_owned(),
-        ],
-        size: 282,
-        in_use: vec!["172.40.100.7".parse().unwrap()],
-        in_use_count: 3,
-        prefixes: vec!["172.40.100.7/32".parse().unwrap()],
-    })]
 }
 
 pub fn explanation() -> Vec<View> {

@@ -6,7 +6,8 @@
 //! are written once and name the flavors they play with; what is absent is skipped by name.
 //!
 //! Rooms: this file (which server), [`server`] (a real one, through `kubeapi` and `kubectl`),
-//! `bridge` (to a cluster outside of the lab), [`objects`] (Nodes, Services, EndpointSlices in a few words), [`rig`] (the lab: agent, routers,
+//! `bridge` (to a cluster outside of the lab), [`objects`] (Nodes, Services, EndpointSlices in a
+//! few words), [`rig`] (the lab: agent, routers,
 //! and what must be in their tables), [`role`] (the RBAC that is shipped), [`load`] (the
 //! benchmark).
 

@@ -47,6 +47,10 @@ enum Event {
     Plan,
 }
 
+fn some_endpoints() -> impl Strategy<Value = Vec<(u8, bool, bool)>> {
+    proptest::collection::vec((0u8..3, any::<bool>(), any::<bool>()), 0..3)
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (0u8..6, 0u8..8, proptest::option::of(0u8..8), any::<bool>(),
@@ -55,8 +59,7 @@ fn event() -> impl Strategy<Value = Event> {
                 name, address, second, local, mark, created
             }),
         2 => (0u8..6).prop_map(Event::ServiceGone),
-        6 => (0u8..8, 0u8..6, proptest::collection::vec((0u8..3, any::<bool>(), any::<bool>()), 0..3),
-            any::<bool>())
+        6 => (0u8..8, 0u8..6, some_endpoints(), any::<bool>())
             .prop_map(|(name, service, endpoints, is_ipv6)| Event::Slice {
                 name, service, endpoints, is_ipv6
             }),
@@ -75,17 +78,16 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn gone(kind: Kind, name: &str) -> crate::Change {
+    let name = parse(name);
+    crate::Change::Remove(crate::object::Key { kind, name })
+}
+
 fn apply(planner: &mut Planner, event: &Event) -> Option<Delta> {
-    let gone = |kind, name: String| {
-        let name = parse(&name);
-        crate::Change::Remove(crate::object::Key { kind, name })
-    };
-    let mut facts = planner.facts().clone();
-    let mut options = planner.options().clone();
     match event {
         Event::Service { .. } => drop(planner.apply(put(Kind::Service, &service_json(event)))),
         Event::ServiceGone(name) => {
-            planner.apply(gone(Kind::Service, format!("shop/s{name}")));
+            planner.apply(gone(Kind::Service, &format!("shop/s{name}")));
         }
         Event::Slice {
             name,
@@ -112,7 +114,7 @@ fn apply(planner: &mut Planner, event: &Event) -> Option<Delta> {
             planner.apply(put(Kind::EndpointSlice, &json));
         }
         Event::SliceGone(name) => {
-            planner.apply(gone(Kind::EndpointSlice, format!("shop/e{name}")));
+            planner.apply(gone(Kind::EndpointSlice, &format!("shop/e{name}")));
         }
         Event::Node { name, kind } => {
             let exclude = r#"{"labels":
@@ -129,7 +131,31 @@ fn apply(planner: &mut Planner, event: &Event) -> Option<Delta> {
             };
             planner.apply(put(Kind::Node, &node(&format!("n{name}"), meta, spec)));
         }
-        Event::NodeGone(name) => drop(planner.apply(gone(Kind::Node, format!("n{name}")))),
+        Event::NodeGone(name) => drop(planner.apply(gone(Kind::Node, &format!("n{name}")))),
+        Event::Proxy(_) | Event::Drained(_) | Event::HealthCheck(..) | Event::Pool { .. } => {
+            tell(planner, event)
+        }
+        Event::Range(on) => {
+            let json = r#"{"metadata":{"name":"k"},"spec":{"cidrs":["10.96.0.0/28"]}}"#;
+            match on {
+                true => planner.apply(put(Kind::ServiceCidr, json)),
+                false => planner.apply(gone(Kind::ServiceCidr, "k")),
+            };
+        }
+        Event::Broken(name) => {
+            let json = service(&format!("s{name}"), "{}", r#"{"type":"Odd"}"#, "[]");
+            planner.apply(put(Kind::Service, &json));
+        }
+        Event::Plan => return Some(planner.plan()),
+    }
+    None
+}
+
+/// What is no object: facts and options.
+fn tell(planner: &mut Planner, event: &Event) {
+    let mut facts = planner.facts().clone();
+    let mut options = planner.options().clone();
+    match event {
         Event::Proxy(healthy) => {
             facts.proxy = if *healthy {
                 ProxyHealth::Healthy
@@ -154,20 +180,8 @@ fn apply(planner: &mut Planner, event: &Event) -> Option<Delta> {
             options.force_aggregates = *force;
             planner.set_options(options);
         }
-        Event::Range(on) => {
-            let json = r#"{"metadata":{"name":"k"},"spec":{"cidrs":["10.96.0.0/28"]}}"#;
-            match on {
-                true => planner.apply(put(Kind::ServiceCidr, json)),
-                false => planner.apply(gone(Kind::ServiceCidr, "k".into())),
-            };
-        }
-        Event::Broken(name) => {
-            let json = service(&format!("s{name}"), "{}", r#"{"type":"Odd"}"#, "[]");
-            planner.apply(put(Kind::Service, &json));
-        }
-        Event::Plan => return Some(planner.plan()),
+        _ => {}
     }
-    None
 }
 
 fn service_json(event: &Event) -> String {

@@ -1,4 +1,7 @@
 //! The lists: addresses of services, nodes, pools.
+//!
+//! Rows of `show kubernetes services|nodes|pools`, made of what `explain` says, so that a list and
+//! an explanation cannot differ. Services come in pages; nodes and pools are few.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

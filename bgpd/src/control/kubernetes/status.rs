@@ -1,4 +1,7 @@
 //! How the reading of the cluster is doing, for operators and for metrics.
+//!
+//! The same state twice: as rows for people, with what is wrong and since when, and as samples. The
+//! samples ask nobody, so a scrape waits for no planner.
 
 use std::time::{Duration, Instant};
 

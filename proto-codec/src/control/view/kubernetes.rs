@@ -1,4 +1,7 @@
 //! Views of the Kubernetes source: what is read, what it amounts to, and what is wrong with it.
+//!
+//! Names are those of Kubernetes (namespace, pool, pod CIDR); states are words, because an operator
+//! and a dashboard read them alike.
 
 use std::net::IpAddr;
 
