@@ -1,12 +1,13 @@
 //! Routes that start here: named sources, each a snapshot or kept by prefix.
 //!
-//! A source (`pod-cidr`, `pool:my-ip-space`) publishes all of its routes at once; the difference to
-//! its last snapshot is found here, so a source that lost its connection keeps its last word and
-//! one that repeats itself costs nothing. Who has thousands of routes of which one changes tells
-//! it by prefix ([`Origins::replace`]): such routes are a layer of their own beside the snapshot of
-//! that name, and one prefix may have several, for different sets of neighbors. Inside the RIB
-//! such a route is a path of [`PeerSlot::LOCAL`](crate::peer::PeerSlot::LOCAL) whose path
-//! identifier is a [`LocalTag`]: the source, and the set of neighbors that may have the route. Two sources may name one prefix.
+//! A source (`pod-cidr`, `pool:my-ip-space`) publishes all of its routes at once; the difference
+//! to its last snapshot is found here, so a source that lost its connection keeps its last word
+//! and one that repeats itself costs nothing. Who has thousands of routes of which one changes
+//! tells it by prefix ([`Origins::replace`]): such routes are a layer of their own beside the
+//! snapshot of that name, and one prefix may have several, for different sets of neighbors. Inside
+//! the RIB such a route is a path of [`PeerSlot::LOCAL`](crate::peer::PeerSlot::LOCAL) whose path
+//! identifier is a [`LocalTag`]: the source, and the set of neighbors that may have the route. Two
+//! sources may name one prefix.
 //!
 //! Sets of neighbors are remembered for good, each once: there are as many as pools with a
 //! `neighbors` key in all configurations loaded so far.

@@ -1,9 +1,9 @@
 //! What a connection is to send next: messages of the session first, then UPDATEs.
 //!
-//! The tables hand out segments of whole messages, shared by all neighbors of an update group. They
-//! are counted here, message by message, because a neighbor whose socket takes nothing shows in
-//! what was handed out and not written. End-of-RIB comes as a segment of its own, and is kept back while
-//! the objects of a cluster are not known (see `complete`).
+//! The tables hand out segments of whole messages, shared by all neighbors of an update group.
+//! They are counted here, message by message, because a neighbor whose socket takes nothing shows
+//! in what was handed out and not written. End-of-RIB comes as a segment of its own, and is kept
+//! back while the objects of a cluster are not known (see `complete`).
 
 use bytes::Bytes;
 use proto_codec::afi::Family;

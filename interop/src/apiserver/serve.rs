@@ -91,20 +91,7 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     }
     let (target, verb) = match target(shared, request) {
         Ok(found) => found,
-        Err(refusal) => {
-            let answer = match refusal.code {
-                404 => Answer::no_page(),
-                _ => Answer::refusal(&refusal),
-            };
-            note(
-                shared,
-                &user.name,
-                "any",
-                request,
-                (String::new(), answer.code),
-            );
-            return answer.write(stream, None);
-        }
+        Err(refusal) => return no_target(shared, stream, (&user, request), &refusal),
     };
     let plural = RESOURCES[target.resource].plural;
     let selector = selector(request, &target);
@@ -146,6 +133,22 @@ fn answer(shared: &Shared, stream: &mut TcpStream, request: &Request) -> io::Res
     let answer = answer.unwrap_or_else(|why| Answer::refusal(&why));
     told(answer.code);
     answer.write(stream, fault.as_ref())
+}
+
+/// What was asked for is no resource, or not to be had in this way.
+fn no_target(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    (user, request): (&User, &Request),
+    refusal: &Refusal,
+) -> io::Result<bool> {
+    let answer = match refusal.code {
+        404 => Answer::no_page(),
+        _ => Answer::refusal(refusal),
+    };
+    let told = (String::new(), answer.code);
+    note(shared, &user.name, "any", request, told);
+    answer.write(stream, None)
 }
 
 fn who(shared: &Shared, request: &Request) -> Result<User, Refusal> {

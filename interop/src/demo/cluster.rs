@@ -1,8 +1,9 @@
 //! The demo's cluster: a Service and its endpoints, made through the API, seen on the routers.
 //!
-//! The API server is the lab's own; `kubectl` writes to it where the machine has one, else the demo
-//! does so itself. The nodes' daemons read Nodes, Services and EndpointSlices with a service
-//! account's token and the least rights. What is waited for is the gateways in the routers' kernels.
+//! The API server is the lab's own; `kubectl` writes to it where the machine has one, else the
+//! demo does so itself. The nodes' daemons read Nodes, Services and EndpointSlices with a service
+//! account's token and the least rights. What is waited for is the gateways in the routers'
+//! kernels.
 
 use std::io::Write;
 use std::net::IpAddr;
