@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use cluster::{
     Advertised, DialectName, ExcludeLabel, Marks, MeshMode, NeighborRole, PoolOption, StaticRoute,
-    Tunnel,
 };
 use ctl::config::{At, Field, Many, Table, Value};
 use ipnet::IpNet;
@@ -24,6 +23,7 @@ use super::kube_router;
 use super::model::{AsnRule, Pool, PoolAdvertise, Settings};
 use super::raw::RawSettings;
 use super::settings::{Scope, Subject};
+use crate::overlay::KernelRules;
 
 const PROXY_HEALTH: &str = "http://127.0.0.1:10256/healthz";
 const DRAIN_TIME: Duration = Duration::from_secs(30);
@@ -82,8 +82,8 @@ pub struct ClusterPart {
     pub service_ranges: Vec<IpNet>,
     /// Routes to neighbors behind a gateway.
     pub static_routes: Vec<StaticRoute>,
-    /// Routes in tunnels.
-    pub tunnels: Vec<Tunnel>,
+    /// Which routes the kernel is given.
+    pub kernel: KernelRules,
 }
 
 /// The object a neighbor came from.

@@ -71,7 +71,10 @@ fn steps(speaker: &Speaker, prefix: IpNet, to: Option<IpAddr>) -> Result<Vec<Exp
     let verdict = match (&speaker.config().kernel, best) {
         (None, _) => "nothing is written: there is no [kernel] in the configuration".to_owned(),
         (Some(_), false) => "nothing is asked for: there is no best path".to_owned(),
-        (Some(kernel), true) => format!("asked for in table {}", kernel.table),
+        (Some(kernel), true) => match speaker.left_out(&prefix) {
+            Some(reason) => reason.to_owned(),
+            None => format!("asked for in table {}", kernel.table),
+        },
     };
     steps.push(ExplainStep {
         stage: "kernel".to_owned(),

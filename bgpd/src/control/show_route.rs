@@ -133,7 +133,7 @@ pub(super) async fn prefix(
             version: version(speaker, family),
             path_count: count(paths.len()),
             multipath_count: count(beside.max(usize::from(best))),
-            fib_installed: best && speaker.config().kernel.is_some(),
+            fib_installed: best && speaker.left_out(&prefix).is_none(),
             paths: wanted
                 .map(|path| paths::detail(speaker, path, &advertised_to, now))
                 .collect(),

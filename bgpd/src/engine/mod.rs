@@ -239,6 +239,11 @@ impl Engine {
         tables!(self, tables => tables.poll_fib())
     }
 
+    /// See [`Rib::resync_fib_within`].
+    pub fn resync_fib_within(&mut self, ranges: &[IpNet]) {
+        tables!(self, tables => tables.resync_fib_within(ranges));
+    }
+
     /// See [`Rib::poll_next_hop_interest`].
     pub fn poll_next_hop_interest(&mut self) -> Option<(IpAddr, bool)> {
         tables!(self, tables => tables.poll_next_hop_interest())

@@ -15,6 +15,7 @@
 //! remark, a policy that does not compile lets nothing through, and a password that is asked for
 //! and not there keeps the session down (others run it without one).
 
+mod kernel;
 mod neighbor;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,8 @@ use ipnet::IpNet;
 use rib::policy::{Policy, PolicyDef};
 
 use crate::config::{ClusterPart, Config, Kubernetes};
+
+pub use kernel::{KernelRule, KernelRules};
 
 /// The part of [`Desired`] that is not routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,11 +92,14 @@ pub fn lay(file: &Config, wish: &Wish) -> (Config, Vec<Remark>) {
     policies(&mut config, &wish.policies, &mut remarks);
     neighbors(&mut config, table, wish, &mut remarks);
     let [own_ranges, service_ranges] = own_ranges(table, &wish.own_ranges);
+    let cluster_addresses = wish.own_ranges.services.iter();
+    let cluster_addresses = cluster_addresses.chain(&table.options.service_cidrs);
+    let cluster_addresses: Vec<IpNet> = cluster_addresses.copied().collect();
     config.cluster = ClusterPart {
         own_ranges,
         service_ranges,
         static_routes: wish.static_routes.clone(),
-        tunnels: wish.tunnels.clone(),
+        kernel: KernelRules::new(&wish.tunnels, &cluster_addresses, &wish.own_ranges),
     };
     remarks.sort_unstable();
     remarks.dedup();

@@ -291,7 +291,7 @@ impl Speaker {
                 text: describe(&change),
             });
         }
-        Some(change)
+        Some(self.config.cluster.kernel.apply(change))
     }
 
     /// Somebody starts or stops to watch best paths change; only then are they told as events.

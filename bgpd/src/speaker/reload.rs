@@ -142,6 +142,10 @@ impl Speaker {
                 .actions
                 .push_back(Action::Kernel(new.kernel.clone()));
         }
+        let otherwise = old.cluster.kernel.changed(&new.cluster.kernel);
+        if !otherwise.is_empty() {
+            self.rib.resync_fib_within(&otherwise);
+        }
         if prepared.is_reload {
             for address in self.book.reconfigure(&new.pools) {
                 let text = format!("{address} was in use and is in no pool any more: released");

@@ -16,7 +16,7 @@ use rib::fib::{FibChange, FibNextHop, FibRoute};
 use super::Speaker;
 use super::reload::{Prepared, ReloadError};
 use crate::config::{Config, Plan};
-use crate::overlay::{Remark, Wish};
+use crate::overlay::{KernelRule, Remark, Wish};
 
 /// The file, and what is laid over it.
 #[derive(Debug)]
@@ -152,6 +152,25 @@ impl Speaker {
                 let route = Some(FibRoute::Unicast(vias.iter().map(hop).collect()));
                 self.wished.kernel.push_back(FibChange { prefix, route });
             }
+        }
+    }
+
+    /// Why nothing is written to the kernel for the best path of a prefix, if that is so.
+    #[must_use]
+    pub fn left_out(&self, prefix: &IpNet) -> Option<&str> {
+        if self.config.kernel.is_none() {
+            return Some("there is no [kernel] in the configuration");
+        }
+        let is_learned = |route: &rib::RouteView| {
+            let mut paths = route.paths.iter();
+            paths.any(|path| path.best && path.kind != rib::PathKind::Local)
+        };
+        match self.config.cluster.kernel.of(prefix)? {
+            KernelRule::Leave(reason) => {
+                let route = self.rib.lookup(*prefix)?;
+                is_learned(&route).then_some(reason)
+            }
+            KernelRule::Plain => None,
         }
     }
 

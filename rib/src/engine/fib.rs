@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use proto_codec::afi::Family;
 use proto_codec::bgp::NextHop;
 use proto_codec::prefix::PrefixKey;
@@ -44,11 +45,24 @@ impl Rib {
 
     /// Queues every route again, for a kernel side that has to start over.
     pub fn resync_fib(&mut self) {
+        self.requeue_fib(|_| true);
+    }
+
+    /// Queues the routes inside some ranges again, for a kernel side that treats them otherwise
+    /// from now on.
+    pub fn resync_fib_within(&mut self, ranges: &[IpNet]) {
+        self.requeue_fib(|prefix| ranges.iter().any(|range| range.contains(prefix)));
+    }
+
+    fn requeue_fib(&mut self, is_concerned: impl Fn(&IpNet) -> bool) {
         for family in Family::ALL {
             for_family!(family, A => {
                 let plane = A::plane_mut(&mut self.planes);
                 for id in plane.table.ids() {
-                    plane.queue_fib(id);
+                    let prefix = plane.table.get_mut(id).map(|dest| dest.key.to_net());
+                    if prefix.is_some_and(|prefix| is_concerned(&prefix)) {
+                        plane.queue_fib(id);
+                    }
                 }
             });
         }

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use proto_codec::afi::Family;
 
 use super::Batch;
@@ -85,6 +86,8 @@ pub enum Command {
     NextHops(Vec<(IpAddr, NextHopState)>),
     SetOwnAddresses(Vec<IpAddr>),
     SetClusterId(std::net::Ipv4Addr),
+    /// [`Rib::resync_fib_within`].
+    ResyncFib(Arc<[IpNet]>),
     Settle,
     /// Say when all kernel routes wanted until now have been handed over.
     HandOver,

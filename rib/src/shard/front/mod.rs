@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use proto_codec::afi::Family;
 use proto_codec::bgp::Update;
 
@@ -201,6 +202,12 @@ impl Sharded {
             neighbor_sets: Arc::clone(&sets),
             prefixes: parts.get_mut(shard).map(std::mem::take).unwrap_or_default(),
         });
+    }
+
+    /// See `Rib::resync_fib_within`.
+    pub fn resync_fib_within(&mut self, ranges: &[IpNet]) {
+        let ranges: Arc<[IpNet]> = ranges.into();
+        self.broadcast(|_| Command::ResyncFib(Arc::clone(&ranges)));
     }
 
     /// See `Rib::next_hop_changed`.

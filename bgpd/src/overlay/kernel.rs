@@ -1,0 +1,223 @@
+//! Which of BGP's routes the kernel is given, and which somebody else writes.
+//!
+//! A cluster has ranges that are not BGP's affair in the kernel although BGP carries their routes:
+//! addresses of services, whose packets kube-proxy takes before any route is looked at, and pools
+//! that Felix programs (VXLAN, and today IP in IP). A route that lies inside such a range is left
+//! out: the longest range decides, and a route that is wider than every range is BGP's own.
+//!
+//! Only what was learned is left out. A discard route of our own was asked for by whoever knows
+//! who writes the rest, and stays.
+
+use std::collections::BTreeSet;
+
+use cluster::{OwnRanges, Tunnel, TunnelKind};
+use ipnet::IpNet;
+use rib::fib::{FibChange, FibRoute};
+
+/// What is done with routes inside a range.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KernelRule {
+    /// Nothing is written, and why.
+    Leave(Box<str>),
+    /// They are ordinary routes.
+    Plain,
+}
+
+/// What is done with routes, by range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelRules {
+    /// The longest first, each range once.
+    rules: Vec<(IpNet, KernelRule)>,
+}
+
+impl KernelRules {
+    /// The rules that tunnels and ranges of services make. Cluster addresses are left out whoever
+    /// wrote their range down; of two that name one range, the services' counts.
+    #[must_use]
+    pub fn new(tunnels: &[Tunnel], services: &[IpNet], known: &OwnRanges) -> Self {
+        let mut rules: Vec<(IpNet, KernelRule)> = Vec::new();
+        for range in services {
+            let text = "left to kube-proxy: cluster addresses, ";
+            rules.push((range.trunc(), leave(text, range)));
+        }
+        let is_services = |range: &IpNet| {
+            let mut all = known.services.iter().chain(&known.load_balancers);
+            all.any(|known| known.contains(range))
+        };
+        for tunnel in tunnels {
+            rules.push((
+                tunnel.range.trunc(),
+                rule(tunnel, is_services(&tunnel.range)),
+            ));
+        }
+        // Stable: of equal ranges the first stays.
+        rules.sort_by_key(|(range, _)| (std::cmp::Reverse(range.prefix_len()), *range));
+        rules.dedup_by_key(|(range, _)| *range);
+        Self { rules }
+    }
+
+    /// The rule of the longest range that a prefix lies in.
+    #[must_use]
+    pub fn of(&self, prefix: &IpNet) -> Option<&KernelRule> {
+        let found = self.rules.iter().find(|(range, _)| range.contains(prefix));
+        found.map(|(_, rule)| rule)
+    }
+
+    /// What the kernel is to hold for what the tables want.
+    #[must_use]
+    pub fn apply(&self, mut change: FibChange) -> FibChange {
+        let is_learned = matches!(change.route, Some(FibRoute::Unicast(_)));
+        if is_learned && let Some(KernelRule::Leave(_)) = self.of(&change.prefix) {
+            change.route = None;
+        }
+        change
+    }
+
+    /// The ranges whose routes another set of rules treats otherwise.
+    #[must_use]
+    pub fn changed(&self, other: &Self) -> Vec<IpNet> {
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) =
+            (self.rules.iter().collect(), other.rules.iter().collect());
+        let ranges = old.symmetric_difference(&new).map(|(range, _)| *range);
+        IpNet::aggregate(&ranges.collect())
+    }
+}
+
+fn leave(who: &str, range: &IpNet) -> KernelRule {
+    KernelRule::Leave(format!("{who}{range}").into())
+}
+
+fn rule(tunnel: &Tunnel, is_services: bool) -> KernelRule {
+    if tunnel.device.is_some() {
+        return KernelRule::Plain;
+    }
+    let who = match tunnel.kind {
+        TunnelKind::Plain if is_services => "left to kube-proxy: addresses of services, ",
+        TunnelKind::Plain => "left to Felix: pool ",
+        TunnelKind::Ipip => "left to Felix: IP in IP pool ",
+        TunnelKind::Vxlan => "left to Felix: VXLAN pool ",
+    };
+    leave(who, &tunnel.range)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cluster::TunnelMode;
+    use rib::fib::FibNextHop;
+
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    fn left(range: &str, kind: TunnelKind) -> Tunnel {
+        Tunnel {
+            range: net(range),
+            kind,
+            mode: TunnelMode::Always,
+            device: None,
+            subnets: Vec::new(),
+        }
+    }
+
+    fn rules() -> KernelRules {
+        let ours = Tunnel {
+            device: Some("tunl0".into()),
+            ..left("10.8.4.0/24", TunnelKind::Ipip)
+        };
+        let tunnels = [
+            left("10.8.0.0/16", TunnelKind::Vxlan),
+            ours,
+            left("10.8.4.128/25", TunnelKind::Ipip),
+            left("10.9.0.0/16", TunnelKind::Plain),
+            left("172.40.0.0/16", TunnelKind::Plain),
+            left("10.96.0.0/12", TunnelKind::Plain),
+            left("fd00:8::/32", TunnelKind::Vxlan),
+        ];
+        let known = OwnRanges {
+            load_balancers: vec![net("172.40.0.0/16")],
+            ..OwnRanges::default()
+        };
+        KernelRules::new(&tunnels, &[net("10.96.0.0/12")], &known)
+    }
+
+    fn change(prefix: &str, route: FibRoute) -> FibChange {
+        FibChange {
+            prefix: net(prefix),
+            route: Some(route),
+        }
+    }
+
+    fn learned(prefix: &str) -> FibChange {
+        let hop = FibNextHop {
+            gateway: "10.0.0.2".parse().unwrap(),
+            interface: None,
+            weight: 1,
+        };
+        change(prefix, FibRoute::Unicast(Arc::new([hop])))
+    }
+
+    #[test]
+    fn the_longest_range_decides() {
+        let rules = rules();
+        let cases = [
+            ("10.8.1.0/26", "left to Felix: VXLAN pool 10.8.0.0/16"),
+            ("10.8.0.0/16", "left to Felix: VXLAN pool 10.8.0.0/16"),
+            ("10.8.4.0/26", ""),
+            ("10.8.4.0/24", ""),
+            (
+                "10.8.4.192/26",
+                "left to Felix: IP in IP pool 10.8.4.128/25",
+            ),
+            ("10.9.1.1/32", "left to Felix: pool 10.9.0.0/16"),
+            (
+                "172.40.1.1/32",
+                "left to kube-proxy: addresses of services, 172.40.0.0/16",
+            ),
+            (
+                "10.96.0.10/32",
+                "left to kube-proxy: cluster addresses, 10.96.0.0/12",
+            ),
+            ("fd00:8:1::/64", "left to Felix: VXLAN pool fd00:8::/32"),
+            // Wider than every range, or beside them.
+            ("10.0.0.0/8", ""),
+            ("0.0.0.0/0", ""),
+            ("10.7.0.0/16", ""),
+            ("fd00:9::/32", ""),
+        ];
+        for (prefix, expected) in cases {
+            let said = match rules.of(&net(prefix)) {
+                Some(KernelRule::Leave(text)) => text.as_ref(),
+                _ => "",
+            };
+            assert_eq!(said, expected, "{prefix}");
+            let written = rules.apply(learned(prefix)).route.is_some();
+            assert_eq!(written, expected.is_empty(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn discard_routes_stay() {
+        let own = change("10.8.1.0/26", FibRoute::Discard);
+        assert_eq!(rules().apply(own.clone()), own);
+    }
+
+    #[test]
+    fn what_other_rules_change_is_known() {
+        let fewer = KernelRules::new(
+            &[left("10.8.0.0/16", TunnelKind::Vxlan)],
+            &[],
+            &OwnRanges::default(),
+        );
+        let changed = rules().changed(&fewer);
+        assert!(changed.contains(&net("10.96.0.0/12")));
+        assert!(!changed.contains(&net("10.8.0.0/16")), "{changed:?}");
+        assert!(fewer.changed(&fewer).is_empty());
+        let other = [left("10.8.0.0/16", TunnelKind::Ipip)];
+        let other = KernelRules::new(&other, &[], &OwnRanges::default());
+        assert_eq!(fewer.changed(&other), [net("10.8.0.0/16")]);
+    }
+}
