@@ -37,6 +37,9 @@ pub mod io;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 
+#[cfg(all(test, feature = "kubernetes"))]
+mod narrow_proc;
+
 pub mod origin;
 
 pub mod overlay;

@@ -160,11 +160,10 @@ fn is_refused(error: &hyper_util::client::legacy::Error) -> bool {
     false
 }
 
-/// How long the machine has been up; a machine that does not say has just booted.
+/// How long the machine has been up; a machine that does not say has just booted. Asked of the
+/// kernel and not of `/proc/uptime`, which `ProcSubset=pid` hides.
 fn uptime() -> Duration {
-    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = text.split(['.', ' ']).next().and_then(|s| s.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0))
+    nix::sys::sysinfo::sysinfo().map_or(Duration::ZERO, |machine| machine.uptime())
 }
 
 #[cfg(test)]
@@ -198,6 +197,14 @@ mod tests {
     async fn heard(verdicts: &mut watch::Receiver<Verdicts>, wanted: ProxyHealth) {
         let of = |verdicts: &Verdicts| verdicts.proxy == wanted;
         verdicts.wait_for(of).await.expect("the task goes on");
+    }
+
+    #[test]
+    fn the_machine_says_how_long_it_is_up_where_proc_is_narrow() {
+        crate::narrow_proc::run("gate uptime", || {
+            assert!(!std::path::Path::new("/proc/uptime").exists());
+            assert_ne!(uptime(), Duration::ZERO);
+        });
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -5,7 +5,7 @@
 //! the kernel knows of it: Felix programs a host route to the pod's interface, `cali` and some
 //! digits. BIRD scans the kernel every two seconds for them; so do we, and only under Calico.
 //!
-//! The kernel's own text in `/proc/net` is read, since nothing but prefix and interface is wanted.
+//! The kernel's own text in `/proc/self/net` is read, since nothing but prefix and interface is wanted.
 //! Addresses inside the node's own blocks are in the list too: the rules leave them out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,28 +20,56 @@ const SCAN_EVERY: Duration = Duration::from_secs(2);
 /// How Calico names the interfaces of pods.
 const INTERFACE: &str = "cali";
 
+/// The kernel's lists, under the process's own folder: `ProcSubset=pid` hides `/proc/net`.
+const FILES: [(&str, Parse); 2] = [
+    ("/proc/self/net/route", ipv4),
+    ("/proc/self/net/ipv6_route", ipv6),
+];
+
+/// What reads a line of a list.
+type Parse = fn(&str) -> Option<IpNet>;
+
 /// Scans for ever; looks at nothing while Calico's objects are not read.
+///
+/// A list that cannot be read leaves the last one in force: an empty list would withdraw every
+/// address that this node borrowed.
 pub(super) async fn scan(options: watch::Receiver<Options>, out: watch::Sender<Vec<IpNet>>) {
+    let mut is_told = false;
     loop {
         let is_on = options.borrow().speaks(DialectName::Calico);
-        let now = if is_on { routes() } else { Vec::new() };
-        out.send_if_modified(|known| {
-            let is_new = *known != now;
-            *known = now;
-            is_new
-        });
+        let read = if is_on { routes(FILES) } else { Ok(Vec::new()) };
+        match read {
+            Ok(now) => {
+                is_told = false;
+                out.send_if_modified(|known| {
+                    let is_new = *known != now;
+                    *known = now;
+                    is_new
+                });
+            }
+            Err(error) if !is_told => {
+                is_told = true;
+                tracing::warn!(%error, "routes to pods cannot be read: the last ones stay");
+            }
+            Err(_) => {}
+        }
         tokio::time::sleep(SCAN_EVERY).await;
     }
 }
 
-fn routes() -> Vec<IpNet> {
-    // Without IPv6 the second file is not there.
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let mut list: Vec<IpNet> = read("/proc/net/route").lines().filter_map(ipv4).collect();
-    list.extend(read("/proc/net/ipv6_route").lines().filter_map(ipv6));
+fn routes(files: [(&str, Parse); 2]) -> std::io::Result<Vec<IpNet>> {
+    let mut list = Vec::new();
+    for (index, (path, parse)) in files.into_iter().enumerate() {
+        match std::fs::read_to_string(path) {
+            Ok(text) => list.extend(text.lines().filter_map(parse)),
+            // Without IPv6 the second file is not there.
+            Err(error) if index > 0 && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(std::io::Error::other(format!("{path}: {error}"))),
+        }
+    }
     list.sort();
     list.dedup();
-    list
+    Ok(list)
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask`, addresses as octets lie in memory.
@@ -74,6 +102,22 @@ fn ipv6(line: &str) -> Option<IpNet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lists_are_read_where_proc_is_narrow() {
+        crate::narrow_proc::run("routes to pods", || {
+            assert!(!std::path::Path::new("/proc/net").exists());
+            assert!(routes(FILES).is_ok());
+        });
+    }
+
+    #[test]
+    fn a_list_that_is_missing_is_no_empty_list() {
+        let absent = "/proc/self/net/absent";
+        let [v4, v6] = FILES;
+        assert!(routes([(absent, ipv4), v6]).is_err());
+        assert!(routes([v4, (absent, ipv6)]).is_ok(), "no IPv6 here");
+    }
 
     #[test]
     fn host_routes_to_pods_are_found_and_nothing_else() {
