@@ -189,6 +189,34 @@ fn the_pod_has_two_capabilities_and_a_read_only_root() {
     }
 }
 
+/// systemd gives the units' directories to the user `wayfare`: there the pod's root, which may not
+/// override modes, could not write. So the pod has its own, at the places where the daemon looks.
+#[test]
+fn the_pod_shares_no_directory_with_the_units() {
+    let all = manifests(&["daemonset.yaml"]);
+    let pod = &all["DaemonSet wayfare/wayfare-bgpd"]["spec"]["template"]["spec"];
+    let units = ["wayfare-bgpd.service", "wayfare-vrrpd.service"].map(text);
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    for (name, key, base) in [
+        ("state", "StateDirectory", "/var/lib"),
+        ("run", "RuntimeDirectory", "/run"),
+    ] {
+        let called = |entry: &&Value| entry["name"] == name;
+        let volume = list(&pod["volumes"]);
+        let volume = volume.iter().find(called).expect("a volume");
+        let mounts = list(&pod["containers"][0]["volumeMounts"]);
+        let mount = mounts.iter().find(called).expect("a mount");
+        assert_eq!(mount["mountPath"], format!("{base}/wayfare"));
+        for unit in &units {
+            let line = |line: &str| line.strip_prefix(&format!("{key}=")).map(str::to_owned);
+            for directory in unit.lines().filter_map(line) {
+                let theirs = format!("{base}/{directory}");
+                assert_ne!(volume["hostPath"]["path"], theirs.as_str(), "{key}");
+            }
+        }
+    }
+}
+
 /// The configurations that are shipped are good to the daemon, and its metrics are where the probes
 /// ask.
 #[test]

@@ -5,8 +5,8 @@
 //! the kernel knows of it: Felix programs a host route to the pod's interface, `cali` and some
 //! digits. BIRD scans the kernel every two seconds for them; so do we, and only under Calico.
 //!
-//! The kernel's own text in `/proc/self/net` is read, since nothing but prefix and interface is wanted.
-//! Addresses inside the node's own blocks are in the list too: the rules leave them out.
+//! The kernel's own text in `/proc/self/net` is read, since nothing but prefix and interface is
+//! wanted. Addresses inside the node's own blocks are in the list too: the rules leave them out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
