@@ -11,6 +11,7 @@ use bgpd::overlay::Wish;
 use cluster::{Neighbor, OwnRanges, PeerAsn, Tunnel, TunnelKind, TunnelMode};
 use ipnet::IpNet;
 use lab::Lab;
+use rib::fib::{Device, FibRoute, Interface, InterfaceChange, KernelEvent};
 
 const A: &str = "10.0.0.1";
 const B: &str = "10.0.0.2";
@@ -93,7 +94,8 @@ fn routes_that_felix_writes_go_and_come_with_the_wish() {
     want(&mut lab, a, wish(vec![felix.clone()]));
     assert!(holds(&mut lab, a, &[SERVICE, OUTSIDE]));
     let reason = lab.nodes[a].speaker.left_out(&net(PODS));
-    assert_eq!(reason, Some("left to Felix: VXLAN pool 10.244.0.0/16"));
+    let reason = reason.unwrap_or_default();
+    assert_eq!(reason, "left to Felix: VXLAN pool 10.244.0.0/16");
     assert_eq!(lab.nodes[a].speaker.left_out(&net(OUTSIDE)), None);
     // A longer range of ours inside Felix's.
     let ours = Tunnel {
@@ -104,6 +106,62 @@ fn routes_that_felix_writes_go_and_come_with_the_wish() {
     };
     want(&mut lab, a, wish(vec![felix, ours]));
     assert!(holds(&mut lab, a, &[SERVICE, PODS, OUTSIDE]));
+}
+
+fn tunnel_of(lab: &Lab, at: usize) -> Option<Device> {
+    match lab.nodes[at].kernel.get(&net(PODS)) {
+        Some(FibRoute::Unicast(hops)) => hops[0].device,
+        _ => None,
+    }
+}
+
+fn device(lab: &mut Lab, at: usize, usable: bool) {
+    let tunnel = Interface {
+        index: 77,
+        name: "tunl0".to_owned(),
+        usable,
+        loopback: false,
+        mtu: 1480,
+        addresses: Vec::new(),
+    };
+    let event = KernelEvent::Interface(InterfaceChange::Present(tunnel));
+    let now = lab.now;
+    lab.nodes[at].speaker.handle_kernel(now, event);
+}
+
+/// The other node is 10.0.0.2.
+#[test]
+fn routes_to_nodes_of_other_subnets_enter_the_tunnel() {
+    let (mut lab, a) = pair();
+    let ours = |mode, subnet| Tunnel {
+        device: Some("tunl0".into()),
+        mode,
+        subnets: vec![net(subnet)],
+        ..left("10.244.0.0/16", TunnelKind::Ipip)
+    };
+    let tunl0 = Device::new("tunl0");
+    let cases = [
+        (TunnelMode::CrossSubnet, "10.7.0.0/24", tunl0),
+        (TunnelMode::CrossSubnet, "10.0.0.0/24", None),
+        (TunnelMode::Always, "10.0.0.0/24", tunl0),
+    ];
+    for (mode, subnet, expected) in cases {
+        want(&mut lab, a, wish(vec![ours(mode, subnet)]));
+        assert!(holds(&mut lab, a, &[SERVICE, PODS, OUTSIDE]));
+        let came = lab.run_until(MINUTE, |lab| tunnel_of(lab, a) == expected);
+        assert!(came, "{mode:?} {subnet}");
+    }
+    let said = |lab: &Lab| {
+        lab.nodes[a]
+            .speaker
+            .left_out(&net(PODS))
+            .unwrap_or_default()
+    };
+    assert_eq!(said(&lab), "waits: there is no device tunl0");
+    device(&mut lab, a, false);
+    assert_eq!(said(&lab), "waits: device tunl0 is down");
+    device(&mut lab, a, true);
+    assert_eq!(said(&lab), "");
 }
 
 #[test]

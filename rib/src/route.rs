@@ -10,10 +10,44 @@
 //! resolves it, so that one change of an underlying route moves all BGP routes behind it without
 //! the RIB touching each of them (RFC 4271 §5.1.3, §9.1.2.1).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+/// The name of an interface, at most 15 octets as Linux has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Device([u8; Device::LEN_MAX]);
+
+impl Device {
+    /// Octets of the longest name (`IFNAMSIZ` without its end).
+    const LEN_MAX: usize = 15;
+
+    /// A name; `None` if no interface can have it.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let mut octets = [0; Self::LEN_MAX];
+        let room = octets
+            .get_mut(..name.len())
+            .filter(|room| !room.is_empty())?;
+        room.copy_from_slice(name.as_bytes());
+        (!name.contains('\0')).then_some(Self(octets))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let name = self.0.split(|octet| *octet == 0).next();
+        std::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// One way a route leaves this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +56,9 @@ pub struct FibNextHop {
     pub gateway: IpAddr,
     /// Interface index, given where the gateway is link-local.
     pub interface: Option<u32>,
+    /// A tunnel: packets enter it with the gateway as their next hop, whatever its link says of the
+    /// gateway (`onlink`). The route waits while there is no such interface.
+    pub device: Option<Device>,
     /// Share of the traffic among the next hops of one route, from 1.
     pub weight: u8,
 }

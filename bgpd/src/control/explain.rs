@@ -72,7 +72,7 @@ fn steps(speaker: &Speaker, prefix: IpNet, to: Option<IpAddr>) -> Result<Vec<Exp
         (None, _) => "nothing is written: there is no [kernel] in the configuration".to_owned(),
         (Some(_), false) => "nothing is asked for: there is no best path".to_owned(),
         (Some(kernel), true) => match speaker.left_out(&prefix) {
-            Some(reason) => reason.to_owned(),
+            Some(reason) => reason,
             None => format!("asked for in table {}", kernel.table),
         },
     };

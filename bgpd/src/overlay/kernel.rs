@@ -5,22 +5,43 @@
 //! that Felix programs (VXLAN, and today IP in IP). A route that lies inside such a range is left
 //! out: the longest range decides, and a route that is wider than every range is BGP's own.
 //!
+//! Routes of pools that BGP writes as IP in IP go into the tunnel's device with the node at the far
+//! end as their next hop, `via NODE dev tunl0 onlink`; where the pool says `CrossSubnet`, only those
+//! whose node is in no subnet of ours.
+//!
 //! Only what was learned is left out. A discard route of our own was asked for by whoever knows
 //! who writes the rest, and stays.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use cluster::{OwnRanges, Tunnel, TunnelKind};
+use cluster::{OwnRanges, Tunnel, TunnelKind, TunnelMode};
 use ipnet::IpNet;
-use rib::fib::{FibChange, FibRoute};
+use rib::fib::{Device, FibChange, FibNextHop, FibRoute};
 
 /// What is done with routes inside a range.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KernelRule {
     /// Nothing is written, and why.
     Leave(Box<str>),
+    /// They enter a tunnel, but for next hops in one of these subnets.
+    Tunnel(Device, Vec<IpNet>),
     /// They are ordinary routes.
     Plain,
+}
+
+impl KernelRule {
+    /// The tunnel towards a next hop.
+    #[must_use]
+    pub fn device_to(&self, next_hop: &IpAddr) -> Option<Device> {
+        match self {
+            Self::Tunnel(device, subnets) => {
+                let is_near = subnets.iter().any(|subnet| subnet.contains(next_hop));
+                (!is_near).then_some(*device)
+            }
+            Self::Leave(_) | Self::Plain => None,
+        }
+    }
 }
 
 /// What is done with routes, by range.
@@ -65,12 +86,23 @@ impl KernelRules {
 
     /// What the kernel is to hold for what the tables want.
     #[must_use]
-    pub fn apply(&self, mut change: FibChange) -> FibChange {
-        let is_learned = matches!(change.route, Some(FibRoute::Unicast(_)));
-        if is_learned && let Some(KernelRule::Leave(_)) = self.of(&change.prefix) {
-            change.route = None;
-        }
-        change
+    pub fn apply(&self, change: FibChange) -> FibChange {
+        let Some(FibRoute::Unicast(hops)) = &change.route else {
+            return change;
+        };
+        let prefix = change.prefix;
+        let route = match self.of(&prefix) {
+            None | Some(KernelRule::Plain) => return change,
+            Some(KernelRule::Leave(_)) => None,
+            Some(rule) => {
+                let through = |hop: &FibNextHop| FibNextHop {
+                    device: rule.device_to(&hop.gateway),
+                    ..*hop
+                };
+                Some(FibRoute::Unicast(hops.iter().map(through).collect()))
+            }
+        };
+        FibChange { prefix, route }
     }
 
     /// The ranges whose routes another set of rules treats otherwise.
@@ -88,8 +120,17 @@ fn leave(who: &str, range: &IpNet) -> KernelRule {
 }
 
 fn rule(tunnel: &Tunnel, is_services: bool) -> KernelRule {
-    if tunnel.device.is_some() {
-        return KernelRule::Plain;
+    if let Some(name) = &tunnel.device {
+        let subnets = match tunnel.mode {
+            TunnelMode::Always => Vec::new(),
+            TunnelMode::CrossSubnet => tunnel.subnets.clone(),
+        };
+        // IP in IP carries IPv4 alone; a name that Linux cannot have is no device.
+        let is_possible = tunnel.kind != TunnelKind::Ipip || tunnel.range.addr().is_ipv4();
+        return match Device::new(name).filter(|_| is_possible) {
+            Some(device) => KernelRule::Tunnel(device, subnets),
+            None => KernelRule::Plain,
+        };
     }
     let who = match tunnel.kind {
         TunnelKind::Plain if is_services => "left to kube-proxy: addresses of services, ",
@@ -152,9 +193,14 @@ mod tests {
     }
 
     fn learned(prefix: &str) -> FibChange {
+        learned_by(prefix, "10.0.0.2")
+    }
+
+    fn learned_by(prefix: &str, gateway: &str) -> FibChange {
         let hop = FibNextHop {
-            gateway: "10.0.0.2".parse().unwrap(),
+            gateway: gateway.parse().unwrap(),
             interface: None,
+            device: None,
             weight: 1,
         };
         change(prefix, FibRoute::Unicast(Arc::new([hop])))
@@ -196,6 +242,36 @@ mod tests {
             assert_eq!(said, expected, "{prefix}");
             let written = rules.apply(learned(prefix)).route.is_some();
             assert_eq!(written, expected.is_empty(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn the_mode_and_the_subnet_of_the_node_choose_the_way() {
+        let far = Device::new("tunl0");
+        let subnets = ["10.0.0.0/24", "192.168.7.0/24"];
+        let cases = [
+            (TunnelMode::Always, "10.0.0.2", far),
+            (TunnelMode::Always, "10.5.0.2", far),
+            (TunnelMode::CrossSubnet, "10.0.0.2", None),
+            (TunnelMode::CrossSubnet, "192.168.7.9", None),
+            (TunnelMode::CrossSubnet, "10.0.1.2", far),
+        ];
+        for (mode, gateway, expected) in cases {
+            let tunnel = Tunnel {
+                mode,
+                device: Some("tunl0".into()),
+                subnets: subnets.map(net).to_vec(),
+                ..left("10.8.0.0/16", TunnelKind::Ipip)
+            };
+            let rules = KernelRules::new(&[tunnel], &[], &OwnRanges::default());
+            let Some(FibRoute::Unicast(hops)) =
+                rules.apply(learned_by("10.8.1.0/26", gateway)).route
+            else {
+                panic!("{mode:?} {gateway}: no route");
+            };
+            assert_eq!(hops[0].device, expected, "{mode:?} {gateway}");
+            let beside = learned_by("10.9.1.0/26", gateway);
+            assert_eq!(rules.apply(beside.clone()), beside);
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use cluster::{Announcement, Facts, Link, StaticRoute};
 use ipnet::IpNet;
+use rib::PathKind;
 use rib::fib::{FibChange, FibNextHop, FibRoute};
 
 use super::Speaker;
@@ -147,6 +148,7 @@ impl Speaker {
                 let hop = |via: &IpAddr| FibNextHop {
                     gateway: *via,
                     interface: None,
+                    device: None,
                     weight: 1,
                 };
                 let route = Some(FibRoute::Unicast(vias.iter().map(hop).collect()));
@@ -157,20 +159,27 @@ impl Speaker {
 
     /// Why nothing is written to the kernel for the best path of a prefix, if that is so.
     #[must_use]
-    pub fn left_out(&self, prefix: &IpNet) -> Option<&str> {
+    pub fn left_out(&self, prefix: &IpNet) -> Option<String> {
         if self.config.kernel.is_none() {
-            return Some("there is no [kernel] in the configuration");
+            return Some("there is no [kernel] in the configuration".to_owned());
         }
-        let is_learned = |route: &rib::RouteView| {
-            let mut paths = route.paths.iter();
-            paths.any(|path| path.best && path.kind != rib::PathKind::Local)
-        };
-        match self.config.cluster.kernel.of(prefix)? {
-            KernelRule::Leave(reason) => {
-                let route = self.rib.lookup(*prefix)?;
-                is_learned(&route).then_some(reason)
+        let rule = self.config.cluster.kernel.of(prefix)?;
+        let route = self.rib.lookup(*prefix)?;
+        let best = route.paths.iter().find(|path| path.best)?;
+        if best.kind == PathKind::Local {
+            return None;
+        }
+        if let KernelRule::Leave(reason) = rule {
+            return Some(reason.to_string());
+        }
+        let device = rule.device_to(&best.attrs.next_hop().addr())?;
+        let mut interfaces = self.interfaces.iter();
+        match interfaces.find(|interface| interface.name == device.as_str()) {
+            None => Some(format!("waits: there is no device {}", device.as_str())),
+            Some(interface) if !interface.usable => {
+                Some(format!("waits: device {} is down", device.as_str()))
             }
-            KernelRule::Plain => None,
+            Some(_) => None,
         }
     }
 

@@ -169,6 +169,7 @@ fn next_hop(path: &Path, core: &Core) -> Option<FibNextHop> {
         interface: session
             .filter(|_| on_link)
             .and_then(|session| session.interface),
+        device: None,
         weight: 1,
     })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use crate::route::{FibChange, FibNextHop, FibRoute, NextHopState};
+pub use crate::route::{Device, FibChange, FibNextHop, FibRoute, NextHopState};
 
 /// The kernel's main table.
 pub const TABLE_MAIN: u32 = 254;

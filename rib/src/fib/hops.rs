@@ -5,17 +5,17 @@
 //! that the changed prefixes contain; what came out different is handed to the route sets, and to
 //! the RIB if it tracks the address.
 //!
-//! A next hop with an interface (a link-local gateway) needs no route: it is reachable while its
-//! interface is.
+//! A next hop with an interface (a link-local gateway) or a tunnel needs no route: it is reachable
+//! while its interface is. Whether the far end of the tunnel is, the RIB asks for the bare address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::api::{FibNextHop, NextHopState};
+use super::api::{Device, FibNextHop, NextHopState};
 use super::view::{Changed, Resolved, View};
 
-/// A next hop: address, and interface where the address alone says nothing.
-pub(super) type HopKey = (IpAddr, Option<u32>);
+/// A next hop: address, and interface or tunnel where the address alone says nothing.
+pub(super) type HopKey = (IpAddr, Option<u32>, Option<Device>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -49,7 +49,7 @@ pub(super) struct Moved {
 }
 
 pub(super) fn key_of(via: &FibNextHop) -> HopKey {
-    (via.gateway, via.interface)
+    (via.gateway, via.interface, via.device)
 }
 
 impl Hops {
@@ -64,7 +64,7 @@ impl Hops {
 
     /// Starts tracking and returns the state now.
     pub(super) fn track(&mut self, addr: IpAddr, view: &View) -> NextHopState {
-        let entry = self.entry((addr, None), view);
+        let entry = self.entry((addr, None, None), view);
         let newly = !std::mem::replace(&mut entry.tracked, true);
         let state = entry.state();
         self.tracked += usize::from(newly);
@@ -72,11 +72,11 @@ impl Hops {
     }
 
     pub(super) fn untrack(&mut self, addr: IpAddr) {
-        if let Some(entry) = self.entries.get_mut(&(addr, None)) {
+        if let Some(entry) = self.entries.get_mut(&(addr, None, None)) {
             let was = std::mem::replace(&mut entry.tracked, false);
             self.tracked -= usize::from(was);
         }
-        self.forget_unused((addr, None));
+        self.forget_unused((addr, None, None));
     }
 
     /// One more route set uses the next hop.
@@ -103,7 +103,7 @@ impl Hops {
             if !concerned {
                 continue;
             }
-            let resolved = view.resolve(key.0, key.1);
+            let resolved = view.resolve(*key);
             if resolved == entry.resolved {
                 continue;
             }
@@ -119,7 +119,7 @@ impl Hops {
 
     fn entry(&mut self, key: HopKey, view: &View) -> &mut Entry {
         self.entries.entry(key).or_insert_with(|| Entry {
-            resolved: view.resolve(key.0, key.1),
+            resolved: view.resolve(key),
             ..Entry::default()
         })
     }

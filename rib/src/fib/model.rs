@@ -19,6 +19,9 @@ pub struct Hop {
     pub gateway: IpAddr,
     /// Index of the interface it is reached through.
     pub interface: u32,
+    /// The kernel takes it for a neighbor on that link although no address says so: the far end of
+    /// a tunnel (`RTNH_F_ONLINK`).
+    pub is_onlink: bool,
 }
 
 /// A neighbor with its share of the traffic.

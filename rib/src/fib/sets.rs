@@ -329,6 +329,7 @@ mod tests {
             .map(|(gateway, weight)| FibNextHop {
                 gateway: gateway.parse().unwrap(),
                 interface: None,
+                device: None,
                 weight: *weight,
             })
             .collect();

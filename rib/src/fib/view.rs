@@ -18,6 +18,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
 use super::api::{Interface, TABLE_MAIN};
+use super::hops::HopKey;
 use super::model::{Hop, Link, Member, ObservedHop, ObservedKind, ObservedRoute};
 
 /// Changed prefixes kept one by one; beyond, every next hop is looked at again, which costs the
@@ -109,7 +110,7 @@ impl View {
             return false;
         }
         let (index, up) = (link.index, link.up);
-        let moved = before.is_none_or(|b| b.usable() != link.usable());
+        let moved = before.is_none_or(|b| b.usable() != link.usable() || b.name != link.name);
         self.links.insert(index, link);
         if !up {
             // The kernel drops a downed interface's IPv4 routes without telling.
@@ -350,17 +351,26 @@ impl View {
     // Resolution.
 
     /// Through which neighbors `addr` is reached; `None`: not at all.
-    pub(super) fn resolve(&self, addr: IpAddr, interface: Option<u32>) -> Option<Resolved> {
-        if let Some(index) = interface {
+    pub(super) fn resolve(&self, (addr, interface, device): HopKey) -> Option<Resolved> {
+        let direct = |index: u32, is_onlink: bool| {
             let hop = Hop {
                 gateway: addr,
                 interface: index,
+                is_onlink,
             };
             let member = Member { hop, weight: 1 };
-            return self.usable(index).then(|| Resolved {
+            self.usable(index).then(|| Resolved {
                 members: vec![member],
                 metric: 0,
-            });
+            })
+        };
+        if let Some(device) = device {
+            let mut links = self.links.values();
+            let link = links.find(|link| link.name == device.as_str())?;
+            return direct(link.index, true);
+        }
+        if let Some(index) = interface {
+            return direct(index, false);
         }
         if addr.is_unspecified() || addr.is_multicast() || self.is_own_address(addr) {
             return None;
@@ -412,6 +422,7 @@ fn member(hop: &ObservedHop, addr: IpAddr) -> Member {
         hop: Hop {
             gateway: hop.gateway.unwrap_or(addr),
             interface: hop.interface,
+            is_onlink: false,
         },
         weight: hop.weight,
     }

@@ -15,6 +15,7 @@ use crate::fib::model::{
 use super::encode::{
     AF_INET, AF_INET6, NHA_GATEWAY, NHA_GROUP, NHA_ID, NHA_OIF, RTA_DST, RTA_GATEWAY,
     RTA_MULTIPATH, RTA_NH_ID, RTA_OIF, RTA_PRIORITY, RTA_TABLE, RTA_VIA, RTN_UNICAST,
+    RTNH_F_ONLINK,
 };
 use super::wire::{attrs, text_of, u8_at, u16_at, u32_at};
 
@@ -175,9 +176,11 @@ pub(super) fn next_hop(body: &[u8]) -> Option<ObservedNextHop> {
     let content = match (group, gateway, interface) {
         _ if special => NextHopContent::Other,
         (Some(members), _, _) => NextHopContent::Group(members),
-        (None, Some(gateway), Some(interface)) => {
-            NextHopContent::Single(Hop { gateway, interface })
-        }
+        (None, Some(gateway), Some(interface)) => NextHopContent::Single(Hop {
+            gateway,
+            interface,
+            is_onlink: u32_at(body, 4).unwrap_or(0) & RTNH_F_ONLINK != 0,
+        }),
         _ => NextHopContent::Other,
     };
     Some(ObservedNextHop {

@@ -36,6 +36,8 @@ pub(super) const NHA_OIF: u16 = 5;
 pub(super) const NHA_GATEWAY: u16 = 6;
 /// Headers of 16 and 12 octets, four attributes of 8.
 const SHORT_ROUTE: usize = 60;
+/// The gateway counts as a neighbor on the link whatever addresses the link has.
+pub(super) const RTNH_F_ONLINK: u32 = 4;
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 
@@ -47,7 +49,8 @@ pub(super) fn family_of(addr: IpAddr) -> u8 {
 pub(super) fn operation(out: &mut Writer, op: &KernelOp, config: &KernelConfig, seq: u32) {
     match op {
         KernelOp::PutNextHop { id, hop } => {
-            let header = [family_of(hop.gateway), 0, config.protocol, 0, 0, 0, 0, 0];
+            let [a, b, c, d] = flags_of(hop).to_ne_bytes();
+            let header = [family_of(hop.gateway), 0, config.protocol, 0, a, b, c, d];
             out.begin(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_REPLACE, seq, &header);
             out.attr_u32(NHA_ID, *id);
             out.attr_u32(NHA_OIF, hop.interface);
@@ -93,7 +96,8 @@ pub(super) fn operation(out: &mut Writer, op: &KernelOp, config: &KernelConfig, 
                 RouteTarget::Discard => RTN_BLACKHOLE,
                 _ => RTN_UNICAST,
             };
-            let header = route_header(*prefix, config, 0, kind);
+            let mut header = route_header(*prefix, config, 0, kind);
+            header[8..].copy_from_slice(&route_flags(target).to_ne_bytes());
             out.begin(RTM_NEWROUTE, NLM_F_CREATE | flags, seq, &header);
             place(out, *prefix, *metric, config);
             match target {
@@ -189,6 +193,21 @@ fn gateway(prefix: IpNet, hop: &Hop) -> (u16, Vec<u8>) {
     (RTA_VIA, via)
 }
 
+fn flags_of(hop: &Hop) -> u32 {
+    if hop.is_onlink { RTNH_F_ONLINK } else { 0 }
+}
+
+/// What a route says of its one next hop; where there are more, each has flags of its own.
+fn route_flags(target: &RouteTarget) -> u32 {
+    match target {
+        RouteTarget::Paths(members) if members.len() == 1 => {
+            members.first().map(|m| flags_of(&m.hop))
+        }
+        _ => None,
+    }
+    .unwrap_or(0)
+}
+
 /// Next hops written into the route, for kernels without next hop objects.
 fn paths(out: &mut Writer, prefix: IpNet, members: &[Member]) {
     if let [only] = members {
@@ -203,7 +222,8 @@ fn paths(out: &mut Writer, prefix: IpNet, members: &[Member]) {
         let attr = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         let padded = attr.next_multiple_of(4);
         list.extend_from_slice(&(8 + padded).to_ne_bytes());
-        list.extend_from_slice(&[0, member.weight.saturating_sub(1)]);
+        let [flags, ..] = flags_of(&member.hop).to_le_bytes();
+        list.extend_from_slice(&[flags, member.weight.saturating_sub(1)]);
         list.extend_from_slice(&member.hop.interface.to_ne_bytes());
         list.extend_from_slice(&attr.to_ne_bytes());
         list.extend_from_slice(&kind.to_ne_bytes());
@@ -252,6 +272,72 @@ pub(super) fn dump_request(out: &mut Writer, dump: Dump, seq: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn far(gateway: &str) -> Hop {
+        Hop {
+            gateway: gateway.parse().unwrap(),
+            interface: 9,
+            is_onlink: true,
+        }
+    }
+
+    fn written(op: &KernelOp) -> Vec<u8> {
+        let mut out = Writer::default();
+        operation(&mut out, op, &KernelConfig::default(), 1);
+        out.bytes().to_vec()
+    }
+
+    /// `ip nexthop add id 5 via 10.0.1.2 dev IF9 onlink`, and what comes back of it.
+    #[test]
+    fn the_far_end_of_a_tunnel_is_a_next_hop_on_its_link() {
+        let hop = far("10.0.1.2");
+        let octets = written(&KernelOp::PutNextHop { id: 5, hop });
+        let [family, scope, protocol, reserved] = [AF_INET, 0, 186, 0];
+        let mut expected = vec![family, scope, protocol, reserved];
+        expected.extend(4_u32.to_ne_bytes());
+        assert_eq!(octets[16..24], expected);
+        let mut attrs = Vec::new();
+        for (kind, value) in [
+            (NHA_ID, 5_u32.to_ne_bytes()),
+            (NHA_OIF, 9_u32.to_ne_bytes()),
+            (NHA_GATEWAY, [10, 0, 1, 2]),
+        ] {
+            attrs.extend(8_u16.to_ne_bytes());
+            attrs.extend(kind.to_ne_bytes());
+            attrs.extend(value);
+        }
+        assert_eq!(octets[24..], attrs);
+        let seen = crate::netlink::decode::next_hop(&octets[16..]).unwrap();
+        assert_eq!(seen.content, crate::fib::model::NextHopContent::Single(hop));
+    }
+
+    /// `RTNH_F_ONLINK` is in the header of a route with one next hop, else with each next hop.
+    #[test]
+    fn routes_with_next_hops_of_their_own_say_onlink_too() {
+        let put = |members: Vec<Member>| {
+            written(&KernelOp::PutRoute {
+                prefix: "10.8.1.0/26".parse().unwrap(),
+                metric: 20,
+                target: RouteTarget::Paths(members.into()),
+                replace: true,
+            })
+        };
+        let member = |hop| Member { hop, weight: 1 };
+        let near = Hop {
+            is_onlink: false,
+            ..far("10.0.0.3")
+        };
+        assert_eq!(
+            put(vec![member(far("10.0.1.2"))])[24..28],
+            4_u32.to_ne_bytes()
+        );
+        assert_eq!(put(vec![member(near)])[24..28], [0; 4]);
+        let both = put(vec![member(near), member(far("10.0.1.2"))]);
+        assert_eq!(both[24..28], [0; 4]);
+        // Three attributes of 8 octets and the header of the list, then 16 octets for each.
+        let list = &both[28 + 24 + 4..];
+        assert_eq!((list[2], list[16 + 2]), (0, 4), "{list:?}");
+    }
 
     /// The short way writes what the long way would.
     #[test]

@@ -275,6 +275,7 @@ pub fn unicast(prefix: &str, gateways: &[&str]) -> FibChange {
     let via = gateways.iter().map(|gateway| FibNextHop {
         gateway: gateway.parse().unwrap(),
         interface: None,
+        device: None,
         weight: 1,
     });
     FibChange {

@@ -116,6 +116,7 @@ pub fn unicast(prefix: &str, gateways: &[&str]) -> FibChange {
         .map(|gateway| FibNextHop {
             gateway: gateway.parse().expect("an address"),
             interface: None,
+            device: None,
             weight: 1,
         })
         .collect();

@@ -153,7 +153,9 @@ impl NextHops {
     /// What an id of ours stands for.
     pub(super) fn item(&self, id: u32) -> Option<KernelItem> {
         if let Some(object) = self.objects.get(&id) {
-            let Hop { gateway, interface } = object.hop;
+            let Hop {
+                gateway, interface, ..
+            } = object.hop;
             return Some(KernelItem::NextHop(gateway, interface));
         }
         self.groups.get(&id).map(|_| KernelItem::Group(id))
