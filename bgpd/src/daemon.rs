@@ -25,13 +25,13 @@ use crate::args::{Args, LogFormat};
 use crate::config::{self, Diagnostics, Host, Loaded, Plan};
 use crate::control;
 use crate::engine::Engine;
-use crate::io::cluster::ClusterPort;
+use crate::io::cluster::{ClusterPort, Early};
 use crate::io::driver::{Driver, Sources};
 use crate::io::kernel::KernelPort;
 use crate::io::node::Node;
 use crate::origin::PoolState;
 #[cfg(feature = "kubernetes")]
-use crate::planning;
+use crate::planning::{self, News};
 use crate::speaker::{Environment, ReloadError, Speaker, rib_config};
 use crate::state::StateFile;
 
@@ -39,6 +39,9 @@ use crate::state::StateFile;
 pub const EXIT_CONFIG: u8 = 78;
 /// Exit code of a failure at run time.
 pub const EXIT_FAILED: u8 = 1;
+/// How often the service watchdog is fed where nothing else is to be done.
+#[cfg(feature = "kubernetes")]
+const WATCHDOG: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `wayfare-bgpd` from its arguments to its exit code.
 #[must_use]
@@ -90,16 +93,17 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     let server = Server::bind(&args.socket, hello, Access::from_system())
         .map_err(|error| error.to_string())?;
     let mut signals = Signals::new().map_err(|error| format!("signal handlers: {error}"))?;
-    let loaded = match loaded.config.router.asn {
+    let (loaded, early) = match loaded.config.router.asn {
         0 => {
             notify::ready();
             notify::status("waiting for the cluster to say our AS");
-            let Some(asn) = asn_of_cluster(&loaded, &mut signals).await? else {
+            let Some((asn, early)) = asn_of_cluster(&loaded, &mut signals).await? else {
                 return Ok(());
             };
-            config::load_with(&args.config, &host, Some(asn)).map_err(|f| f.render(false))?
+            let loaded = config::load_with(&args.config, &host, Some(asn));
+            (loaded.map_err(|f| f.render(false))?, Some(early))
         }
-        _ => loaded,
+        _ => (loaded, None),
     };
     let (kernel, kernel_events) = KernelPort::start(loaded.config.kernel.as_ref());
     let state_file = StateFile::from_environment();
@@ -132,7 +136,8 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     tokio::task::spawn_local(control::serve(Rc::clone(&node), server, path.clone()));
     tokio::task::spawn_local(control::metrics::serve(Rc::clone(&node)));
     let hook = Box::new(move |node: &Rc<Node>| reload_and_log(node, &path));
-    let cluster = ClusterPort::start(&node).map_err(|error| format!("[kubernetes]: {error}"))?;
+    let cluster = ClusterPort::start(&node, early);
+    let cluster = cluster.map_err(|error| format!("[kubernetes]: {error}"))?;
     #[cfg(feature = "kubernetes")]
     tokio::task::spawn_local(crate::report::run(Rc::clone(&node)));
     let sources = Sources {
@@ -143,32 +148,40 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     };
     let mut driver = Driver::new(node, sources, hook);
     notify::ready();
-    driver.run().await;
+    driver.run().await?;
     tracing::info!("wayfare-bgpd stopped");
     Ok(())
 }
 
-/// What the cluster says our AS is, as soon as it says so; `None` when the daemon is to stop.
+/// What the cluster says our AS is, as soon as it says so, and who said it; `None` when the daemon
+/// is to stop.
 #[cfg(feature = "kubernetes")]
-async fn asn_of_cluster(loaded: &Loaded, signals: &mut Signals) -> Result<Option<u32>, String> {
+async fn asn_of_cluster(
+    loaded: &Loaded,
+    signals: &mut Signals,
+) -> Result<Option<(u32, Early)>, String> {
     let Some(table) = &loaded.config.kubernetes else {
         return Err("no AS is configured".to_owned());
     };
     tracing::info!("[router] has no asn: waiting for the cluster to say it");
     let config = planning::configured(table, cluster::Facts::default());
     let mut planner = planning::start(config).map_err(|error| error.to_string())?;
+    let mut known = News::default();
+    let mut watchdog = tokio::time::interval(notify::watchdog_interval().unwrap_or(WATCHDOG));
     loop {
         tokio::select! {
-            news = planner.next() => {
-                let asn = news.wish.and_then(|wish| wish.router.asn);
+            newer = planner.next() => {
+                known.merge(newer.ok_or("the planner of the cluster's objects has died")?);
+                let asn = known.wish.as_ref().and_then(|wish| wish.router.asn);
                 if let Some(asn) = asn.filter(|asn| *asn != 0) {
                     tracing::info!(asn, "the cluster says our AS");
-                    return Ok(Some(asn));
+                    return Ok(Some((asn, Early { planner, news: known })));
                 }
-                if news.is_complete {
+                if known.is_complete {
                     tracing::warn!("no object says our AS: write asn under [router]");
                 }
             }
+            _ = watchdog.tick() => notify::watchdog(),
             signal = signals.next() => {
                 if signal == ctl::signals::Signal::Stop {
                     return Ok(None);
@@ -179,7 +192,7 @@ async fn asn_of_cluster(loaded: &Loaded, signals: &mut Signals) -> Result<Option
 }
 
 #[cfg(not(feature = "kubernetes"))]
-async fn asn_of_cluster(_: &Loaded, _: &mut Signals) -> Result<Option<u32>, String> {
+async fn asn_of_cluster(_: &Loaded, _: &mut Signals) -> Result<Option<(u32, Early)>, String> {
     Err("this build reads no cluster: write asn under [router]".to_owned())
 }
 

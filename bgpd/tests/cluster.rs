@@ -315,6 +315,42 @@ fn a_restart_loses_nothing_although_the_objects_come_late() {
     assert!(!lost, "it was told again before End-of-RIB");
 }
 
+/// The neighbors are not known before the objects are: nobody may call the tables complete then.
+#[test]
+fn the_kernel_keeps_its_routes_until_the_cluster_names_the_neighbors() {
+    let mut lab = Lab::new();
+    let (a, prefix) = (lab.add(A, &of_a("")), "192.0.2.0/24");
+    let network = format!("[[advertise]]\nkind = \"network\"\nprefixes = \"{prefix}\"\n");
+    let b = lab.add(B, &router(B, 64512, &network));
+    want(&mut lab, a, wish(vec![tor(B)]));
+    complete(&mut lab, a);
+    let has = |lab: &Lab| lab.nodes[a].kernel.contains_key(&net(prefix));
+    assert!(lab.run_until(MINUTE, has));
+    lab.crash_and_restart(a, &of_a(""));
+    let is_lost = lab.run_until(20 * SECOND, |lab| !has(lab) || lab.nodes[a].resynced);
+    assert!(!is_lost, "the objects take their time");
+    want(&mut lab, a, wish(vec![tor(B)]));
+    complete(&mut lab, a);
+    let is_lost = lab.run_until(MINUTE, |lab| !has(lab) || is_up(lab, b, A));
+    assert!(is_lost && has(&lab) && is_up(&lab, b, A));
+    assert!(lab.run_until(2 * MINUTE, |lab| lab.nodes[a].resynced) && has(&lab));
+}
+
+/// The clock of `sync-time` is the planner's, who calls complete what it has told before.
+#[test]
+fn what_is_told_when_the_sync_time_ends_comes_before_end_of_rib() {
+    let (mut lab, a, b) = pair();
+    announce(&mut lab, a, vec![route(1, None)]);
+    complete(&mut lab, a);
+    assert!(lab.run_until(MINUTE, |lab| best(lab, b, VIP).is_some()));
+    lab.crash_and_restart(a, &of_a(""));
+    want(&mut lab, a, wish(vec![tor(B)]));
+    let is_lost = lab.run_until(61 * SECOND, |lab| best(lab, b, VIP).is_none());
+    announce(&mut lab, a, vec![route(1, None)]);
+    complete(&mut lab, a);
+    assert!(!is_lost && !lab.run_until(MINUTE, |lab| best(lab, b, VIP).is_none()));
+}
+
 #[test]
 fn end_of_rib_is_held_for_the_sync_time_at_most() {
     let (mut lab, a, b) = pair();

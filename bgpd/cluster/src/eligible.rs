@@ -394,11 +394,18 @@ pub(crate) fn endpoint_rules(
     // kube-proxy counts ready endpoints only. Where the last ones terminate, its 503 tells load
     // balancers to leave, and here the endpoints that still serve decide.
     let is_judge = counts.local_ready > 0;
-    let holds = answer != Some(false) || !is_judge;
+    // Where there is a proxy, the port answers in a moment: what it says is waited for.
+    let is_awaited = answer.is_none()
+        && view.facts.proxy == ProxyHealth::Healthy
+        && !view.facts.health_check_silent.contains(&port);
+    let holds = (answer != Some(false) && !is_awaited) || !is_judge;
     say(
         Rule::HealthCheckNodePort,
         holds,
         &|| match (answer, is_judge) {
+            (None, _) if is_awaited => {
+                format!("health-check node port {port} has not answered yet")
+            }
             (None, _) => format!("health-check node port {port} was not asked"),
             (Some(true), _) => format!("health-check node port {port} sees endpoints here"),
             (Some(false), true) => {

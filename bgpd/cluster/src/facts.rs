@@ -3,7 +3,7 @@
 //! Facts enter the pure function like objects do, so that "announced because the proxy answered"
 //! is a row of a table and not a race in a task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -74,9 +74,11 @@ pub struct Facts {
     pub links: Vec<Link>,
     /// kube-proxy's own verdict.
     pub proxy: ProxyHealth,
-    /// What the health-check node port of a service answered: `true` = it has local endpoints. A
-    /// port that was not asked is absent, and then the endpoints alone decide.
+    /// What the health-check node port of a service answered: `true` = it has local endpoints.
     pub health_check: BTreeMap<u16, bool>,
+    /// Those that were asked and said nothing: the endpoints alone decide. A port that is in
+    /// neither has yet to be asked, and its service waits for that if `proxy` is healthy.
+    pub health_check_silent: BTreeSet<u16>,
     /// The operator drains the node, or it is stopping: everything carries GRACEFUL_SHUTDOWN, and
     /// nothing is withdrawn yet.
     pub is_draining: bool,

@@ -115,8 +115,13 @@ impl Planner {
         if before.proxy != self.facts.proxy || before.is_drained != self.facts.is_drained {
             self.judge_again = true;
         }
-        if before.health_check != self.facts.health_check {
-            let answer = |facts: &Facts, port| facts.health_check.get(&port).copied();
+        if before.health_check != self.facts.health_check
+            || before.health_check_silent != self.facts.health_check_silent
+        {
+            let answer = |facts: &Facts, port| {
+                let is_silent = facts.health_check_silent.contains(&port);
+                (facts.health_check.get(&port).copied(), is_silent)
+            };
             for (name, service) in self.snapshot.services() {
                 let port = service.health_check_node_port;
                 if port.is_some_and(|port| answer(&before, port) != answer(&self.facts, port)) {
@@ -128,6 +133,8 @@ impl Planner {
         let mut rest = before;
         rest.proxy = self.facts.proxy;
         rest.health_check.clone_from(&self.facts.health_check);
+        let silent = &self.facts.health_check_silent;
+        rest.health_check_silent.clone_from(silent);
         self.touched.peering |= rest != self.facts;
     }
 

@@ -17,7 +17,8 @@
 //! - *No answer ever* leaves the gate closed while the node boots, because kube-proxy will come.
 //!   With `gate = "auto"`, a node that is up for [`BOOT_TIME`] and where nobody listens has no
 //!   kube-proxy (Cilium or Calico's eBPF do its work): the gate stands open. `gate = "on"` waits.
-//! - A health-check node port where nobody listens says nothing: the endpoints alone decide.
+//! - A health-check node port where nobody listens says nothing: the endpoints alone decide. One
+//!   that has not been asked yet is another matter: what it would say is waited for.
 //!
 //! Questions are rationed: [`PERIOD`] for the proxy, and node ports in turns, so that a thousand
 //! services cost no more than [`QUESTIONS_PER_S`].
@@ -72,6 +73,8 @@ pub struct Verdicts {
     pub proxy: ProxyHealth,
     /// Node ports that answered: whether there are endpoints on this node.
     pub ports: BTreeMap<u16, bool>,
+    /// Node ports that were asked and said nothing.
+    pub silent: BTreeSet<u16>,
 }
 
 /// The judge; see the module.
@@ -111,7 +114,7 @@ impl Gate {
             mode,
             verdicts: Verdicts {
                 proxy,
-                ports: BTreeMap::new(),
+                ..Verdicts::default()
             },
             met: false,
             silent_since: None,
@@ -133,13 +136,15 @@ impl Gate {
         if self.mode == GateMode::Off {
             return false;
         }
-        let known = self.verdicts.ports.len();
+        let known = |verdicts: &Verdicts| (verdicts.ports.len(), verdicts.silent.len());
+        let before = known(&self.verdicts);
         self.ports.retain(|port, _| wanted.contains(port));
         self.verdicts.ports.retain(|port, _| wanted.contains(port));
+        self.verdicts.silent.retain(|port| wanted.contains(port));
         for port in wanted {
             self.ports.entry(*port).or_insert(now);
         }
-        self.verdicts.ports.len() != known
+        known(&self.verdicts) != before
     }
 
     /// When the next question is due; `None` while the gate is off.
@@ -226,13 +231,19 @@ impl Gate {
             Answer::Status(200) => Some(true),
             Answer::Status(503) => Some(false),
             // A moment without an answer changes nothing; nobody there says nothing.
-            Answer::Status(_) | Answer::Silent => return false,
-            Answer::Refused => None,
+            Answer::Status(_) | Answer::Silent if self.verdicts.ports.contains_key(&port) => {
+                return false;
+            }
+            Answer::Status(_) | Answer::Silent | Answer::Refused => None,
+        };
+        let silenced = match verdict {
+            Some(_) => self.verdicts.silent.remove(&port),
+            None => self.verdicts.silent.insert(port),
         };
         let old = match verdict {
             Some(verdict) => self.verdicts.ports.insert(port, verdict),
             None => self.verdicts.ports.remove(&port),
         };
-        old != verdict
+        old != verdict || silenced
     }
 }

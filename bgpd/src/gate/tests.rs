@@ -121,6 +121,7 @@ fn a_node_port_says_yes_no_or_nothing() {
         let changed = gate.handle_answer(now, Question::Port(30_000), answer);
         (changed, gate.verdicts().ports.get(&30_000).copied())
     };
+    assert_eq!(step(Refused), (true, None), "it was asked");
     assert_eq!(step(Refused), (false, None));
     assert_eq!(step(Status(503)), (true, Some(false)));
     assert_eq!(step(Silent), (false, Some(false)));
@@ -130,7 +131,7 @@ fn a_node_port_says_yes_no_or_nothing() {
     // A late answer of a port that is no longer asked.
     gate.set_ports(now, &BTreeSet::new());
     assert!(!gate.handle_answer(now, Question::Port(30_000), Status(200)));
-    assert!(gate.verdicts().ports.is_empty());
+    assert!(gate.verdicts().ports.is_empty() && gate.verdicts().silent.is_empty());
 }
 
 #[test]

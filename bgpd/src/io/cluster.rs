@@ -12,6 +12,8 @@ use crate::planning::{self, News, PlannerHandle, PlannerPort};
 
 /// Pause between two looks at the facts.
 const FACTS_EVERY: Duration = Duration::from_millis(100);
+/// And at least so many times what the last look took: during a move it walks the whole table.
+const FACTS_PAUSE: u32 = 10;
 /// Faults of objects that are logged each; `show kubernetes` has them all.
 const FAULTS_SAID: usize = 20;
 
@@ -24,30 +26,55 @@ pub struct ClusterPort {
     said: Vec<cluster::Fault>,
     /// The speaker was told that it knows everything.
     is_complete: bool,
+    /// How long the next look at the facts is to wait.
+    pause: Duration,
+}
+
+/// A planner that was asked for our AS before there was a speaker, and what it said.
+#[derive(Debug)]
+pub struct Early {
+    /// It goes on.
+    pub planner: PlannerPort,
+    /// All of its news.
+    pub news: News,
 }
 
 impl ClusterPort {
-    /// Starts the planner, if the configuration asks for one.
+    /// Starts the planner, if the configuration asks for one and there is none yet.
     ///
     /// # Errors
     /// The system grants no thread.
-    pub fn start(node: &Rc<Node>) -> std::io::Result<Self> {
+    pub fn start(node: &Rc<Node>, early: Option<Early>) -> std::io::Result<Self> {
         let config = node.peek(|speaker, now| {
             let table = speaker.config().kubernetes.as_ref()?;
             Some(planning::configured(table, speaker.facts(now)))
         });
-        let planner = config.map(planning::start).transpose()?;
+        let (planner, news) = match (config, early) {
+            (Some(config), Some(early)) => {
+                early.planner.handle().set_options(config.options);
+                early.planner.handle().set_facts(config.facts);
+                (Some(early.planner), Some(early.news))
+            }
+            (config, _) => (config.map(planning::start).transpose()?, None),
+        };
         if let Some(planner) = &planner {
             node.set_planner(planner.handle().clone());
         }
-        Ok(Self {
+        let mut port = Self {
             planner,
+            pause: FACTS_EVERY,
             ..Self::default()
-        })
+        };
+        if let Some(mut news) = news {
+            // Complete is what follows from the facts of now, and the planner says so again.
+            news.is_complete = false;
+            port.take(node, news);
+        }
+        Ok(port)
     }
 
-    /// The next news. Cancel-safe.
-    pub async fn next(&mut self) -> News {
+    /// The next news; `None` when the planner has died. Cancel-safe.
+    pub async fn next(&mut self) -> Option<News> {
         match &mut self.planner {
             Some(planner) => planner.next().await,
             None => std::future::pending().await,
@@ -86,7 +113,7 @@ impl ClusterPort {
     pub fn due(&self, node: &Node) -> Option<Instant> {
         self.planner.as_ref()?;
         let looked = self.looked?;
-        (node.steps() != self.steps).then_some(looked + FACTS_EVERY)
+        (node.steps() != self.steps).then_some(looked + self.pause)
     }
 
     /// Tells the planner what is true now; at once when a session changed.
@@ -95,13 +122,14 @@ impl ClusterPort {
             return;
         };
         let now = Instant::now();
-        let is_fresh = self.looked.is_some_and(|at| now < at + FACTS_EVERY);
+        let is_fresh = self.looked.is_some_and(|at| now < at + self.pause);
         if is_fresh && !sessions_changed {
             return;
         }
         self.looked = Some(now);
         self.steps = node.steps();
         let facts = node.peek(|speaker, now| speaker.facts(now));
+        self.pause = FACTS_EVERY.max(now.elapsed() * FACTS_PAUSE);
         planner.handle().set_facts(facts);
     }
 

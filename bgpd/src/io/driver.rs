@@ -70,6 +70,8 @@ pub struct Driver {
     stop_by: Option<Instant>,
     /// Set while routes are drained and withdrawn before that.
     leaving: bool,
+    /// The planner has died.
+    is_blind: bool,
 }
 
 impl Driver {
@@ -86,14 +88,22 @@ impl Driver {
             resync_due: false,
             stop_by: None,
             leaving: false,
+            is_blind: false,
         }
     }
 
     /// Runs until every neighbor was told goodbye after a stop signal.
-    pub async fn run(&mut self) {
+    ///
+    /// # Errors
+    /// The planner has died. What it last wanted would be announced for ever; who starts anew says
+    /// what is true, and its neighbors keep its routes until then (RFC 4724).
+    pub async fn run(&mut self) -> Result<(), &'static str> {
         self.carry_out();
         loop {
             self.wait().await;
+            if self.is_blind && self.stop_by.is_none() {
+                return Err("the planner of the cluster's objects has died");
+            }
             let patience = self.patience();
             gather(|| self.node.steps(), patience).await;
             self.take_kernel_events();
@@ -111,7 +121,7 @@ impl Driver {
             if let Some(stop_by) = self.stop_by
                 && (self.node.conns.borrow().is_empty() || Instant::now() >= stop_by)
             {
-                return;
+                return Ok(());
             }
         }
     }
@@ -142,7 +152,10 @@ impl Driver {
             () = tokio::time::sleep_until(until.into()) => {}
             event = self.kernel.next() => self.take_kernel_event(event),
             signal = self.signals.next() => self.obey(signal),
-            news = self.cluster.next() => self.cluster.take(&self.node, news),
+            news = self.cluster.next(), if !self.is_blind => match news {
+                Some(news) => self.cluster.take(&self.node, news),
+                None => self.is_blind = true,
+            },
         }
     }
 

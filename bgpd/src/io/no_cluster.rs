@@ -10,6 +10,9 @@ use std::time::Instant;
 
 use super::node::Node;
 
+/// No planner was there before either.
+pub type Early = Infallible;
+
 /// No planner.
 #[derive(Debug, Default)]
 pub struct ClusterPort;
@@ -19,7 +22,7 @@ impl ClusterPort {
     ///
     /// # Errors
     /// The configuration asks for objects of a cluster.
-    pub fn start(node: &Rc<Node>) -> std::io::Result<Self> {
+    pub fn start(node: &Rc<Node>, _: Option<Early>) -> std::io::Result<Self> {
         match node.peek(|speaker, _| speaker.config().kubernetes.is_some()) {
             false => Ok(Self),
             true => Err(std::io::Error::new(
@@ -30,7 +33,7 @@ impl ClusterPort {
     }
 
     /// Never anything.
-    pub async fn next(&mut self) -> Infallible {
+    pub async fn next(&mut self) -> Option<Infallible> {
         std::future::pending().await
     }
 

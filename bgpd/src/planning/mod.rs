@@ -12,7 +12,9 @@
 //! the last run is there; after `sync-time` it begins with whatever is known.
 //!
 //! **When End-of-RIB may go** ([`News::is_complete`]): when all kinds were read, or when the
-//! snapshot is there and every feed failed at least once, so that nothing better will come soon.
+//! snapshot is there and every feed failed at least once, so that nothing better will come soon;
+//! and when the gate has heard of the proxy, and of every node port it asks. After `sync-time` it
+//! may go anyway.
 //!
 //! Questions of operators ([`PlannerHandle::ask`]) are answered between two plans.
 
@@ -51,7 +53,7 @@ pub struct News {
 
 impl News {
     /// Takes in what is newer.
-    fn merge(&mut self, newer: News) {
+    pub fn merge(&mut self, newer: News) {
         self.routes.extend(newer.routes);
         self.wish = newer.wish.or(self.wish.take());
         self.drain = newer.drain.or(self.drain.take());
@@ -95,12 +97,9 @@ pub struct PlannerHandle {
 }
 
 impl PlannerPort {
-    /// The next news. Cancel-safe; waits for ever when the thread is gone.
-    pub async fn next(&mut self) -> News {
-        match self.news.recv().await {
-            Some(news) => news,
-            None => std::future::pending().await,
-        }
+    /// The next news; `None` when the planner or its source has died. Cancel-safe.
+    pub async fn next(&mut self) -> Option<News> {
+        self.news.recv().await
     }
 
     /// The end that others may have too.

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc as start_signal;
 use std::time::Duration;
 
-use cluster::{Facts, Planner};
+use cluster::{Facts, Planner, ProxyHealth};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -191,7 +191,8 @@ impl Room {
             false => Instant::now() + LOOK_EVERY,
         };
         tokio::select! {
-            Some(batch) = self.source.next() => Input::Batch(batch),
+            // A source that has ended does so by accident: who waits for news is to hear of it.
+            batch = self.source.next() => batch.map_or(Input::End, Input::Batch),
             changed = self.ends.facts.changed() => match changed {
                 Ok(()) => Input::Other,
                 Err(_) => Input::End,
@@ -219,6 +220,8 @@ impl Room {
         let mut facts = self.ends.facts.borrow_and_update().clone();
         judge(&mut facts, &self.verdicts.borrow_and_update());
         facts.borrowed.clone_from(&self.pods.borrow_and_update());
+        // Until the daemon has an AS nobody can be told anything: it is complete again later.
+        self.is_complete &= facts.asn == self.planner.facts().asn;
         self.planner.set_facts(facts);
     }
 
@@ -240,11 +243,19 @@ impl Room {
         if !is_known && !is_late {
             return;
         }
-        let is_complete = self.progress == Progress::Synced
-            || is_late
-            || (self.is_restored && is_away(&self.source.status()));
         let delta = self.planner.plan();
         self.source.want_secrets(self.planner.secrets());
+        let ports = self.planner.health_check_ports();
+        let is_read = self.progress == Progress::Synced
+            || (self.is_restored && is_away(&self.source.status()));
+        let is_complete =
+            self.is_complete || is_late || (is_read && is_judged(self.planner.facts(), &ports));
+        // Also where nothing is announced: a port has to answer before its service is.
+        self.ports.send_if_modified(|known| {
+            let is_new = *known != ports;
+            *known = ports;
+            is_new
+        });
         if delta.is_empty() && is_complete == self.is_complete {
             return;
         }
@@ -265,12 +276,6 @@ impl Room {
             news.faults = Some(self.planner.faults());
         }
         self.is_complete = is_complete;
-        self.ports.send_if_modified(|ports| {
-            let now = self.planner.health_check_ports();
-            let is_new = *ports != now;
-            *ports = now;
-            is_new
-        });
         match &mut self.waiting {
             Some(waiting) => waiting.merge(news),
             None => self.waiting = Some(news),
@@ -282,6 +287,19 @@ impl Room {
 fn judge(facts: &mut Facts, verdicts: &Verdicts) {
     facts.proxy = verdicts.proxy;
     facts.health_check.clone_from(&verdicts.ports);
+    facts.health_check_silent.clone_from(&verdicts.silent);
+}
+
+/// Whether the gate has said of every service whether it may be announced.
+fn is_judged(facts: &Facts, ports: &BTreeSet<u16>) -> bool {
+    let has_answered = |port: &u16| {
+        facts.health_check.contains_key(port) || facts.health_check_silent.contains(port)
+    };
+    match facts.proxy {
+        ProxyHealth::Unknown => false,
+        ProxyHealth::Healthy => ports.iter().all(has_answered),
+        ProxyHealth::Ungated | ProxyHealth::Unhealthy => true,
+    }
 }
 
 /// Whether nothing better than the objects of the last run will come soon: whoever was asked has

@@ -6,6 +6,10 @@
 //! every service. It is therefore held back until the planner has said all there is, and
 //! for `sync-time` at most (§4.1: "there SHOULD be an upper bound"). Routes are told meanwhile as
 //! they come.
+//!
+//! The planner has the clock of `sync-time`: when it is over, what is known is planned, told, and
+//! called complete, in this order. The clock here is for a planner that says nothing at all, and
+//! so it is behind the other one.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +18,8 @@ use proto_codec::bgp::encode_end_of_rib;
 
 use super::{Due, Speaker};
 
+/// How much longer than `sync-time` a planner is waited for that does not say that it is over.
+const PLANNER_TIME: Duration = Duration::from_secs(10);
 /// What shards have decided when the objects are complete may still be on its way here.
 const SHARDS_TIME: Duration = Duration::from_secs(1);
 
@@ -22,7 +28,7 @@ impl Speaker {
     pub(super) fn begin_completion(&mut self, now: Instant) {
         if let Some(table) = &self.config.kubernetes {
             self.holds_end_of_rib = true;
-            let until = now + table.sync_time;
+            let until = now + table.sync_time + PLANNER_TIME;
             self.deadlines.set(Due::Complete, Some(until));
         }
     }

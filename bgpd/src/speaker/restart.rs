@@ -7,7 +7,9 @@
 //!
 //! A neighbor that does not announce graceful restart need not send End-of-RIB. It counts as
 //! complete when it has been quiet for [`QUIET_TIME`] after its session came up. Neighbors that are
-//! not there (shut down, unreachable, dynamic) are waited for until the deadline.
+//! not there (shut down, unreachable, dynamic) are waited for until the deadline. With
+//! `[kubernetes]` it is not even known who they are before the objects are: nothing is complete
+//! while End-of-RIB waits for them.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +61,7 @@ impl Speaker {
         };
         if now >= until {
             self.finish_resync(now, "not all neighbors came back in time");
-        } else if self.peers.iter().all(|entry| is_complete(entry, now)) && self.nobody_expected() {
+        } else if self.nobody_expected() && self.peers.iter().all(|entry| is_complete(entry, now)) {
             self.finish_resync(now, "all neighbors have sent their tables");
         } else {
             self.deadlines
@@ -67,9 +69,10 @@ impl Speaker {
         }
     }
 
-    /// Listen ranges bring neighbors nobody can count; with them the deadline decides.
+    /// Listen ranges bring neighbors nobody can count; with them the deadline decides. Those that
+    /// the cluster names are known with its objects.
     fn nobody_expected(&self) -> bool {
-        self.config.listen_ranges.is_empty()
+        self.config.listen_ranges.is_empty() && !self.waits_for_objects()
     }
 
     fn finish_resync(&mut self, now: Instant, why: &str) {

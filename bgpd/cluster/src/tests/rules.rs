@@ -373,3 +373,21 @@ fn the_health_check_node_port_is_believed_about_ready_endpoints() {
         assert_eq!(kinds(&mut cluster), expected, "{name}");
     }
 }
+
+/// Where the proxy is healthy its port answers in a moment. Announcing before would withdraw again
+/// at its 503.
+#[test]
+fn a_health_check_node_port_that_was_not_asked_yet_is_waited_for() {
+    let mut cluster = full();
+    let spec = r#","externalTrafficPolicy":"Local","healthCheckNodePort":31000"#;
+    cluster.put(Kind::Service, &web("{}", spec, ""));
+    cluster.put(Kind::EndpointSlice, &slice("a", "web", "IPv4", &["n1"]));
+    cluster.facts(|facts| facts.proxy = ProxyHealth::Healthy);
+    assert_eq!(kinds(&mut cluster), "cluster");
+    cluster.facts(|facts| facts.health_check_silent.extend([31000]));
+    assert_eq!(kinds(&mut cluster), ALL, "nobody listens there");
+    cluster.facts(|facts| facts.health_check_silent.clear());
+    assert_eq!(kinds(&mut cluster), "cluster");
+    cluster.facts(|facts| facts.health_check.extend([(31000, true)]));
+    assert_eq!(kinds(&mut cluster), ALL);
+}
