@@ -1,9 +1,11 @@
 //! Which changes of a service are worth an event. Pure.
 //!
 //! An event tells a user of `kubectl describe service` what happened to the addresses: announced
-//! (and to how many neighbors), withdrawn, or held back with the reason. A service that has always
-//! been held back is told of once; a daemon that starts tells of nothing that a restart did not
-//! change, which is why the first look makes no news of what is announced.
+//! (and to how many neighbors), withdrawn, or held back with the reason. What a daemon finds at its
+//! start is no news, since every restart of every node would tell it again of every service. Nor is
+//! that a session comes or goes: it would be news of all services at once, and sessions have their
+//! own log. Only an announcement that nobody was there to hear is told of once more, when the first
+//! neighbor was told.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +30,28 @@ pub(super) struct News {
 /// What was told of last.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    known: Option<BTreeMap<ObjectName, ServiceReality>>,
+    known: Option<BTreeMap<ObjectName, Known>>,
+}
+
+/// A service as it was at the last look.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    announced: Vec<IpNet>,
+    /// Some neighbor was told of what is announced.
+    was_told: bool,
+    held_back: Option<String>,
+}
+
+impl Known {
+    fn of(service: &ServiceReality, before: Option<&Known>, is_first: bool) -> Self {
+        let was_told =
+            before.is_some_and(|before| before.was_told && before.announced == service.announced);
+        Self {
+            announced: service.announced.clone(),
+            was_told: is_first || was_told || !service.told.is_empty(),
+            held_back: service.held_back.clone(),
+        }
+    }
 }
 
 impl Journal {
@@ -36,14 +59,11 @@ impl Journal {
     pub fn look(&mut self, node: &str, reality: &Reality) -> Vec<News> {
         let is_first = self.known.is_none();
         let known = self.known.take().unwrap_or_default();
-        let none = ServiceReality::default();
+        let none = Known::default();
         let mut news = Vec::new();
         for (name, service) in &reality.services {
             let before = known.get(name).unwrap_or(&none);
-            if is_first && service.held_back.is_none() {
-                continue;
-            }
-            if let Some((kind, reason, text)) = change(node, before, service) {
+            if !is_first && let Some((kind, reason, text)) = change(node, before, service) {
                 news.push(News {
                     service: name.clone(),
                     kind,
@@ -53,18 +73,23 @@ impl Journal {
             }
         }
         // A service that is gone takes its events with it: nobody reads them.
-        self.known = Some(reality.services.clone());
+        let now = reality.services.iter().map(|(name, service)| {
+            let now = Known::of(service, known.get(name), is_first);
+            (name.clone(), now)
+        });
+        self.known = Some(now.collect());
         news
     }
 }
 
 fn change(
     node: &str,
-    before: &ServiceReality,
+    before: &Known,
     after: &ServiceReality,
 ) -> Option<(&'static str, &'static str, String)> {
     if !after.announced.is_empty() {
-        let same = before.announced == after.announced && before.told.len() == after.told.len();
+        let is_told = before.was_told || after.told.is_empty();
+        let same = before.announced == after.announced && is_told;
         return (!same).then(|| {
             let told = match after.told.len() {
                 0 => "no neighbor yet".to_owned(),

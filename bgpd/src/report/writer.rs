@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, Request};
+use kube::core::Status;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -28,7 +29,12 @@ const CALICO_LIST_TIME: Duration = Duration::from_secs(60);
 /// Events that wait; older ones make room.
 const NEWS_MAX: usize = 256;
 
-const CALICO: &str = "/apis/crd.projectcalico.org/v1/caliconodestatuses";
+/// Where `CalicoNodeStatus` objects are: the first that is served. A Calico with native `v3`
+/// objects has no others.
+const CALICO: [&str; 2] = [
+    "/apis/crd.projectcalico.org/v1/caliconodestatuses",
+    "/apis/projectcalico.org/v3/caliconodestatuses",
+];
 
 /// What is written, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +91,8 @@ struct Writer {
     /// `ServiceBGPStatus` objects as they are in the cluster; `None` until listed.
     written: Option<BTreeMap<String, Value>>,
     calico: Vec<CalicoObject>,
+    /// Of [`CALICO`], the one that is served.
+    calico_root: &'static str,
     calico_listed: Option<Instant>,
     /// Resources that refused us, until when.
     off: BTreeMap<&'static str, Instant>,
@@ -103,6 +111,8 @@ struct CalicoObject {
 enum Failure {
     /// The resource is not ours to write, or not there.
     Off(u16),
+    /// The one object is gone, or its namespace is going; others can be written.
+    Absent,
     /// The server does not take it, now or later.
     Refused(String),
     /// It may work the next time.
@@ -118,6 +128,7 @@ impl Writer {
             news: VecDeque::new(),
             written: None,
             calico: Vec::new(),
+            calico_root: CALICO[0],
             calico_listed: None,
             off: BTreeMap::new(),
         }
@@ -185,6 +196,7 @@ impl Writer {
                     tracing::warn!(resource, code, "not ours to write, or absent: left alone");
                 }
             }
+            Err(Failure::Absent) => tracing::debug!(resource, "not written yet: it is gone"),
             Err(Failure::Refused(text)) => tracing::warn!(resource, "not written: {text}"),
             Err(Failure::Later(text)) => tracing::debug!(resource, "not written yet: {text}"),
         }
@@ -203,11 +215,16 @@ impl Writer {
             if let Ok(Some(service)) = service {
                 let event = event(&self.config.node, &news, &service["metadata"]["uid"]);
                 let path = format!("/api/v1/namespaces/{namespace}/events");
-                let written = self.request(Method::POST, &path, Some(&event)).await;
-                if matches!(written, Err(Failure::Refused(_))) {
-                    self.news.pop_front();
+                match self.request(Method::POST, &path, Some(&event)).await {
+                    // The service goes with its namespace.
+                    Ok(_) | Err(Failure::Absent) => {}
+                    Err(failure) => {
+                        if matches!(failure, Failure::Refused(_)) {
+                            self.news.pop_front();
+                        }
+                        return Err(failure);
+                    }
                 }
-                written?;
             } else {
                 service?;
             }
@@ -227,7 +244,9 @@ impl Writer {
         };
         let wanted = wanted::service_statuses(&self.config.node, reality);
         let outcome = self.bring_over(&root, &mut written, &wanted).await;
-        self.written = Some(written);
+        // Until it is tried again, others may do what they like with the objects.
+        let is_off = matches!(outcome, Err(Failure::Off(_)));
+        self.written = (!is_off).then_some(written);
         outcome
     }
 
@@ -242,12 +261,26 @@ impl Writer {
             if written.get(name) == Some(&object["status"]) {
                 continue;
             }
-            if !written.contains_key(name) {
-                self.request(Method::POST, root, Some(object)).await?;
-            }
             let path = format!("{root}/{name}/status");
             let patch = json!({ "status": object["status"] });
-            self.request(Method::PATCH, &path, Some(&patch)).await?;
+            if written.contains_key(name) {
+                match self.request(Method::PATCH, &path, Some(&patch)).await {
+                    // Somebody deleted it: it is made again.
+                    Err(Failure::Absent) => written.remove(name),
+                    outcome => {
+                        outcome?;
+                        written.insert(name.clone(), object["status"].clone());
+                        continue;
+                    }
+                };
+            }
+            self.request(Method::POST, root, Some(object)).await?;
+            let patched = self.request(Method::PATCH, &path, Some(&patch)).await;
+            // Just made, and has no status: the server has it in a way that we cannot write.
+            patched.map_err(|failure| match failure {
+                Failure::Absent => Failure::Off(404),
+                other => other,
+            })?;
             written.insert(name.clone(), object["status"].clone());
         }
         let is_gone = |name: &&String| !wanted.contains_key(*name);
@@ -283,10 +316,7 @@ impl Writer {
         let now = Instant::now();
         let listed = self.calico_listed;
         if listed.is_none_or(|at| now.saturating_duration_since(at) >= CALICO_LIST_TIME) {
-            let list = self
-                .request(Method::GET, CALICO, None)
-                .await?
-                .unwrap_or_default();
+            let list = self.list_calico().await?;
             self.calico = calico_objects(&list, &self.config.node, &self.calico, now);
             self.calico_listed = Some(now);
         }
@@ -297,12 +327,30 @@ impl Writer {
             }
             let stamp = rfc3339(SystemTime::now());
             let status = wanted::calico_status(&object.classes, reality, &stamp);
-            let path = format!("{CALICO}/{}/status", object.name);
+            let path = format!("{}/{}/status", self.calico_root, object.name);
             self.calico[index].due = now + object.every;
             let patch = json!({ "status": status });
-            self.request(Method::PATCH, &path, Some(&patch)).await?;
+            match self.request(Method::PATCH, &path, Some(&patch)).await {
+                // The next list no longer has it.
+                Ok(_) | Err(Failure::Absent) => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(())
+    }
+
+    /// The objects of the first group that is served.
+    async fn list_calico(&mut self) -> Result<Value, Failure> {
+        for root in CALICO {
+            match self.request(Method::GET, root, None).await {
+                Err(Failure::Off(404)) => {}
+                outcome => {
+                    self.calico_root = root;
+                    return Ok(outcome?.unwrap_or_default());
+                }
+            }
+        }
+        Err(Failure::Off(404))
     }
 
     /// One request, with its share of the ration. `None`: the object is not there.
@@ -318,31 +366,47 @@ impl Writer {
             Method::PATCH => "application/merge-patch+json",
             _ => "application/json",
         };
-        let is_delete = method == Method::DELETE;
-        let is_get = method == Method::GET;
         let request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(path)
             .header(http::header::CONTENT_TYPE, content_type)
             .body(body.map(Value::to_string).unwrap_or_default().into_bytes())
             .map_err(|error| Failure::Later(error.to_string()))?;
         match visit.client.request::<Value>(request).await {
             Ok(value) => Ok(Some(value)),
-            Err(kube::Error::Api(status)) => match status.code {
-                // Made by an earlier life of ours: the status is written next.
-                409 => Ok(None),
-                404 if is_delete || (is_get && !path.starts_with("/apis")) => Ok(None),
-                401 => {
-                    self.access.distrust(&visit).await;
-                    Err(Failure::Later("unauthorized".into()))
-                }
-                code @ (403 | 404) => Err(Failure::Off(code)),
-                code @ (400 | 422) => Err(Failure::Refused(format!("{code}: {}", status.message))),
-                code => Err(Failure::Later(format!("{code}: {}", status.message))),
-            },
+            Err(kube::Error::Api(status)) if status.code == 401 => {
+                self.access.distrust(&visit).await;
+                Err(Failure::Later("unauthorized".into()))
+            }
+            Err(kube::Error::Api(status)) => judge(&method, path, &status),
             Err(error) => Err(Failure::Later(in_full(&error))),
         }
     }
+}
+
+/// What a refusal means.
+fn judge(method: &Method, path: &str, status: &Status) -> Result<Option<Value>, Failure> {
+    let is_core = !path.starts_with("/apis");
+    match (status.code, method) {
+        // Made by an earlier life of ours: the status is written next.
+        (409, _) | (404, &Method::DELETE) => Ok(None),
+        (404, &Method::GET) if is_core => Ok(None),
+        (404, &Method::PATCH) => Err(Failure::Absent),
+        // No namespace: core resources themselves are always there.
+        (404, &Method::POST) if is_core => Err(Failure::Absent),
+        (403, _) if is_ending(status) => Err(Failure::Absent),
+        (code @ (403 | 404), _) => Err(Failure::Off(code)),
+        (code @ (400 | 422), _) => Err(Failure::Refused(format!("{code}: {}", status.message))),
+        (code, _) => Err(Failure::Later(format!("{code}: {}", status.message))),
+    }
+}
+
+/// Whether it is forbidden only because the namespace is being deleted.
+fn is_ending(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The `CalicoNodeStatus` objects that ask for this node; those known keep their turn.
@@ -414,3 +478,6 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     let stamp = k8s_openapi::jiff::Timestamp::try_from(time).unwrap_or_default();
     stamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests;
