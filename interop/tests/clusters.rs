@@ -110,7 +110,7 @@ fn clusters_behind_one_router_do_not_see_each_other() {
             let speaker = beside(&node, NODE_ASN, &[own, foreign]);
             starts.push((*kind, node, speaker));
         }
-        router.write(wayfare::CONFIG, &config(&["a", "b", "c"]));
+        router.write(wayfare::CONFIG, config(&["a", "b", "c"]));
         wayfare::start(&router);
         let all = Router::start_all(starts);
         for one in &all {
@@ -146,7 +146,7 @@ fn clusters_behind_one_router_do_not_see_each_other() {
             assert!(offered.contains("203.0.113.0/24"), "{offered}");
         }
 
-        router.write(wayfare::CONFIG, &config(&["a", "c"]));
+        router.write(wayfare::CONFIG, config(&["a", "c"]));
         wayfare::wayfare(&router, "reload").expect("reloaded");
         expect("without b", &all[0], &["203.0.113.0/24"], &of(&["a", "c"]));
         expect("without b", &all[1], &own(0), &["203.0.113.0/24"]);

@@ -8,12 +8,13 @@
 //! Rooms: this file (which server), [`server`] (a real one, through `kubeapi` and `kubectl`),
 //! `bridge` (to a cluster outside of the lab), [`objects`] (Nodes, Services, EndpointSlices in a
 //! few words), [`rig`] (the lab: agent, routers,
-//! and what must be in their tables), [`role`] (the RBAC that is shipped), [`load`] (the
-//! benchmark).
+//! and what must be in their tables), [`proxy`] (a kube-proxy that says what a test wants),
+//! [`role`] (the RBAC that is shipped), [`load`] (the benchmark).
 
 mod bridge;
 pub mod load;
 pub mod objects;
+pub mod proxy;
 pub mod rig;
 pub mod role;
 pub mod server;
