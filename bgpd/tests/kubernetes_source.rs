@@ -389,3 +389,65 @@ fn an_object_is_decoded_as_the_planner_wants_it() {
     assert_eq!(node.pod_cidrs.len(), 1);
     assert_eq!(source.status().feeds["nodes"].objects, 1);
 }
+
+const FEEDS: [&str; 4] = ["nodes", "services", "endpointslices", "namespaces"];
+
+const SECRET: &str = "{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{\"namespace\":\"m\",\
+    \"name\":\"tor\"},\"data\":{\"password\":\"c2VjcmV0\"}}";
+
+#[test]
+fn what_stands_in_the_server_s_place_takes_nothing_out() {
+    let mut page = Reply::ok("404 page not found\n");
+    page.status = 404;
+    let other = SECRET.replace("\"tor\"", "\"other\"");
+    let lies = [
+        ("json", Reply::ok("{}"), Reply::ok("{}"), "malformed"),
+        (
+            "other",
+            Reply::ok("{\"kind\":\"NodeList\"}"),
+            Reply::ok(other),
+            "malformed",
+        ),
+        ("page", page.clone(), page, "unexpected"),
+        (
+            "status",
+            Reply::status(404),
+            Reply::ok("<html>"),
+            "unexpected",
+        ),
+    ];
+    for (name, list, secret, reason) in lies {
+        let stub = Stub::start(&format!("lies-{name}"));
+        stub.on("list nodes", [Reply::list("Node", "5", "", &[node("a")])]);
+        stub.on("get secrets/tor", [Reply::ok(SECRET)]);
+        let mut owner = Owner::of(&stub);
+        owner
+            .source
+            .want_secrets(BTreeSet::from([ObjectName::new("m", "tor")]));
+        owner.until("synced, with the secret", |owner| {
+            owner.progress == Progress::Synced && owner.objects.len() == 2
+        });
+        for feed in FEEDS {
+            stub.on(&format!("list {feed}"), [list.clone()]);
+            stub.on(&format!("watch {feed}"), [Reply::status(410), list.clone()]);
+        }
+        stub.on("get secrets/tor", [secret]);
+        stub.on("watch secrets", [Reply::status(410), list]);
+        stub.go_on();
+        owner.until_status("each was lied to three times", |status| {
+            let lied = |feed: &str| {
+                let errors = status.feeds.get(feed).map(|feed| &feed.errors);
+                errors.and_then(|errors| errors.get(reason)) > Some(&2)
+            };
+            // The secret's own lies are of either sort.
+            let secret = &status.feeds["secrets m/tor"].errors;
+            FEEDS.iter().all(|feed| lied(feed)) && secret.values().sum::<u64>() > 3
+        });
+        while let Some(batch) = owner.source.try_next() {
+            assert!(batch.changes.is_empty(), "{name}: {:?}", batch.changes);
+        }
+        // The server itself, though, is believed.
+        stub.on("get secrets/tor", [Reply::status(404)]);
+        owner.until("the secret is gone", |owner| owner.objects.len() == 1);
+    }
+}

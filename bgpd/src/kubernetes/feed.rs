@@ -106,17 +106,15 @@ impl Feed {
             self.words = Some("no answer".into());
             return self.machine.handle(Input::Timeout, Instant::now());
         };
-        let code = answer.status().as_u16();
-        let is_absent = *ask == Ask::Get && code == 404;
-        if code != 200 && !is_absent {
-            return self.refused(answer).await;
+        if answer.status() != http::StatusCode::OK {
+            return self.refused(ask, answer).await;
         }
         self.machine.handle(Input::Accepted, Instant::now());
         self.show();
         match ask {
             Ask::List { .. } => self.read_list(answer.into_body()).await,
             Ask::Watch { .. } => self.read_watch(answer.into_body()).await,
-            Ask::Get => self.read_object(answer.into_body(), is_absent).await,
+            Ask::Get => self.read_object(answer.into_body()).await,
         }
     }
 
@@ -145,16 +143,28 @@ impl Feed {
         }
     }
 
-    async fn refused(&mut self, answer: Response<Body>) -> Step {
+    async fn refused(&mut self, ask: &Ask, answer: Response<Body>) -> Step {
         let deadline = self.machine.deadline().into();
         let reading = timeout_at(deadline, Refusal::read(answer));
         let refusal = reading.await.unwrap_or_default();
-        self.words = Some(refusal.words());
-        let input = Input::Refused {
-            code: refusal.code,
-            retry_after: refusal.retry_after,
-        };
+        if *ask == Ask::Get && refusal.is_not_found {
+            return self.page(String::new(), String::new());
+        }
+        let input = self.input_of(&refusal);
         self.machine.handle(input, Instant::now())
+    }
+
+    /// A 404 is believed where it may be true: an API server always has the core kinds, so theirs
+    /// is the word of whatever stands in its place.
+    fn input_of(&mut self, refusal: &Refusal) -> Input {
+        self.words = Some(refusal.words());
+        match self.spec.is_optional() && refusal.is_absence() {
+            true => Input::Absent,
+            false => Input::Refused {
+                code: refusal.code,
+                retry_after: refusal.retry_after,
+            },
+        }
     }
 
     async fn read_list(&mut self, mut body: Body) -> Step {
@@ -185,7 +195,7 @@ impl Feed {
         }
     }
 
-    async fn read_object(&mut self, mut body: Body, is_absent: bool) -> Step {
+    async fn read_object(&mut self, mut body: Body) -> Step {
         let mut bytes = Vec::new();
         loop {
             match self.next_bytes(&mut body).await {
@@ -198,8 +208,8 @@ impl Feed {
             }
         }
         let mut changes = Vec::new();
-        if !is_absent {
-            self.take(Piece::Whole(&bytes), &mut changes);
+        if !self.take_only(&bytes, &mut changes) {
+            return self.garbled("the answer is not the object that was asked for".into());
         }
         if let Next::Over(step) = self.deliver(changes).await {
             return step;
@@ -260,13 +270,7 @@ impl Feed {
                 self.note_version(&version);
                 Input::Bookmark { version }
             }
-            Said::Error(refusal) => {
-                self.words = Some(refusal.words());
-                Input::Refused {
-                    code: refusal.code,
-                    retry_after: refusal.retry_after,
-                }
-            }
+            Said::Error(refusal) => self.input_of(&refusal),
             Said::Broken(None) => {
                 self.words = Some("the watch sent something that is no event".into());
                 Input::Garbled
@@ -306,6 +310,26 @@ impl Feed {
                 Some(name) => self.hub.put_broken(&self.spec, name, changes),
                 None => self.hub.veil(&self.spec),
             },
+        }
+    }
+
+    /// The one object that was asked for; whether it is that.
+    fn take_only(&self, bytes: &[u8], changes: &mut Vec<Change>) -> bool {
+        let (kind, version) = (self.spec.kind, self.spec.api_version());
+        let Ok(object) = serde_json::from_slice(bytes) else {
+            let name = name_in(bytes).filter(|name| Some(name) == self.spec.only.as_ref());
+            let is_it = name.is_some();
+            if let Some(name) = name {
+                self.hub.put_broken(&self.spec, name, changes);
+            }
+            return is_it;
+        };
+        match reduce((kind, version), object) {
+            Ok(o) if o.kind == object_word(kind) && Some(&o.name) == self.spec.only.as_ref() => {
+                self.hub.put(&self.spec, o, changes);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -382,6 +406,8 @@ impl Feed {
                     feed.is_complete = true;
                 });
             }
+            // A page of somebody else's comes for the core kinds too.
+            Some(Mark::Gone) if !self.hub.is_core_heard() => {}
             Some(Mark::Gone) => {
                 self.hub.begin(&self.spec);
                 self.hub.complete(&self.spec, &mut changes);

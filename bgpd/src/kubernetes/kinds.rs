@@ -137,6 +137,14 @@ impl FeedSpec {
         }
     }
 
+    /// Whether an API server may do without the kind: it comes with a CRD or with a version.
+    pub fn is_optional(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Metallb(_) | Kind::Calico(_) | Kind::ServiceCidr
+        )
+    }
+
     /// As people write it: `nodes`, `bgppeers.metallb.io`, `secrets metallb-system/tor`.
     pub fn name(&self) -> String {
         let group = self.root.strip_prefix("/apis/");

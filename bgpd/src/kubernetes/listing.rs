@@ -37,8 +37,11 @@ pub(super) enum NoList {
     #[error("the list has more than {REST_MAX} octets beside its objects")]
     TooLarge,
     /// It says that it is of another kind.
-    #[error("the answer is a list of another kind")]
+    #[error("the answer is no list of the kind that was asked for")]
     Foreign,
+    /// It does not say what it shows.
+    #[error("the list has no resourceVersion")]
+    Unversioned,
     /// It ended early.
     #[error("the list ended in the middle")]
     Cut,
@@ -208,7 +211,9 @@ impl Listing {
         }
     }
 
-    /// The end of the answer.
+    /// The end of the answer. Only a list that says of what it is and at which version counts:
+    /// whatever stands in the server's place may answer 200 and some JSON, and a list that lacks
+    /// everything withdraws everything.
     ///
     /// # Errors
     /// It is no list, or not a whole one.
@@ -216,7 +221,13 @@ impl Listing {
         if self.place != Place::Done {
             return Err(NoList::Cut);
         }
-        serde_json::from_slice(&self.rest).map_err(|_| NoList::Malformed)
+        let rest: Rest = serde_json::from_slice(&self.rest).map_err(|_| NoList::Malformed)?;
+        let is_ours = rest.kind == "List" || rest.kind.strip_suffix("List") == Some(self.word);
+        match (is_ours, rest.metadata.resource_version.is_empty()) {
+            (false, _) => Err(NoList::Foreign),
+            (true, true) => Err(NoList::Unversioned),
+            (true, false) => Ok(rest),
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), NoList> {
@@ -317,19 +328,45 @@ mod tests {
                 let _ = cut(&list, 5);
             }
         }
-        for garbage in ["]", "}}", "[]]", "{\"items\":[1]}", "{}x", "<html>"] {
-            let read = cut(garbage.as_bytes(), 3);
-            let is_empty = read.is_ok_and(|(found, _)| found.is_empty());
-            assert!(!is_empty || garbage == "{}", "{garbage}");
+        for garbage in ["{}", "]", "}}", "[]]", "{\"items\":[1]}", "{}x", "<html>"] {
+            assert!(cut(garbage.as_bytes(), 3).is_err(), "{garbage}");
         }
     }
 
     #[test]
-    fn null_items_and_no_items_are_empty_lists() {
-        for list in ["{\"items\":null}", "{}", "{\"items\":[]}"] {
+    fn null_items_and_no_items_are_empty_lists_if_it_is_a_list() {
+        let head = "{\"kind\":\"NodeList\",\"metadata\":{\"resourceVersion\":\"7\"}";
+        for items in ["", ",\"items\":null", ",\"items\":[]"] {
+            let list = format!("{head}{items}}}");
             let (found, rest) = cut(list.as_bytes(), 4).expect("a list");
             assert!(found.is_empty());
-            assert_eq!(rest, Rest::default());
+            assert_eq!(rest.metadata.resource_version, "7");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_list_is_no_empty_list() {
+        use NoList::{Foreign, Unversioned};
+        let cases = [
+            ("{}", Foreign),
+            (r#"{"items":[]}"#, Foreign),
+            (
+                r#"{"kind":"Status","metadata":{"resourceVersion":"7"}}"#,
+                Foreign,
+            ),
+            (
+                r#"{"metadata":{"resourceVersion":"7"},"kind":"PodList"}"#,
+                Foreign,
+            ),
+            (r#"{"items":[],"kind":"NodeListList"}"#, Foreign),
+            (r#"{"kind":"NodeList","items":[]}"#, Unversioned),
+            (
+                r#"{"kind":"List","metadata":{"resourceVersion":""}}"#,
+                Unversioned,
+            ),
+        ];
+        for (answer, why) in cases {
+            assert_eq!(cut(answer.as_bytes(), 4), Err(why), "{answer}");
         }
     }
 

@@ -9,9 +9,10 @@
 //!   event, begins a list; so does a line that is no event, since what it said is lost.
 //! - A watch that says nothing for [`SILENCE_MAX`] is reopened: bookmarks come each minute, so
 //!   silence means a path that no longer carries anything.
-//! - 401 asks for fresh credentials. 403 and 404 switch the feed off and ask again ever more
-//!   slowly; a 404 that lasts means that the CRD and with it all objects are gone. All else waits
-//!   with exponential backoff and jitter, at least as long as Retry-After says.
+//! - 401 asks for fresh credentials. 403 and [`Input::Absent`] switch the feed off and ask again
+//!   ever more slowly; an absence that lasts means that the CRD and with it all objects are gone.
+//!   All else, a 404 that may be anybody's among it, waits with exponential backoff and jitter, at
+//!   least as long as Retry-After says.
 //! - A feed of one object gets it and then watches it by name: `list` is never used there, and the
 //!   watch begins with the object's state, so that nothing between the two is missed.
 
@@ -69,6 +70,8 @@ pub(super) enum Input {
         code: u16,
         retry_after: Option<Duration>,
     },
+    /// The API server itself says that it has no such kind, which may be so.
+    Absent,
     /// Bytes that are no answer.
     Garbled,
     /// The answer ended in order.
@@ -163,7 +166,7 @@ pub(super) struct Machine {
     list_failures: u32,
     /// Failures to watch since a watch worked.
     watch_failures: u32,
-    /// Refusals (403, 404) since something worked.
+    /// Refusals (403, absent) since something worked.
     refusals: u32,
     /// Since when it is refused without a break, and why.
     refused_since: Option<(Instant, &'static str)>,
@@ -220,6 +223,7 @@ impl Machine {
             Input::Page { version, next } => self.page(version, next, now),
             Input::Object { version } | Input::Bookmark { version } => self.event(version, now),
             Input::Refused { code, retry_after } => self.refused(code, retry_after, now),
+            Input::Absent => self.absent(now),
             Input::Garbled => self.garbled(now),
             Input::Closed => self.closed(now),
             Input::Broken => self.fail("connect", Duration::ZERO, now),
@@ -346,12 +350,18 @@ impl Machine {
                 ..self.fail("unauthorized", wait, now)
             },
             403 => self.switch_off("forbidden", FORBIDDEN_MAX, now),
-            404 => self.switch_off("absent", ABSENT_MAX, now),
             410 => self.expired(now),
             400 if matches!(self.state, State::Listing { next: Some(_), .. }) => self.expired(now),
             429 => self.fail("throttled", wait, now),
             500..=599 => self.fail("server", wait, now),
             _ => self.fail("unexpected", wait, now),
+        }
+    }
+
+    fn absent(&mut self, now: Instant) -> Step {
+        match self.state {
+            State::Waiting { .. } | State::Off { .. } => Step::default(),
+            _ => self.switch_off("absent", ABSENT_MAX, now),
         }
     }
 

@@ -67,6 +67,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("429", refused(429)),
         ("500", refused(500)),
         ("504", refused(504)),
+        ("absent", Input::Absent),
         ("garbled", Input::Garbled),
         ("closed", Input::Closed),
         ("broken", Input::Broken),
@@ -292,20 +293,27 @@ fn retry_after_is_kept_and_bounded() {
 
 #[test]
 fn off_is_asked_again_ever_more_slowly_and_comes_back() {
-    for (code, most) in [(403, FORBIDDEN_MAX), (404, ABSENT_MAX)] {
+    let forbidden = Input::Refused {
+        code: 403,
+        retry_after: None,
+    };
+    for (refusal, most) in [(forbidden, FORBIDDEN_MAX), (Input::Absent, ABSENT_MAX)] {
         let mut story = Story::new();
         let mut asked = 0;
         let begin = story.now;
         while story.now < begin + 30 * 60 * SECOND {
-            story.refuse(code);
-            assert!(story.wait() <= most, "{code}: {:?}", story.wait());
+            story.hear(refusal.clone());
+            assert!(story.wait() <= most, "{refusal:?}: {:?}", story.wait());
             assert_eq!(story.timeout().ask, Some(Ask::List { next: None }));
             asked += 1;
         }
-        assert!(asked <= 50, "{code}: asked {asked} times in half an hour");
+        assert!(
+            asked <= 50,
+            "{refusal:?}: asked {asked} times in half an hour"
+        );
         assert_eq!(story.page().mark, Some(Mark::Complete));
         // The next time it begins gently again.
-        story.refuse(code);
+        story.hear(refusal);
         assert!(story.wait() <= OFF_BASE);
     }
 }
@@ -316,7 +324,7 @@ fn a_kind_is_gone_when_it_is_absent_for_long_and_not_before() {
     story.refuse(410);
     let absent = story.now;
     let gone = loop {
-        let step = story.refuse(404);
+        let step = story.hear(Input::Absent);
         if step.mark == Some(Mark::Gone) {
             break story.now;
         }
@@ -324,12 +332,15 @@ fn a_kind_is_gone_when_it_is_absent_for_long_and_not_before() {
     };
     assert!(gone >= absent + ABSENT_GRACE);
     assert!(gone <= absent + ABSENT_GRACE + ABSENT_MAX, "bounded");
-    // Forbidden says nothing about what there is, however long.
-    let mut story = Story::watching();
-    story.refuse(410);
-    for _ in 0..30 {
-        assert_eq!(story.refuse(403).mark, None);
-        story.timeout();
+    // Forbidden says nothing about what there is, however long, nor does a 404 that may be that of
+    // whatever stands in the server's place.
+    for code in [403, 404] {
+        let mut story = Story::watching();
+        story.refuse(410);
+        for _ in 0..30 {
+            assert_eq!(story.refuse(code).mark, None);
+            story.timeout();
+        }
     }
 }
 

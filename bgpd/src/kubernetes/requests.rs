@@ -70,12 +70,18 @@ pub(super) struct Refusal {
     pub retry_after: Option<Duration>,
     /// Its message.
     pub message: String,
+    /// A Status of the API server with the reason `NotFound`.
+    pub is_not_found: bool,
 }
+
+/// What an API server says to a path for which it has nothing registered: no group, no version.
+const NO_PAGE: &str = "404 page not found";
 
 /// The `Status` object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct StatusObject {
+    kind: String,
     code: u16,
     message: String,
     reason: String,
@@ -113,6 +119,7 @@ impl Refusal {
         });
         Self {
             code,
+            is_not_found: code == 404 && said.is_not_found(),
             retry_after: header.map(Duration::from_secs).or(said.retry_after()),
             message: said.message,
         }
@@ -127,9 +134,16 @@ impl Refusal {
         };
         Self {
             code,
+            is_not_found: said.is_not_found(),
             retry_after: said.retry_after(),
             message: said.message,
         }
+    }
+
+    /// Whether it says that there is no such kind. The page may be that of a proxy too, so it
+    /// counts for kinds that a cluster may lack, and for those only.
+    pub fn is_absence(&self) -> bool {
+        self.is_not_found || (self.code == 404 && self.message.trim_end() == NO_PAGE)
     }
 
     /// One line.
@@ -145,6 +159,10 @@ impl Refusal {
 }
 
 impl StatusObject {
+    fn is_not_found(&self) -> bool {
+        self.kind == "Status" && self.reason == "NotFound"
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         let seconds = self.details.retry_after_seconds;
         (seconds > 0).then(|| Duration::from_secs(seconds.into()))

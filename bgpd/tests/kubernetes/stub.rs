@@ -40,7 +40,11 @@ impl Reply {
     }
 
     pub fn status(status: u16) -> Self {
-        let body = format!("{{\"kind\":\"Status\",\"code\":{status},\"message\":\"as asked\"}}");
+        let reason = if status == 404 { "NotFound" } else { "" };
+        let body = format!(
+            "{{\"kind\":\"Status\",\"code\":{status},\"reason\":\"{reason}\",\
+             \"message\":\"as asked\"}}"
+        );
         Self {
             status,
             ..Self::ok(body)

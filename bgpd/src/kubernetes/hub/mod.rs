@@ -20,7 +20,7 @@ use super::kinds::{FeedSpec, object_word};
 use super::reduce::Reduced;
 use super::shelf::{Loss, Shelf};
 use super::store::Store;
-use super::{Batch, FeedStatus, Progress, Status};
+use super::{Batch, FeedState, FeedStatus, Progress, Status};
 
 /// Changes of one batch, at most.
 const BATCH_MAX: usize = 512;
@@ -381,6 +381,20 @@ impl Hub {
             tracing::info!("every kind of the cluster is listed");
             self.send_batch(Vec::new()).await;
         }
+    }
+
+    /// Whether the API server itself is heard: each core kind is watched, or forbidden.
+    pub fn is_core_heard(&self) -> bool {
+        let status = self.status.borrow();
+        let members = self.members.borrow();
+        let is_core = |m: &&Member| !m.spec.is_optional() && m.spec.only.is_none();
+        members.values().filter(is_core).all(|member| {
+            let feed = status.feeds.get(&member.spec.name());
+            feed.is_some_and(|feed| match feed.state {
+                FeedState::Off { .. } => true,
+                _ => feed.stale_since.is_none(),
+            })
+        })
     }
 
     /// Counts the objects of a feed's kind.
