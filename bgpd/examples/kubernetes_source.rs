@@ -33,6 +33,7 @@ async fn main() -> ExitCode {
         origin,
         dialects: words.filter_map(|word| dialect(&word)).collect(),
         state_directory: std::env::var_os("STATE_DIRECTORY").map(PathBuf::from),
+        node: "n1".into(),
         secrets: Default::default(),
     };
     let mut source = match Source::start(config) {

@@ -29,6 +29,7 @@ impl Folder {
             origin: Origin::parse(&format!("dir://{}", path.display()), None).expect("a path"),
             dialects: vec![cluster::DialectName::Native],
             state_directory: None,
+            node: "n1".into(),
             secrets: BTreeSet::new(),
         });
         Self {

@@ -109,6 +109,7 @@ fn config(stub: &Stub) -> SourceConfig {
         },
         dialects: vec![cluster::DialectName::Native],
         state_directory: None,
+        node: "n1".into(),
         secrets: BTreeSet::new(),
     }
 }
@@ -450,4 +451,34 @@ fn what_stands_in_the_server_s_place_takes_nothing_out() {
         stub.on("get secrets/tor", [Reply::status(404)]);
         owner.until("the secret is gone", |owner| owner.objects.len() == 1);
     }
+}
+
+#[test]
+fn the_last_run_s_secrets_that_nobody_wants_go_and_its_last_word_is_kept() {
+    let stub = Stub::start("tidy");
+    stub.on("get secrets/tor", [Reply::ok(SECRET)]);
+    stub.on("list nodes", [Reply::list("Node", "5", "", &[node("a")])]);
+    let config = SourceConfig {
+        state_directory: Some(stub.folder.clone()),
+        ..config(&stub)
+    };
+    let tor = ObjectName::new("m", "tor");
+    let mut owner = Owner::start(config.clone());
+    owner.source.want_secrets(BTreeSet::from([tor]));
+    owner.until("node and secret", |owner| owner.objects.len() == 2);
+    // At once: what was heard last is written on the way out.
+    drop(owner);
+    let mut owner = Owner::start(config.clone());
+    owner.until("restored", |owner| owner.objects.len() == 2);
+    owner.source.want_secrets(BTreeSet::new());
+    owner.until("the secret is dropped", |owner| owner.objects.len() == 1);
+    drop(owner);
+    // A disk that was copied to another node.
+    let node = "n2".into();
+    let mut other = Owner::start(SourceConfig { node, ..config });
+    other.until("started", |other| other.progress > Progress::Restoring);
+    let snapshot = other.source.status().snapshot.clone();
+    let trouble = snapshot.trouble.unwrap_or_default();
+    assert!(trouble.contains("it is of node n1 of http://"), "{trouble}");
+    assert_eq!(snapshot.restored, 0);
 }

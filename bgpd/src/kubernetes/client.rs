@@ -18,6 +18,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+use super::reduce::digest;
+
 /// A connect attempt is given up after this; the default of 30 s delays the next server's turn.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,6 +78,17 @@ impl Access {
         if current.as_ref().is_some_and(|(n, _, _)| *n == visit.number) {
             *current = None;
         }
+    }
+
+    /// What tells this cluster from another before it is asked: its CA, else its URL. `None` when
+    /// neither is known yet.
+    pub async fn cluster(&self) -> Option<String> {
+        let config = self.config().await.ok()?;
+        let authority = config.root_cert.unwrap_or_default().concat();
+        Some(match authority.is_empty() {
+            true => config.cluster_url.to_string(),
+            false => format!("the CA {:016x}", digest(&authority)),
+        })
     }
 
     async fn config(&self) -> Result<Config, String> {

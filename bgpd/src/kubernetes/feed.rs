@@ -316,21 +316,12 @@ impl Feed {
     /// The one object that was asked for; whether it is that.
     fn take_only(&self, bytes: &[u8], changes: &mut Vec<Change>) -> bool {
         let (kind, version) = (self.spec.kind, self.spec.api_version());
-        let Ok(object) = serde_json::from_slice(bytes) else {
-            let name = name_in(bytes).filter(|name| Some(name) == self.spec.only.as_ref());
-            let is_it = name.is_some();
-            if let Some(name) = name {
-                self.hub.put_broken(&self.spec, name, changes);
-            }
-            return is_it;
-        };
-        match reduce((kind, version), object) {
-            Ok(o) if o.kind == object_word(kind) && Some(&o.name) == self.spec.only.as_ref() => {
-                self.hub.put(&self.spec, o, changes);
-                true
-            }
-            _ => false,
-        }
+        let read = serde_json::from_slice(bytes).ok();
+        let read = read.and_then(|object| reduce((kind, version), object).ok());
+        let only = self.spec.only.as_ref();
+        let is_it = |o: &Reduced| o.kind == object_word(kind) && Some(&o.name) == only;
+        let put = |object| self.hub.put(&self.spec, object, changes);
+        read.filter(is_it).map(put).is_some()
     }
 
     fn page(&mut self, version: String, next: String) -> Step {

@@ -84,6 +84,8 @@ pub struct SourceConfig {
     pub dialects: Vec<DialectName>,
     /// Where the snapshot is kept; `None` = nowhere. See [`state_directory`].
     pub state_directory: Option<PathBuf>,
+    /// The node, which the snapshot names: that of another is not taken for its own.
+    pub node: String,
     /// Secrets that are read from the start, see [`Source::want_secrets`].
     pub secrets: BTreeSet<ObjectName>,
 }

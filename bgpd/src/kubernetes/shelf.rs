@@ -83,6 +83,12 @@ impl Shelf {
         std::mem::replace(&mut known.digest, digest) != digest
     }
 
+    /// Whether this is what the object is, and this feed's word.
+    pub fn is_word_of(&self, rank: u8, name: &ObjectName, digest: u64) -> bool {
+        let known = self.known.get(name);
+        known.is_some_and(|known| known.rank == rank && known.digest == digest)
+    }
+
     /// A feed has an object no more.
     pub fn remove(&mut self, rank: u8, name: &ObjectName) -> Loss {
         let Some(known) = self.known.get_mut(name) else {
@@ -112,10 +118,12 @@ impl Shelf {
         }
     }
 
-    /// A list begins.
-    pub fn begin(&mut self, rank: u8) {
-        for known in self.known.values_mut() {
-            known.seen &= !bit(rank);
+    /// A list begins; of one name if `only`.
+    pub fn begin(&mut self, rank: u8, only: Option<&ObjectName>) {
+        for (name, known) in &mut self.known {
+            if only.is_none_or(|only| only == name) {
+                known.seen &= !bit(rank);
+            }
         }
     }
 
@@ -165,11 +173,11 @@ mod tests {
     #[test]
     fn a_list_that_shows_the_same_is_no_news_and_what_it_lacks_is_missing() {
         let mut shelf = Shelf::default();
-        shelf.begin(0);
+        shelf.begin(0, None);
         assert!(shelf.put(0, &name("a"), 1));
         assert!(shelf.put(0, &name("b"), 1));
         assert!(shelf.missing(0, None).is_empty());
-        shelf.begin(0);
+        shelf.begin(0, None);
         assert!(!shelf.put(0, &name("a"), 1));
         assert!(shelf.put(0, &name("c"), 1));
         assert_eq!(shelf.missing(0, None), [name("b")]);
@@ -183,11 +191,23 @@ mod tests {
         shelf.restore(name("a"), 1);
         shelf.restore(name("b"), 1);
         assert_eq!(shelf.count(None), (2, 2));
-        shelf.begin(0);
+        shelf.begin(0, None);
         assert!(!shelf.put(0, &name("a"), 1), "the same as in the last run");
         assert!(shelf.missing(0, None).is_empty());
         assert_eq!(shelf.stale(None), [name("b")]);
         assert_eq!(shelf.stale(Some(&name("a"))), []);
+    }
+
+    #[test]
+    fn a_list_of_one_object_says_nothing_about_others() {
+        let mut shelf = Shelf::default();
+        let (a, b) = (name("a"), name("b"));
+        shelf.begin(0, Some(&a));
+        shelf.put(0, &a, 1);
+        shelf.begin(0, Some(&b));
+        shelf.put(0, &b, 1);
+        shelf.begin(0, Some(&a));
+        assert_eq!(shelf.missing(0, None), [a]);
     }
 
     #[test]

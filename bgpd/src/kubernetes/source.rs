@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster::object::{Kind, ObjectName};
 use tokio::sync::{mpsc, watch};
@@ -21,18 +22,30 @@ use super::store::Store;
 use super::{Batch, Origin, SourceConfig, Status};
 use crate::session::backoff::Jitter;
 
+/// A thread that does not end within this is left behind.
+const END_MAX: Duration = Duration::from_secs(1);
 /// Batches that wait for the owner. When full, the source reads no further.
 const BATCHES_MAX: usize = 16;
 
 /// Names of secrets.
 type Wanted = BTreeSet<ObjectName>;
 
+/// Which secrets are to be read.
+#[derive(Debug, Default)]
+struct Wish {
+    names: Wanted,
+    /// The owner said so; before that, those of the last run may be among them.
+    is_said: bool,
+}
+
 /// A running source.
 #[derive(Debug)]
 pub struct Source {
     batches: mpsc::Receiver<Batch>,
     status: watch::Receiver<Status>,
-    secrets: watch::Sender<Wanted>,
+    secrets: watch::Sender<Wish>,
+    /// Ends with the thread.
+    is_over: std::sync::mpsc::Receiver<()>,
 }
 
 impl Source {
@@ -44,7 +57,11 @@ impl Source {
     pub fn start(config: SourceConfig) -> io::Result<Self> {
         let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
         let (status_in, status) = watch::channel(Status::default());
-        let (secrets, wanted) = watch::channel(config.secrets.clone());
+        let (secrets, wanted) = watch::channel(Wish {
+            names: config.secrets.clone(),
+            is_said: false,
+        });
+        let (over, is_over) = std::sync::mpsc::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -56,11 +73,13 @@ impl Source {
                 tokio::task::LocalSet::new().block_on(&runtime, reading);
                 // A token plugin that hangs must not hold the process.
                 runtime.shutdown_background();
+                drop(over);
             })?;
         Ok(Self {
             batches,
             status,
             secrets,
+            is_over,
         })
     }
 
@@ -89,15 +108,25 @@ impl Source {
     /// Reads exactly these secrets from now on; those no longer wanted are removed.
     pub fn want_secrets(&self, names: BTreeSet<ObjectName>) {
         self.secrets.send_if_modified(|wanted| {
-            let is_new = *wanted != names;
-            *wanted = names;
+            let is_new = wanted.names != names || !wanted.is_said;
+            wanted.names = names;
+            wanted.is_said = true;
             is_new
         });
     }
 }
 
+/// What was heard last is written to the snapshot before the process ends.
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.batches.close();
+        // Disconnected is what is waited for.
+        let _ = self.is_over.recv_timeout(END_MAX);
+    }
+}
+
 /// The whole life of the thread: restores, reads, keeps, until the owner is gone.
-async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wanted>) {
+async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wish>) {
     let specs = kinds::feeds(&config.dialects);
     let kubeconfig = match &config.origin {
         Origin::Api { kubeconfig } => kubeconfig,
@@ -111,12 +140,15 @@ async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wa
             return;
         }
     };
+    let access = Rc::new(Access::new(kubeconfig.clone()));
     if let Some(directory) = &config.state_directory {
         let is_read = |kind| kind == Kind::Secret || specs.iter().any(|spec| spec.kind == kind);
-        hub.restore(Store::at(directory), is_read).await;
+        let cluster = access.cluster().await;
+        let of = cluster.map(|cluster| format!("node {} of {cluster}", config.node));
+        hub.restore(Store::at(directory, of), is_read).await;
     }
     let mut feeds = Feeds {
-        access: Rc::new(Access::new(kubeconfig.clone())),
+        access,
         hub: hub.clone(),
         seed: seed(),
         secrets: BTreeMap::new(),
@@ -125,10 +157,10 @@ async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wa
     for spec in specs {
         tasks.push(feeds.start(spec));
     }
-    let secrets = wanted.borrow_and_update().clone();
+    // Whether the owner may have said by now is seen below.
+    let secrets = wanted.borrow().names.clone();
     feeds.want(secrets).await;
     hub.begin_listing().await;
-    // Until the owner said which secrets it wants, those of the last run may be among them.
     let mut is_tidied = true;
     loop {
         tokio::select! {
@@ -138,9 +170,12 @@ async fn read(config: SourceConfig, hub: Rc<Hub>, mut wanted: watch::Receiver<Wa
                 if changed.is_err() {
                     break;
                 }
-                let secrets = wanted.borrow_and_update().clone();
+                let (secrets, is_said) = {
+                    let wish = wanted.borrow_and_update();
+                    (wish.names.clone(), wish.is_said)
+                };
                 feeds.want(secrets).await;
-                is_tidied = false;
+                is_tidied = !is_said;
             }
             () = hub.synced(), if !is_tidied => {
                 hub.drop_unwanted_secrets().await;

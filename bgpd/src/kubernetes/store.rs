@@ -3,15 +3,18 @@
 //! `cluster.json` in the state directory is a log of lines, each a JSON value: a header with the
 //! version of the format, then objects as they were last read (reduced), and removals. A line that
 //! was cut by a crash is dropped with what follows it; all before it counts. Changes are appended
-//! together, at most every [`WRITE_INTERVAL`]; when more than half of the file is out of date it is
-//! written anew beside the old one and renamed over it. So the cost of an event is the size of one
-//! object, and nothing of it stays in memory but where each object lies.
+//! together, every [`WRITE_INTERVAL`] or when there are many; when more than half of the file is
+//! out of date it is written anew beside the old one and renamed over it. So the cost of an event
+//! is the size of one object, and nothing of it stays in memory but where each object lies.
+//!
+//! The header says whose objects these are: another cluster's or another node's, from an image of
+//! a disk or a node that was rebuilt, are not announced.
 //!
 //! The file is readable by its owner only (0600): it holds the secrets that sessions need for their
 //! passwords, and no others, since no others are ever read. Without them a restart with the API
 //! server away would have to leave those sessions down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
@@ -30,8 +33,10 @@ pub(super) const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// No more than this is kept; a cluster that needs more starts without a snapshot.
 const FILE_MAX: u64 = 256 << 20;
-/// Changes that could not be written yet. When full, the older are dropped: what a restart then
-/// announces is older too, until the lists are read.
+/// More changes than this are not held until the next write.
+const PENDING_SOON: usize = 4 << 20;
+/// Changes that could not be written. When full, objects are dropped and their names kept: what a
+/// restart then announces is older, until the disk works and they are shown again.
 const PENDING_MAX: usize = 16 << 20;
 /// A file may be out of date by this much, beside half of its size.
 const SLACK: u64 = 1 << 20;
@@ -42,6 +47,9 @@ const VERSION: u32 = 1;
 struct Header {
     #[serde(rename = "wayfare-cluster-snapshot")]
     version: u32,
+    /// Whose objects these are; `None` = not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
 }
 
 /// The line of a removal; a line of an object has `object` in its place.
@@ -62,27 +70,42 @@ struct Spot {
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
+    /// Whose objects these are.
+    of: Option<String>,
     file: Option<File>,
     /// The size of the file, and how much of it is up to date.
     size: u64,
     live: u64,
     spots: BTreeMap<Key, Spot>,
-    /// Lines to be appended, with the key and the length of those that are objects.
-    pending: Vec<(Key, Option<u64>, Vec<u8>)>,
+    /// Lines to be appended, with the length of those that are objects.
+    pending: BTreeMap<Key, (Option<u64>, Vec<u8>)>,
     pending_size: usize,
+    /// Objects that were dropped from it.
+    lost: BTreeSet<Key>,
+    /// They are to be shown again once the disk works.
+    has_lost: bool,
+    /// The last write failed.
+    is_failing: bool,
+    /// Something was written and may not be on the disk yet.
+    is_unsynced: bool,
 }
 
 impl Store {
-    /// The store in this directory; nothing is touched yet.
-    pub fn at(directory: &Path) -> Self {
+    /// The store in this directory, of this cluster and node; nothing is touched yet.
+    pub fn at(directory: &Path, of: Option<String>) -> Self {
         Self {
             path: directory.join(FILE_NAME),
+            of,
             file: None,
             size: 0,
             live: 0,
             spots: BTreeMap::new(),
-            pending: Vec::new(),
+            pending: BTreeMap::new(),
             pending_size: 0,
+            lost: BTreeSet::new(),
+            has_lost: false,
+            is_failing: false,
+            is_unsynced: false,
         }
     }
 
@@ -99,6 +122,28 @@ impl Store {
     /// Whether something is to be written.
     pub fn is_dirty(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Whether something was put since the file was said to be written.
+    pub fn is_new(&self) -> bool {
+        self.is_dirty() || self.is_unsynced
+    }
+
+    /// Whether this object is there, but not what it is now.
+    pub fn lacks(&self, key: &Key) -> bool {
+        self.lost.contains(key)
+    }
+
+    /// Whether all objects are to be shown again, now that the disk works; said once.
+    pub fn take_loss(&mut self) -> bool {
+        !self.is_failing && std::mem::take(&mut self.has_lost)
+    }
+
+    /// The file, if what was written may not be on the disk yet. To be synced by who may wait.
+    pub fn take_unsynced(&mut self) -> Option<File> {
+        let is_unsynced = std::mem::take(&mut self.is_unsynced);
+        let file = self.file.as_ref().filter(|_| is_unsynced);
+        file.and_then(|file| file.try_clone().ok())
     }
 
     /// Reads what the last run left, oldest first: `Some(json)` is an object, `None` a removal.
@@ -120,6 +165,13 @@ impl Store {
         if header.version != VERSION {
             return Err(invalid("it is of another version; it is replaced"));
         }
+        if let (Some(theirs), Some(ours)) = (&header.of, &self.of)
+            && theirs != ours
+        {
+            let text = format!("it is of {theirs}, not of {ours}; it is replaced");
+            return Err(invalid(&text));
+        }
+        self.of = self.of.take().or(header.of);
         while at < FILE_MAX {
             let len = read_line(&mut reader, &mut line)?;
             let Some((key, json)) = parse(&line).filter(|_| line.ends_with(b"\n")) else {
@@ -172,11 +224,20 @@ impl Store {
     /// The directory is missing or full. What is pending stays so; try again after
     /// [`RETRY_INTERVAL`].
     pub fn write(&mut self) -> io::Result<()> {
+        let written = self.try_write();
+        self.is_failing = written.is_err();
+        written
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.begin()?;
         }
-        let added: u64 = self.pending.iter().map(|(_, _, l)| l.len() as u64).sum();
-        if self.size + added > FILE_MAX && self.live + added > FILE_MAX {
+        let added = self.pending_size as u64;
+        if self.size + added > FILE_MAX {
+            self.rewrite()?;
+        }
+        if self.size + added > FILE_MAX {
             return Err(invalid("the cluster is too large to be kept on disk"));
         }
         self.append()?;
@@ -187,19 +248,50 @@ impl Store {
     }
 
     fn push(&mut self, key: Key, len: Option<u64>, line: Vec<u8>) {
+        self.lost.remove(&key);
         self.pending_size += line.len();
-        self.pending.push((key, len, line));
-        if self.pending_size > PENDING_MAX {
-            let half = self.pending.len() / 2 + 1;
-            let dropped = self.pending.drain(..half.min(self.pending.len()));
-            self.pending_size -= dropped.map(|(_, _, line)| line.len()).sum::<usize>();
+        if let Some((_, old)) = self.pending.insert(key, (len, line)) {
+            self.pending_size -= old.len();
         }
+        if self.pending_size > PENDING_SOON && !self.is_failing {
+            // An error is said by the next write that is asked for.
+            let _ = self.write();
+        }
+        if self.pending_size > PENDING_MAX {
+            self.shed();
+        }
+    }
+
+    /// Drops objects until half of the room is free. Removals are short, and stay.
+    fn shed(&mut self) {
+        let mut size = self.pending_size;
+        let lost = &mut self.lost;
+        self.pending.retain(|key, (len, line)| {
+            let is_kept = len.is_none() || size <= PENDING_MAX / 2;
+            if !is_kept {
+                size -= line.len();
+                lost.insert(key.clone());
+            }
+            is_kept
+        });
+        self.pending_size = size;
+        self.has_lost = true;
+    }
+
+    /// The first line.
+    fn header(&self) -> io::Result<Vec<u8>> {
+        let header = Header {
+            version: VERSION,
+            of: self.of.clone(),
+        };
+        let mut line = serde_json::to_vec(&header)?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     fn begin(&mut self) -> io::Result<()> {
         let file = create(&self.path)?;
-        let mut header = serde_json::to_vec(&Header { version: VERSION })?;
-        header.push(b'\n');
+        let header = self.header()?;
         file.write_all_at(&header, 0)?;
         self.size = header.len() as u64;
         self.live = 0;
@@ -213,14 +305,14 @@ impl Store {
             return Ok(());
         };
         let mut bytes = Vec::with_capacity(self.pending_size);
-        for (_, _, line) in &self.pending {
+        for (_, line) in self.pending.values() {
             bytes.extend_from_slice(line);
         }
         // At a known place: after a write that failed half-way the next one covers its remains.
         file.write_all_at(&bytes, self.size)?;
-        file.sync_data()?;
+        self.is_unsynced = true;
         let mut at = self.size;
-        for (key, len, line) in std::mem::take(&mut self.pending) {
+        for (key, (len, line)) in std::mem::take(&mut self.pending) {
             let end = at + line.len() as u64;
             // The JSON ends before the last brace and the line's end.
             let spot = len.map(|len| (end - 2 - len, len));
@@ -251,8 +343,7 @@ impl Store {
         let new_path = self.path.with_extension("json.new");
         let new = create(&new_path)?;
         let mut writer = BufWriter::with_capacity(1 << 16, &new);
-        let mut header = serde_json::to_vec(&Header { version: VERSION })?;
-        header.push(b'\n');
+        let header = self.header()?;
         writer.write_all(&header)?;
         let mut end = header.len() as u64;
         let mut places = Vec::with_capacity(self.spots.len());

@@ -164,6 +164,7 @@ pub fn configured(table: &crate::config::Kubernetes, facts: Facts) -> PlannerCon
             origin,
             dialects: table.options.dialects.clone(),
             state_directory: Some(crate::kubernetes::state_directory()),
+            node: table.options.node_name.to_string(),
             secrets: std::collections::BTreeSet::new(),
         },
         gate: Target {

@@ -63,14 +63,28 @@ impl Hub {
             tokio::time::sleep(WRITE_INTERVAL).await;
             if let Err(()) = self.write() {
                 tokio::time::sleep(RETRY_INTERVAL).await;
+                continue;
+            }
+            let unsynced = self.with_store(Store::take_unsynced).flatten();
+            if let Some(file) = unsynced {
+                // A disk may take its time; what is read does not wait for it.
+                let _ = tokio::task::spawn_blocking(move || file.sync_data()).await;
+            }
+            if self.with_store(Store::take_loss) == Some(true) {
+                tracing::info!("the disk works again: everything is listed once more for it");
+                self.relist();
             }
         }
+    }
+
+    fn with_store<T>(&self, look: impl FnOnce(&mut Store) -> T) -> Option<T> {
+        self.store.borrow_mut().as_mut().map(look)
     }
 
     /// Writes what is new to the snapshot on disk.
     pub fn write(&self) -> Result<(), ()> {
         let mut store = self.store.borrow_mut();
-        let Some(store) = store.as_mut().filter(|store| store.is_dirty()) else {
+        let Some(store) = store.as_mut().filter(|store| store.is_new()) else {
             return Ok(());
         };
         let written = store.write();

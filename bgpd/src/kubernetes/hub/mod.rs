@@ -189,7 +189,7 @@ impl Hub {
             name: object.name,
         };
         if !self.is_news(spec, &key.name, object.digest) {
-            return;
+            return self.store_again(spec, &key, (object.digest, &object.json));
         }
         let Some(read) = self.judge(&key, Some(&object.json)) else {
             return;
@@ -198,6 +198,19 @@ impl Hub {
             store.put(&key, &object.json);
         }
         changes.push(Change::Put(key, read));
+    }
+
+    /// What was dropped while the disk did not work is written when it is shown again.
+    fn store_again(&self, spec: &FeedSpec, key: &Key, (digest, json): (u64, &[u8])) {
+        let mut store = self.store.borrow_mut();
+        let Some(store) = store.as_mut().filter(|store| store.lacks(key)) else {
+            return;
+        };
+        let shelves = self.shelves.borrow();
+        let shelf = shelves.get(&spec.kind);
+        if shelf.is_some_and(|s| s.is_word_of(spec.rank, &key.name, digest)) {
+            store.put(key, json);
+        }
     }
 
     /// A feed shows an object that cannot be read.
@@ -260,7 +273,8 @@ impl Hub {
             member.is_veiled = false;
         }
         let mut shelves = self.shelves.borrow_mut();
-        shelves.entry(spec.kind).or_default().begin(spec.rank);
+        let shelf = shelves.entry(spec.kind).or_default();
+        shelf.begin(spec.rank, spec.only.as_ref());
     }
 
     /// A list is complete, so what it lacks is gone.
@@ -383,6 +397,13 @@ impl Hub {
         }
     }
 
+    /// Lists everything again.
+    pub fn relist(&self) {
+        for member in self.members.borrow().values() {
+            member.relist.notify_one();
+        }
+    }
+
     /// Whether the API server itself is heard: each core kind is watched, or forbidden.
     pub fn is_core_heard(&self) -> bool {
         let status = self.status.borrow();
@@ -419,6 +440,7 @@ impl Hub {
         self.status.send_if_modified(|status| {
             match wrong {
                 None => return status.quarantine.remove(&label(key)).is_some(),
+                Some(text) if status.quarantine.get(&label(key)) == Some(&text) => return false,
                 Some(text) if status.quarantine.len() < QUARANTINE_MAX => {
                     tracing::warn!(object = label(key), text, "cannot be read; the rest works");
                     status.quarantine.insert(label(key), text);
