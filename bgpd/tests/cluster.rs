@@ -176,6 +176,21 @@ fn each_neighbor_gets_the_marks_that_were_made_for_it() {
 }
 
 #[test]
+fn a_neighbor_that_comes_after_a_route_that_names_it_is_told_it() {
+    let (mut lab, a, b) = pair();
+    let c = lab.add(C, &router(C, 64512, ""));
+    announce(&mut lab, a, vec![route(1, Some(&[C, "192.0.2.1"]))]);
+    lab.run_for(SECOND * 5);
+    want(&mut lab, a, wish(vec![tor(B), tor(C)]));
+    assert!(lab.run_until(MINUTE, |lab| communities(lab, c) == [1]));
+    assert!(communities(&lab, b).is_empty());
+    want(&mut lab, a, wish(vec![tor(B)]));
+    lab.run_for(SECOND * 5);
+    want(&mut lab, a, wish(vec![tor(B), tor(C)]));
+    assert!(lab.run_until(MINUTE, |lab| communities(lab, c) == [1]));
+}
+
+#[test]
 fn own_ranges_are_not_taken_from_outside_unless_the_file_says_so() {
     let mut lab = Lab::new();
     let a = lab.add(A, &of_a(""));

@@ -49,7 +49,7 @@ pub use engine::{
     Coverage, ExplainStep, PathView, PeerStats, Reject, Rejects, Rib, RouteView, ScanCursor,
     SharedStats, Stage, Staying, TableStats, UpdateOutcome, Withheld,
 };
-pub use origin::{OriginPrefix, OriginRoute};
+pub use origin::{OriginNews, OriginPrefix, OriginRoute};
 pub use path::PathKind;
 pub use peer::{AddPathTx, PeerKind, PeerSession, PeerSlot, RibConfig, Role};
 pub use policy::{Policy, RuleTrace};

@@ -9,8 +9,10 @@
 //! identifier is a [`LocalTag`]: the source, and the set of neighbors that may have the route. Two
 //! sources may name one prefix.
 //!
-//! Sets of neighbors are remembered for good, each once: there are as many as pools with a
-//! `neighbors` key in all configurations loaded so far.
+//! Sets of neighbors and sources have numbers; one that no route has any more may be given to
+//! another set or source.
+
+mod sets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +22,11 @@ use ipnet::IpNet;
 use proto_codec::afi::Family;
 use proto_codec::bgp::{AttrEdit, AttrSet, NextHop, Origin};
 use smallvec::SmallVec;
+
+use sets::NeighborSets;
+
+/// Sources up to which none is forgotten.
+const SOURCES_KEPT: usize = 64;
 
 /// A route that starts here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,20 +122,25 @@ struct Source {
 /// The routes of one prefix from now on; none withdraws it.
 pub type OriginPrefix = (IpNet, Vec<OriginRoute>);
 
+/// A source and what is new of it.
+pub type OriginNews = (Arc<str>, Vec<OriginPrefix>);
+
 /// All sources.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     sources: BTreeMap<SourceKey, Source>,
     names: Vec<SourceKey>,
-    restricts: Vec<Vec<IpAddr>>,
+    sets: NeighborSets,
 }
 
 /// Outcome of publishing a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Of each prefix the announcements come before the withdrawals, so that a route that moves
-    /// between sets leaves no gap.
+    /// The announcements come before the withdrawals, so that a route that moves between sets or
+    /// sources leaves no gap.
     pub changes: Vec<OriginChange>,
+    /// What goes at the end.
+    gone: Vec<OriginChange>,
     /// Some set of neighbors was not known before: peers may have to change groups.
     pub new_restrict: bool,
 }
@@ -137,11 +149,15 @@ impl Published {
     /// Withdraws what was there and is no more.
     fn withdraw(&mut self, prefix: IpNet, before: &[u32], now: &[u32]) {
         let gone = before.iter().filter(|path_id| !now.contains(path_id));
-        self.changes
-            .extend(gone.map(|path_id| OriginChange::Withdraw {
-                prefix,
-                path_id: *path_id,
-            }));
+        self.gone.extend(gone.map(|path_id| OriginChange::Withdraw {
+            prefix,
+            path_id: *path_id,
+        }));
+    }
+
+    fn finish(mut self) -> Self {
+        self.changes.append(&mut self.gone);
+        self
     }
 }
 
@@ -150,42 +166,65 @@ impl Origins {
     pub fn publish(&mut self, name: &str, routes: Vec<OriginRoute>) -> Published {
         let mut published = Published::default();
         let key = (name.to_owned(), Layer::Snapshot);
-        let id = self.source_id(&key);
+        self.sets.next_call();
+        let Some(id) = self.source_id(&key, &[]) else {
+            return published;
+        };
         let mut next = BTreeMap::new();
         for route in routes {
-            // The last one wins when a snapshot names a prefix twice.
             let (prefix, path_id) = self.announce(id, route, &mut published);
-            next.insert(prefix, SmallVec::from_buf([path_id]));
+            // The last one wins when a snapshot names a prefix twice.
+            if let Some(first) = next.insert(prefix, SmallVec::from_buf([path_id])) {
+                self.release(&first);
+                published.withdraw(prefix, &first, &[path_id]);
+            }
         }
-        let source = self.sources.entry(key).or_default();
+        let source = self.sources.entry(key.clone()).or_default();
         let before = std::mem::replace(&mut source.routes, next);
         for (prefix, path_ids) in before {
-            let now = source.routes.get(&prefix);
+            self.release(&path_ids);
+            let now = self
+                .sources
+                .get(&key)
+                .and_then(|now| now.routes.get(&prefix));
             published.withdraw(prefix, &path_ids, now.map_or(&[], SmallVec::as_slice));
         }
-        published
+        published.finish()
     }
 
-    /// Replaces the routes of some prefixes of `name`; all others stay.
-    pub fn replace(&mut self, name: &str, prefixes: Vec<OriginPrefix>) -> Published {
+    /// Replaces the routes of some prefixes of some sources; all others stay.
+    pub fn replace(&mut self, news: Vec<OriginNews>) -> Published {
         let mut published = Published::default();
-        let key = (name.to_owned(), Layer::Kept);
-        let id = self.source_id(&key);
-        for (prefix, routes) in prefixes {
-            let prefix = prefix.trunc();
-            let mut now = SmallVec::<[u32; 1]>::new();
-            for route in routes {
-                let route = OriginRoute { prefix, ..route };
-                now.push(self.announce(id, route, &mut published).1);
-            }
-            let source = self.sources.entry(key.clone()).or_default();
-            let before = match now.is_empty() {
-                true => source.routes.remove(&prefix),
-                false => source.routes.insert(prefix, now.clone()),
-            };
-            published.withdraw(prefix, &before.unwrap_or_default(), &now);
+        self.sets.next_call();
+        // Numbers first: one that becomes free by these news is still in the table.
+        let mut ids = Vec::new();
+        for (name, _) in &news {
+            let key = (name.as_ref().to_owned(), Layer::Kept);
+            ids.extend(self.source_id(&key, &ids));
         }
-        published
+        for (name, prefixes) in news {
+            let key = (name.as_ref().to_owned(), Layer::Kept);
+            let Some(id) = self.source_id(&key, &ids) else {
+                continue;
+            };
+            for (prefix, routes) in prefixes {
+                let prefix = prefix.trunc();
+                let mut now = SmallVec::<[u32; 1]>::new();
+                for route in routes {
+                    let route = OriginRoute { prefix, ..route };
+                    now.push(self.announce(id, route, &mut published).1);
+                }
+                let source = self.sources.entry(key.clone()).or_default();
+                let before = match now.is_empty() {
+                    true => source.routes.remove(&prefix),
+                    false => source.routes.insert(prefix, now.clone()),
+                };
+                let before = before.unwrap_or_default();
+                self.release(&before);
+                published.withdraw(prefix, &before, &now);
+            }
+        }
+        published.finish()
     }
 
     fn announce(
@@ -195,8 +234,13 @@ impl Origins {
         published: &mut Published,
     ) -> (IpNet, u32) {
         route.prefix = route.prefix.trunc();
-        let (restrict, is_new) = self.restrict_id(route.neighbors.take());
-        published.new_restrict |= is_new;
+        let mut restrict = RestrictId(0);
+        if let Some(neighbors) = route.neighbors.take() {
+            let (id, is_new) = self.sets.number(neighbors);
+            self.sets.hold(id);
+            published.new_restrict |= is_new;
+            restrict = id;
+        }
         let path_id = LocalTag { source, restrict }.path_id();
         let prefix = route.prefix;
         let change = OriginChange::Announce { route, path_id };
@@ -204,43 +248,45 @@ impl Origins {
         (prefix, path_id)
     }
 
+    fn release(&mut self, path_ids: &[u32]) {
+        for path_id in path_ids {
+            self.sets.release(LocalTag::from_path_id(*path_id).restrict);
+        }
+    }
+
     /// Numbers a set of neighbors before a route names it; whether it is new.
     pub fn learn(&mut self, neighbors: &[IpAddr]) -> bool {
-        self.restrict_id(Some(neighbors.to_vec())).1
+        self.sets.number(neighbors.to_vec()).1
     }
 
-    fn source_id(&mut self, key: &SourceKey) -> u16 {
-        let at = self.names.iter().position(|known| known == key);
-        let at = at.unwrap_or_else(|| {
-            self.names.push(key.clone());
-            self.names.len() - 1
-        });
-        u16::try_from(at).unwrap_or(u16::MAX)
-    }
-
-    fn restrict_id(&mut self, neighbors: Option<Vec<IpAddr>>) -> (RestrictId, bool) {
-        let Some(mut neighbors) = neighbors else {
-            return (RestrictId(0), false);
+    /// The number of a source; one without routes gives its own up where numbers are many, unless
+    /// it is `taken`. `None`: there are as many sources as numbers.
+    fn source_id(&mut self, key: &SourceKey, taken: &[u16]) -> Option<u16> {
+        if let Some(at) = self.names.iter().position(|known| known == key) {
+            return u16::try_from(at).ok();
+        }
+        let is_free = |(id, name): (u16, &SourceKey)| {
+            let source = self.sources.get(name);
+            let is_empty = source.is_none_or(|source| source.routes.is_empty());
+            (is_empty && !taken.contains(&id)).then_some(usize::from(id))
         };
-        neighbors.sort_unstable();
-        neighbors.dedup();
-        let known = self.restricts.iter().position(|have| *have == neighbors);
-        let at = known.unwrap_or_else(|| {
-            self.restricts.push(neighbors);
-            self.restricts.len() - 1
-        });
-        // Past 65,534 sets a route is told to nobody rather than to everybody.
-        let id = u16::try_from(at + 1).unwrap_or(u16::MAX);
-        (RestrictId(id), known.is_none())
+        let free = match self.names.len() < SOURCES_KEPT {
+            true => None,
+            false => (0..=u16::MAX).zip(&self.names).find_map(is_free),
+        };
+        if let Some((at, name)) = free.and_then(|at| Some((at, self.names.get_mut(at)?))) {
+            let old = std::mem::replace(name, key.clone());
+            self.sources.remove(&old);
+            return u16::try_from(at).ok();
+        }
+        let id = u16::try_from(self.names.len()).ok()?;
+        self.names.push(key.clone());
+        Some(id)
     }
 
     /// The sets a neighbor is in.
     pub fn restricts_of(&self, neighbor: IpAddr) -> Vec<RestrictId> {
-        (1u16..u16::MAX)
-            .zip(&self.restricts)
-            .filter(|(_, set)| set.contains(&neighbor))
-            .map(|(id, _)| RestrictId(id))
-            .collect()
+        self.sets.of(neighbor)
     }
 
     /// Name of the source a local path came from.
@@ -316,20 +362,65 @@ mod tests {
             route("10.0.0.1/32", None),
             route("10.0.0.1/32", Some("192.0.2.1")),
         ];
-        let first = origins.replace("a", vec![(prefix, two)]);
+        let first = origins.replace(vec![("a".into(), vec![(prefix, two)])]);
         assert_eq!((first.changes.len(), first.new_restrict), (2, true));
         let one = vec![route("10.0.0.1/32", Some("192.0.2.1"))];
-        let second = origins.replace("a", vec![(prefix, one)]);
+        let second = origins.replace(vec![("a".into(), vec![(prefix, one)])]);
         assert!(matches!(
             second.changes[..],
             [OriginChange::Announce { .. }, OriginChange::Withdraw { .. }]
         ));
         assert_eq!(
-            origins.replace("a", vec![(prefix, vec![])]).changes.len(),
+            origins
+                .replace(vec![("a".into(), vec![(prefix, vec![])])])
+                .changes
+                .len(),
             1
         );
         let snapshot = origins.publish("a", vec![]);
         assert_eq!(snapshot.changes.len(), 1, "the snapshot is another layer");
+    }
+
+    #[test]
+    fn numbers_of_sets_and_sources_are_given_again() {
+        let mut origins = Origins::default();
+        let prefix: IpNet = "10.0.0.1/32".parse().unwrap();
+        let kept = route("10.0.0.2/32", Some("192.0.2.1"));
+        origins.replace(vec![(
+            "kept".into(),
+            vec![(kept.prefix, vec![kept.clone()])],
+        )]);
+        for n in 0..70_000u32 {
+            let of_n = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
+            let route = OriginRoute {
+                neighbors: Some(vec![of_n]),
+                ..OriginRoute::new(prefix)
+            };
+            let (old, new) = (format!("pool:{n}"), format!("pool:{}", n + 1));
+            let published = origins.replace(vec![
+                (old.into(), vec![(prefix, vec![])]),
+                (new.clone().into(), vec![(prefix, vec![route])]),
+            ]);
+            let Some(OriginChange::Announce { path_id, .. }) = published.changes.first() else {
+                panic!("it is announced first: {published:?}");
+            };
+            assert_eq!(origins.name(*path_id), Some(&*new));
+            let restrict = LocalTag::from_path_id(*path_id).restrict().unwrap();
+            assert_eq!(origins.restricts_of(of_n), [restrict]);
+            assert!(published.new_restrict && published.changes.len() <= 2);
+            for change in &published.changes[1..] {
+                let OriginChange::Withdraw { path_id: gone, .. } = change else {
+                    panic!("{change:?}");
+                };
+                assert_ne!(
+                    gone, path_id,
+                    "what is withdrawn keeps its number until then"
+                );
+            }
+        }
+        assert!(origins.sets.len() <= sets::KEPT + 2);
+        assert!(origins.names.len() <= SOURCES_KEPT + 2);
+        assert_eq!(origins.restricts_of("192.0.2.1".parse().unwrap()).len(), 1);
     }
 
     #[test]

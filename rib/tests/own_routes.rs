@@ -59,7 +59,7 @@ fn each_neighbor_is_told_the_route_that_names_it_and_the_others_the_rest() {
         marked(3, None),
     ];
     lab.rib
-        .originate_prefixes("pool:web", vec![(prefix(), routes)]);
+        .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), routes)])]);
     lab.rib.settle();
     assert_eq!(all(&mut lab, slots), [vec![1], vec![2], vec![3]]);
     let steps = lab.rib.explain(prefix(), Some(one));
@@ -74,7 +74,7 @@ fn a_route_that_is_not_the_best_may_change_and_go() {
     let [one, two, _] = slots;
     let tell = |lab: &mut Lab, routes: Vec<OriginRoute>| {
         lab.rib
-            .originate_prefixes("pool:web", vec![(prefix(), routes)]);
+            .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), routes)])]);
         lab.rib.settle();
         all(lab, slots)
     };
@@ -101,7 +101,7 @@ fn a_peer_that_comes_later_is_told_the_same() {
     let (mut lab, slots) = three();
     let routes = vec![marked(1, Some(&slots[..1])), marked(9, None)];
     lab.rib
-        .originate_prefixes("pool:web", vec![(prefix(), routes)]);
+        .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), routes)])]);
     lab.all_up();
     assert_eq!(all(&mut lab, slots), [vec![1], vec![9], vec![9]]);
 }
@@ -118,7 +118,7 @@ fn a_peer_with_add_path_is_told_its_own_alone() {
     }
     let routes = vec![marked(1, Some(&slots[..1])), marked(9, None)];
     lab.rib
-        .originate_prefixes("pool:web", vec![(prefix(), routes)]);
+        .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), routes)])]);
     lab.all_up();
     assert_eq!(all(&mut lab, slots), [vec![1], vec![9], vec![9]]);
 }
@@ -130,14 +130,56 @@ fn one_prefix_is_replaced_and_all_others_stay() {
     let net = |n: u8| IpNet::from(std::net::IpAddr::from([10, 9, 0, n]));
     let plain = |n: u8| (net(n), vec![OriginRoute::new(net(n))]);
     lab.rib
-        .originate_prefixes("a", (1..200).map(plain).collect());
+        .originate_prefixes(vec![("a".into(), (1..200).map(plain).collect())]);
     lab.rib.originate("a", vec![OriginRoute::new(net(250))]);
     lab.drain();
     assert_eq!(lab.nets(slots[0]).len(), 200);
     let before = lab.peer(slots[0]).updates;
-    lab.rib.originate_prefixes("a", vec![(net(7), vec![])]);
+    lab.rib
+        .originate_prefixes(vec![("a".into(), vec![(net(7), vec![])])]);
     lab.rib.settle();
     lab.drain();
     assert_eq!(lab.nets(slots[0]).len(), 199);
     assert_eq!(lab.peer(slots[0]).updates - before, 1);
+}
+
+#[test]
+fn a_set_that_comes_late_reaches_its_neighbor_however_many_came_before() {
+    let (mut lab, slots) = three();
+    lab.all_up();
+    let [one, two, _] = slots;
+    for n in 0..70_000u32 {
+        let stranger = std::net::Ipv4Addr::from(0x0a80_0000 + n).into();
+        let mut route = marked(1, Some(&[two]));
+        route.neighbors.get_or_insert_default().push(stranger);
+        lab.rib
+            .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), vec![route])])]);
+    }
+    assert_eq!(all(&mut lab, slots), [vec![], vec![1], vec![]]);
+    let routes = vec![marked(2, Some(&[one])), marked(3, Some(&[one, two]))];
+    lab.rib
+        .originate_prefixes(vec![("pool:web".into(), vec![(prefix(), routes)])]);
+    assert_eq!(all(&mut lab, slots), [vec![3], vec![3], vec![]]);
+}
+
+#[test]
+fn a_prefix_that_moves_to_another_source_and_set_is_not_withdrawn_on_its_way() {
+    let (mut lab, slots) = three();
+    lab.all_up();
+    let [one, two, three] = slots;
+    let first = marked(1, Some(&[one, two]));
+    lab.rib.originate_prefixes(vec![(
+        "load-balancer-ip".into(),
+        vec![(prefix(), vec![first])],
+    )]);
+    assert_eq!(all(&mut lab, slots), [vec![1], vec![1], vec![]]);
+    let before = slots.map(|slot| lab.peer(slot).updates);
+    let second = marked(2, Some(&[one, three]));
+    lab.rib.originate_prefixes(vec![
+        ("load-balancer-ip".into(), vec![(prefix(), vec![])]),
+        ("pool:x".into(), vec![(prefix(), vec![second])]),
+    ]);
+    assert_eq!(all(&mut lab, slots), [vec![2], vec![], vec![2]]);
+    let updates = slots.map(|slot| lab.peer(slot).updates);
+    assert_eq!(updates, before.map(|updates| updates + 1), "one each");
 }

@@ -23,8 +23,8 @@ use rib::fib::FibChange;
 use rib::route::NextHopState;
 use rib::shard::Sharded;
 use rib::{
-    Coverage, ExplainStep, OriginPrefix, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy,
-    Rib, RibConfig, RouteView, ScanCursor, SharedStats, Staying, TableStats,
+    Coverage, ExplainStep, OriginNews, OriginRoute, PeerSession, PeerSlot, PeerStats, Policy, Rib,
+    RibConfig, RouteView, ScanCursor, SharedStats, Staying, TableStats,
 };
 use threads::Threads;
 use tokio::sync::Notify;
@@ -210,8 +210,8 @@ impl Engine {
     }
 
     /// See [`Rib::originate_prefixes`].
-    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
-        tables!(self, tables => tables.originate_prefixes(name, prefixes));
+    pub fn originate_prefixes(&mut self, news: Vec<OriginNews>) {
+        tables!(self, tables => tables.originate_prefixes(news));
     }
 
     /// See [`Rib::next_hop_changed`].

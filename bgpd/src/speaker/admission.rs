@@ -65,6 +65,7 @@ impl Speaker {
             self.make_room(range)?;
         }
         self.add_neighbor(now, range.neighbor(address));
+        self.follow_neighbors(now);
         self.peers
             .slot_of(address)
             .ok_or("no room for another neighbor")

@@ -4,6 +4,7 @@
 //! neighbors; the tables tell each neighbor the one made for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,43 +15,98 @@ use rib::{OriginPrefix, OriginRoute};
 
 use super::Speaker;
 
+/// What is new, by source.
+type BySource = BTreeMap<Box<str>, Vec<OriginPrefix>>;
+
 impl Speaker {
     /// Replaces the cluster's routes of some prefixes; none withdraws one.
     pub fn set_announcements(&mut self, now: Instant, changes: BTreeMap<IpNet, Vec<Announcement>>) {
         if changes.is_empty() {
             return;
         }
-        let mut by_source: BTreeMap<Box<str>, Vec<OriginPrefix>> = BTreeMap::new();
+        let mut by_source = BySource::new();
         for (prefix, routes) in changes {
             let before = self.wished.routes.get(&prefix);
-            let sources: BTreeSet<Box<str>> = before
-                .into_iter()
-                .flatten()
-                .chain(&routes)
-                .map(|route| route.source.clone())
-                .collect();
-            for source in sources {
-                let of_source = routes.iter().filter(|route| route.source == source);
-                let of_source = of_source.map(origin_route).collect();
-                let prefixes = by_source.entry(source).or_default();
-                prefixes.push((prefix, of_source));
-            }
+            self.add_news(
+                &mut by_source,
+                prefix,
+                before.into_iter().flatten(),
+                &routes,
+            );
             match routes.is_empty() {
                 true => self.wished.routes.remove(&prefix),
                 false => self.wished.routes.insert(prefix, routes),
             };
         }
-        // While all is withdrawn before the end, the wish is only kept.
-        if !self.has_withdrawn_all() {
-            self.tell_prefixes(by_source);
-        }
+        self.tell_prefixes(by_source);
         self.touch(now);
     }
 
-    fn tell_prefixes(&mut self, by_source: BTreeMap<Box<str>, Vec<OriginPrefix>>) {
-        for (source, prefixes) in by_source {
-            self.rib.originate_prefixes(&source, prefixes);
+    /// Tells routes that name neighbors once more if any of these came or went: of the neighbors
+    /// a route names the tables hear only those that there are. Whoever writes an annotation
+    /// could fill them with sets of strangers otherwise.
+    pub(super) fn follow_neighbors(&mut self, now: Instant) {
+        let neighbors: BTreeSet<IpAddr> = self.peers.iter().map(|entry| entry.address).collect();
+        let before = std::mem::take(&mut self.wished.neighbors);
+        let changed: BTreeSet<IpAddr> = before.symmetric_difference(&neighbors).copied().collect();
+        self.wished.neighbors = neighbors;
+        if changed.is_empty() {
+            return;
         }
+        let is_meant = |route: &Announcement| {
+            let mut named = route.neighbors.iter().flatten();
+            named.any(|neighbor| changed.contains(neighbor))
+        };
+        let mut by_source = BySource::new();
+        for (prefix, routes) in &self.wished.routes {
+            if routes.iter().any(is_meant) {
+                self.add_news(&mut by_source, *prefix, routes.iter(), routes);
+            }
+        }
+        if !by_source.is_empty() {
+            self.tell_prefixes(by_source);
+            self.touch(now);
+        }
+    }
+
+    /// What the sources of a prefix, before and now, have of it.
+    fn add_news<'a>(
+        &self,
+        by_source: &mut BySource,
+        prefix: IpNet,
+        before: impl Iterator<Item = &'a Announcement>,
+        routes: &'a [Announcement],
+    ) {
+        let sources: BTreeSet<&str> = before.chain(routes).map(|route| &*route.source).collect();
+        for source in sources {
+            let of_source = routes.iter().filter(|route| *route.source == *source);
+            let of_source = of_source.map(|route| OriginRoute {
+                neighbors: route.neighbors.as_ref().map(|named| self.present(named)),
+                ..origin_route(route)
+            });
+            let of_source = of_source.collect();
+            let prefixes = by_source.entry(source.into()).or_default();
+            prefixes.push((prefix, of_source));
+        }
+    }
+
+    fn present(&self, named: &[IpAddr]) -> Vec<IpAddr> {
+        let is_here = |neighbor: &&IpAddr| self.peers.slot_of(**neighbor).is_some();
+        named.iter().filter(is_here).copied().collect()
+    }
+
+    /// While all is withdrawn before the end, the wish is only kept.
+    fn tell_prefixes(&mut self, by_source: BySource) {
+        if !self.has_withdrawn_all() {
+            self.hand_over(by_source);
+        }
+    }
+
+    /// All sources at once, so that a prefix that moves between them is not withdrawn on its way.
+    fn hand_over(&mut self, by_source: BySource) {
+        let news = by_source.into_iter();
+        let news = news.map(|(source, prefixes)| (Arc::from(source), prefixes));
+        self.rib.originate_prefixes(news.collect());
     }
 
     /// The cluster's routes, by prefix.
@@ -60,17 +116,17 @@ impl Speaker {
 
     /// Takes all routes of the cluster out of the tables; they are no longer told.
     pub(super) fn withdraw_announcements(&mut self, now: Instant) {
-        let mut by_source: BTreeMap<Box<str>, Vec<OriginPrefix>> = BTreeMap::new();
+        let mut by_source = BySource::new();
         for route in self.wished.routes.values().flatten() {
             let prefixes = by_source.entry(route.source.clone()).or_default();
             prefixes.push((route.prefix, Vec::new()));
         }
-        self.tell_prefixes(by_source);
+        self.hand_over(by_source);
         self.touch(now);
     }
 }
 
-/// The attributes a route starts with.
+/// A route for everybody, with the attributes it starts with.
 fn origin_route(route: &Announcement) -> OriginRoute {
     let mut attrs = OriginRoute::base_attrs(&route.prefix);
     let marks = &route.marks;
@@ -94,6 +150,6 @@ fn origin_route(route: &Announcement) -> OriginRoute {
         prefix: route.prefix,
         attrs: Arc::new(attrs.finish()),
         discard: route.discard,
-        neighbors: route.neighbors.clone(),
+        neighbors: None,
     }
 }

@@ -30,12 +30,12 @@ impl Speaker {
         }
         let sources = self.sources();
         let names: BTreeSet<String> = sources.iter().map(|source| source.name.clone()).collect();
-        for gone in self.announced.difference(&names) {
-            self.rib.originate(gone, Vec::new());
-        }
         for source in sources {
             let routes = source.routes.into_iter().map(origin_route).collect();
             self.rib.originate(&source.name, routes);
+        }
+        for gone in self.announced.difference(&names) {
+            self.rib.originate(gone, Vec::new());
         }
         self.announced = names;
         self.touch(now);

@@ -131,6 +131,7 @@ impl Speaker {
         self.policies = prepared.policies.clone().drained(self.drained);
         let new = Arc::clone(&self.config);
         self.bring_neighbors_over(now, &prepared);
+        self.follow_neighbors(now);
         self.set_range_keys(&old.listen_ranges, &new.listen_ranges);
         if old.router.listen != new.router.listen {
             self.out

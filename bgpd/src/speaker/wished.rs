@@ -26,6 +26,8 @@ pub(super) struct Wished {
     pub file: Config,
     /// What of the cluster is in force.
     pub wish: Arc<Wish>,
+    /// The neighbors there were when routes were last told to some of them.
+    pub neighbors: BTreeSet<IpAddr>,
     /// The cluster's routes, by prefix.
     pub routes: BTreeMap<IpNet, Vec<Announcement>>,
     /// Routes to neighbors that the kernel has yet to be told of.
@@ -42,6 +44,7 @@ impl Wished {
         Self {
             file,
             wish: Arc::default(),
+            neighbors: BTreeSet::new(),
             routes: BTreeMap::new(),
             kernel: VecDeque::new(),
             remarks: BTreeSet::new(),

@@ -12,7 +12,7 @@ use proto_codec::prefix::PrefixKey;
 
 use super::Rib;
 use super::plane::{Installed, Plane, RibFamily, for_family};
-use crate::origin::{OriginChange, OriginPrefix, OriginRoute, Published};
+use crate::origin::{OriginChange, OriginNews, OriginRoute, Published};
 use crate::path::{Path, PathFlags, PathKind};
 use crate::peer::PeerSlot;
 
@@ -23,11 +23,12 @@ impl Rib {
         self.carry_out(published);
     }
 
-    /// Replaces the routes of some prefixes of the source `name`, all others stay. One prefix may
-    /// have several routes for different sets of neighbors: each neighbor is told the one that
-    /// names it, else the one that names nobody. Beside the snapshot of that name, if there is one.
-    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
-        let published = self.core.origins.replace(name, prefixes);
+    /// Replaces the routes of some prefixes of some sources, all others stay. One prefix may have
+    /// several routes for different sets of neighbors: each neighbor is told the one that names
+    /// it, else the one that names nobody. Beside the snapshot of that name, if there is one. A
+    /// prefix that moves from one source to another is never withdrawn on its way.
+    pub fn originate_prefixes(&mut self, news: Vec<OriginNews>) {
+        let published = self.core.origins.replace(news);
         self.carry_out(published);
     }
 

@@ -19,7 +19,7 @@ use proto_codec::afi::Family;
 use super::Batch;
 use crate::engine::Rib;
 use crate::fib::FibChange;
-use crate::origin::{OriginPrefix, OriginRoute};
+use crate::origin::{OriginNews, OriginRoute};
 use crate::peer::{PeerSession, PeerSlot};
 use crate::policy::Policy;
 use crate::route::NextHopState;
@@ -78,10 +78,10 @@ pub enum Command {
         routes: Vec<OriginRoute>,
     },
     OriginatePrefixes {
-        name: Arc<str>,
         /// As above.
         neighbor_sets: Arc<[Vec<IpAddr>]>,
-        prefixes: Vec<OriginPrefix>,
+        /// All sources, also those without a prefix in the shard.
+        news: Vec<OriginNews>,
     },
     NextHops(Vec<(IpAddr, NextHopState)>),
     SetOwnAddresses(Vec<IpAddr>),

@@ -267,12 +267,11 @@ impl Shard {
                 self.rib.originate(&name, routes);
             }
             Command::OriginatePrefixes {
-                name,
                 neighbor_sets,
-                prefixes,
+                news,
             } => {
                 self.rib.learn_neighbor_sets(&neighbor_sets);
-                self.rib.originate_prefixes(&name, prefixes);
+                self.rib.originate_prefixes(news);
             }
             Command::NextHops(states) => {
                 for (addr, state) in states {

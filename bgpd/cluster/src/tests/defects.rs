@@ -145,14 +145,60 @@ fn an_unreadable_object_is_left_out_alone_and_named() {
         cluster.faults(),
         ["Service shop/api spec.clusterIPs[0]: \"not an address\" is not understood"]
     );
-    // An object that turns unreadable no longer counts, and is whole again once mended.
+    // What an object said before it turned unreadable still counts, until it is gone.
     let broken = service("web", "{}", r#"{"type":"Odd"}"#, "[]");
     cluster.put(Kind::Service, &broken);
-    assert_eq!(cluster.routes(), [""; 0]);
-    cluster.put(Kind::Service, &balanced("web", "Cluster", &["192.0.2.1"]));
-    cluster.remove(Kind::Service, "shop/api");
     assert_eq!(cluster.routes(), ["192.0.2.1/32 load-balancer-ip"]);
+    assert_eq!(cluster.faults().len(), 2);
+    cluster.put(Kind::Service, &balanced("web", "Cluster", &["192.0.2.2"]));
+    cluster.remove(Kind::Service, "shop/api");
+    assert_eq!(cluster.routes(), ["192.0.2.2/32 load-balancer-ip"]);
     assert_eq!(cluster.faults(), [""; 0]);
+    cluster.put(Kind::Service, &broken);
+    cluster.remove(Kind::Service, "shop/web");
+    assert_eq!(cluster.routes(), [""; 0]);
+    assert_eq!(cluster.faults(), [""; 0]);
+}
+
+/// A broken edit takes no session down and withdraws nothing; only what refuses or protects fails
+/// closed.
+#[test]
+fn a_broken_edit_changes_nothing_but_filters_and_passwords() {
+    let mut cluster = announced();
+    cluster.planner.plan();
+    let meta = |name: &str| format!(r#""metadata":{{"name":"{name}","namespace":"shop"}}"#);
+    let peer = Kind::Metallb(metallb::Kind::BgpPeer);
+    let filter = Kind::Calico(calico::Kind::BgpFilter);
+    let own = (Kind::Node, r#""metadata":{"name":"n1"}"#.to_owned());
+    for (kind, meta, good, is_kept) in [
+        (own.0, own.1, r#""spec":{"podCIDR":"10.244.0.0/24"}"#, true),
+        (peer, meta("tor"), r#""spec":{"peerAddress":"192.0.2.9","peerASN":65000,"myASN":65001}"#, true),
+        (filter, meta("f"), r#""spec":{"exportV4":[{"action":"Accept"}]}"#, false),
+        (Kind::Secret, meta("s"), r#""data":{"password":"YQ=="}"#, false),
+    ] {
+        let good = put(kind, &format!("{{{meta},{good}}}"));
+        let Change::Put(key, Ok(_)) = &good else {
+            panic!("{good:?}");
+        };
+        let key = key.clone();
+        cluster.planner.apply(good);
+        cluster.planner.plan();
+        let before = cluster.planner.desired();
+        let fault = Fault::unreadable(kind, "odd");
+        let is_more = cluster.planner.apply(Change::Put(key.clone(), Err(fault.clone())));
+        assert!(is_more && cluster.planner.faults().contains(&fault));
+        let delta = cluster.planner.plan();
+        assert!(delta.faults_changed && delta.announcements.is_empty(), "{key:?}");
+        if is_kept {
+            assert!(!delta.peering_changed, "{key:?}");
+            assert_eq!(cluster.planner.desired().neighbors, before.neighbors);
+        }
+        let snapshot = cluster.planner.snapshot();
+        let objects = snapshot.changes();
+        let mut objects = objects.iter();
+        let is_there = objects.any(|change| matches!(change, Change::Put(at, Ok(_)) if *at == key));
+        assert_eq!(is_there, is_kept, "{key:?}");
+    }
 }
 
 /// A heartbeat, or a field that nobody reads, causes no work; neither does another node.

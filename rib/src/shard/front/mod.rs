@@ -28,7 +28,7 @@ use proto_codec::bgp::Update;
 use super::mail::{Command, Urgent};
 use super::{BATCH_LEN, SHARDS_MAX, Transport, batch, shard_of};
 use crate::fib::FibChange;
-use crate::origin::{OriginPrefix, OriginRoute};
+use crate::origin::{OriginNews, OriginRoute};
 use crate::peer::{PeerSession, PeerSlot};
 use crate::policy::Policy;
 use crate::route::NextHopState;
@@ -186,21 +186,26 @@ impl Sharded {
     }
 
     /// See `Rib::originate_prefixes`.
-    pub fn originate_prefixes(&mut self, name: &str, prefixes: Vec<OriginPrefix>) {
+    pub fn originate_prefixes(&mut self, news: Vec<OriginNews>) {
         let shards = self.lanes.len();
-        let mut parts: Vec<Vec<OriginPrefix>> = vec![Vec::new(); shards];
+        let mut parts: Vec<Vec<OriginNews>> = vec![Vec::new(); shards];
         let mut sets: Vec<Vec<IpAddr>> = Vec::new();
-        for (prefix, routes) in prefixes {
-            routes.iter().for_each(|route| note_set(&mut sets, route));
-            if let Some(part) = parts.get_mut(shard_of(&prefix, shards)) {
-                part.push((prefix, routes));
+        for (name, prefixes) in news {
+            for part in &mut parts {
+                part.push((Arc::clone(&name), Vec::new()));
+            }
+            for (prefix, routes) in prefixes {
+                routes.iter().for_each(|route| note_set(&mut sets, route));
+                let part = parts.get_mut(shard_of(&prefix, shards));
+                if let Some((_, part)) = part.and_then(|part| part.last_mut()) {
+                    part.push((prefix, routes));
+                }
             }
         }
-        let (name, sets): (Arc<str>, Arc<[_]>) = (name.into(), sets.into());
+        let sets: Arc<[_]> = sets.into();
         self.broadcast(|shard| Command::OriginatePrefixes {
-            name: Arc::clone(&name),
             neighbor_sets: Arc::clone(&sets),
-            prefixes: parts.get_mut(shard).map(std::mem::take).unwrap_or_default(),
+            news: parts.get_mut(shard).map(std::mem::take).unwrap_or_default(),
         });
     }
 

@@ -19,6 +19,8 @@ const ADVERTISE: &str = "wayfare.dev/advertise";
 const COMMUNITIES: &str = "wayfare.dev/communities";
 const LOCAL_PREF: &str = "wayfare.dev/local-pref";
 const NEIGHBORS: &str = "wayfare.dev/neighbors";
+/// Neighbors that a service may name; what comes after them is left out.
+const NEIGHBORS_MAX: usize = 64;
 
 /// What the annotations of a service say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,8 +66,8 @@ pub(super) fn read(service: &Service, fault: &mut dyn FnMut(&'static str, &str))
         let mut neighbors = Vec::new();
         for item in items(Some(text)) {
             match address(item) {
-                Some(neighbor) => neighbors.push(neighbor),
-                None => fault(NEIGHBORS, item),
+                Some(neighbor) if neighbors.len() < NEIGHBORS_MAX => neighbors.push(neighbor),
+                _ => fault(NEIGHBORS, item),
             }
         }
         neighbors.sort_unstable();
@@ -99,7 +101,7 @@ pub(crate) fn service_faults(name: &ObjectName, service: &Service) -> Vec<Fault>
         let expected = match key {
             COMMUNITIES => "a community such as 64500:100, 64500:1:2 or no-export",
             LOCAL_PREF => "a number",
-            _ => "an address",
+            _ => "an address, one of at most 64,",
         };
         fault(key, item, expected);
     });
