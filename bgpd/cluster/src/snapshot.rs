@@ -8,8 +8,9 @@
 //! again (Calico's confd looks up the slice's own name there and withdraws nothing). Several slices
 //! of one family add up.
 //!
-//! An unreadable object takes the place of the one it replaces and is listed under
-//! [`Snapshot::faults`]: what it said before no longer counts.
+//! An object that turns unreadable is listed under [`Snapshot::faults`], and what it said before
+//! counts on: a broken edit takes no session down and withdraws nothing. What refuses routes or
+//! protects a session (a filter, a secret) fails closed instead: it counts as gone.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,14 +116,18 @@ impl Snapshot {
             Some(Err(fault)) => (None, Some(fault)),
             None => (None, None),
         };
+        let is_kept = fault.is_some() && !fails_closed(key.kind);
         let faults = match fault {
             Some(fault) => self.faults.insert(key.clone(), fault.clone()) != Some(fault),
             None => self.faults.remove(&key).is_some(),
         };
         let mut touched = match object {
             Some(object) => self.put(&key, object),
+            None if is_kept => Touched::default(),
             None => self.remove(&key),
         };
+        // A filter that was never readable is missed by those that name it.
+        touched.peering |= faults && fails_closed(key.kind);
         touched.faults = faults;
         touched
     }
@@ -379,6 +384,11 @@ impl Snapshot {
     pub fn faults(&self) -> impl Iterator<Item = (&Key, &Fault)> {
         self.faults.iter()
     }
+}
+
+/// Whether an object of the kind counts as gone once it is unreadable.
+fn fails_closed(kind: Kind) -> bool {
+    matches!(kind, Kind::Secret | Kind::Calico(calico::Kind::BgpFilter))
 }
 
 fn node_touched(name: Box<str>, is_same: bool) -> Touched {

@@ -1,6 +1,7 @@
 //! What went wrong in others, one test each, so that it cannot go wrong here.
 
 use super::cluster::*;
+use crate::dialect::{calico, metallb};
 use crate::object::Kind;
 use crate::{Change, Fault};
 
@@ -172,9 +173,24 @@ fn a_broken_edit_changes_nothing_but_filters_and_passwords() {
     let own = (Kind::Node, r#""metadata":{"name":"n1"}"#.to_owned());
     for (kind, meta, good, is_kept) in [
         (own.0, own.1, r#""spec":{"podCIDR":"10.244.0.0/24"}"#, true),
-        (peer, meta("tor"), r#""spec":{"peerAddress":"192.0.2.9","peerASN":65000,"myASN":65001}"#, true),
-        (filter, meta("f"), r#""spec":{"exportV4":[{"action":"Accept"}]}"#, false),
-        (Kind::Secret, meta("s"), r#""data":{"password":"YQ=="}"#, false),
+        (
+            peer,
+            meta("tor"),
+            r#""spec":{"peerAddress":"192.0.2.9","peerASN":65000,"myASN":65001}"#,
+            true,
+        ),
+        (
+            filter,
+            meta("f"),
+            r#""spec":{"exportV4":[{"action":"Accept"}]}"#,
+            false,
+        ),
+        (
+            Kind::Secret,
+            meta("s"),
+            r#""data":{"password":"YQ=="}"#,
+            false,
+        ),
     ] {
         let good = put(kind, &format!("{{{meta},{good}}}"));
         let Change::Put(key, Ok(_)) = &good else {
@@ -185,10 +201,15 @@ fn a_broken_edit_changes_nothing_but_filters_and_passwords() {
         cluster.planner.plan();
         let before = cluster.planner.desired();
         let fault = Fault::unreadable(kind, "odd");
-        let is_more = cluster.planner.apply(Change::Put(key.clone(), Err(fault.clone())));
+        let is_more = cluster
+            .planner
+            .apply(Change::Put(key.clone(), Err(fault.clone())));
         assert!(is_more && cluster.planner.faults().contains(&fault));
         let delta = cluster.planner.plan();
-        assert!(delta.faults_changed && delta.announcements.is_empty(), "{key:?}");
+        assert!(
+            delta.faults_changed && delta.announcements.is_empty(),
+            "{key:?}"
+        );
         if is_kept {
             assert!(!delta.peering_changed, "{key:?}");
             assert_eq!(cluster.planner.desired().neighbors, before.neighbors);

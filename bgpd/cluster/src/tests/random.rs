@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::cluster::*;
 use crate::object::{Kind, ObjectName};
-use crate::{Announcement, Delta, Facts, Marks, Options, Planner, PoolOption, ProxyHealth};
+use crate::{Announcement, Change, Delta, Facts, Marks, Options, Planner, PoolOption, ProxyHealth};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that happens.
@@ -237,11 +237,13 @@ fn fresh() -> Planner {
     planner
 }
 
-/// The same state, given at once and in the reverse order.
+/// The same state, given at once and in the reverse order; what is unreadable came after what it
+/// was before.
 fn anew(planner: &Planner) -> Planner {
     let mut other = Planner::new(planner.options().clone(), planner.facts().clone());
     let mut changes = planner.snapshot().changes();
     changes.reverse();
+    changes.sort_by_key(|change| matches!(change, Change::Put(_, Err(_))));
     for change in changes {
         other.apply(change);
     }
