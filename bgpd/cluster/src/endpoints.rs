@@ -24,6 +24,8 @@ pub struct Counts {
     pub ready: u32,
     /// Not ready, yet serving while they terminate.
     pub leaving: u32,
+    /// On this node, in whatever state.
+    pub local: u32,
     /// Ready, on this node.
     pub local_ready: u32,
     /// Serving while they terminate, on this node.
@@ -67,6 +69,7 @@ impl Endpoints {
         counts.all += 1;
         counts.ready += u32::from(is_ready);
         counts.leaving += u32::from(is_leaving);
+        counts.local += u32::from(is_here);
         counts.local_ready += u32::from(is_here && is_ready);
         counts.local_leaving += u32::from(is_here && is_leaving);
     }

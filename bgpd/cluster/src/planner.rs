@@ -168,14 +168,21 @@ impl Planner {
     }
 
     /// The health-check node ports that are worth asking: of services whose traffic must stay on
-    /// the node.
+    /// the node, and that have endpoints here. Those need not be ready: when they are, the port
+    /// has answered already.
     #[must_use]
     pub fn health_check_ports(&self) -> BTreeSet<u16> {
-        let services = self.snapshot.services();
-        let local = services.filter(|(_, service)| service.external_policy == Policy::Local);
-        local
-            .filter_map(|(_, service)| service.health_check_node_port)
-            .collect()
+        let port = |(_, entry): (&ObjectName, &Entry)| {
+            let service = entry.service.as_deref()?;
+            let endpoints = &entry.slices.endpoints;
+            let mut families = [false, true].into_iter();
+            let is_here = families.any(|is_ipv6| endpoints.family(is_ipv6).local > 0);
+            let is_local = service.external_policy == Policy::Local;
+            service
+                .health_check_node_port
+                .filter(|_| is_local && is_here)
+        };
+        self.snapshot.entries().filter_map(port).collect()
     }
 
     /// The secrets that objects name, there or not: what a source has to read, and nothing else.
