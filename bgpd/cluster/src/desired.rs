@@ -295,8 +295,11 @@ pub enum TunnelKind {
     Ipip,
     /// VXLAN; who programs it today is Felix, so its routes are left alone.
     Vxlan,
-    /// Nothing: routes of a range that somebody else writes (services, pools that Felix programs).
+    /// Nothing: a pool whose plain routes Felix programs.
     Plain,
+    /// Nothing: addresses of services, whose packets kube-proxy takes before any route is looked
+    /// at.
+    Services,
 }
 
 /// When packets are wrapped.

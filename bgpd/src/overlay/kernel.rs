@@ -5,9 +5,9 @@
 //! that Felix programs (VXLAN, and today IP in IP). A route that lies inside such a range is left
 //! out: the longest range decides, and a route that is wider than every range is BGP's own.
 //!
-//! Routes of pools that BGP writes as IP in IP go into the tunnel's device with the node at the far
-//! end as their next hop, `via NODE dev tunl0 onlink`; where the pool says `CrossSubnet`, only those
-//! whose node is in no subnet of ours.
+//! Routes of pools that BGP writes as IP in IP go into the tunnel's device with the node at the
+//! far end as their next hop, `via NODE dev tunl0 onlink`; where the pool says `CrossSubnet`, only
+//! those whose node is in no subnet of ours. While nobody knows our subnets, that is none.
 //!
 //! Only what was learned is left out. A discard route of our own was asked for by whoever knows
 //! who writes the rest, and stays.
@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cluster::{OwnRanges, Tunnel, TunnelKind, TunnelMode};
+use cluster::{Tunnel, TunnelKind, TunnelMode};
 use ipnet::IpNet;
 use rib::fib::{Device, FibChange, FibNextHop, FibRoute};
 
@@ -55,21 +55,14 @@ impl KernelRules {
     /// The rules that tunnels and ranges of services make. Cluster addresses are left out whoever
     /// wrote their range down; of two that name one range, the services' counts.
     #[must_use]
-    pub fn new(tunnels: &[Tunnel], services: &[IpNet], known: &OwnRanges) -> Self {
+    pub fn new(tunnels: &[Tunnel], services: &[IpNet]) -> Self {
         let mut rules: Vec<(IpNet, KernelRule)> = Vec::new();
         for range in services {
             let text = "left to kube-proxy: cluster addresses, ";
             rules.push((range.trunc(), leave(text, range)));
         }
-        let is_services = |range: &IpNet| {
-            let mut all = known.services.iter().chain(&known.load_balancers);
-            all.any(|known| known.contains(range))
-        };
         for tunnel in tunnels {
-            rules.push((
-                tunnel.range.trunc(),
-                rule(tunnel, is_services(&tunnel.range)),
-            ));
+            rules.push((tunnel.range.trunc(), rule(tunnel)));
         }
         // Stable: of equal ranges the first stays.
         rules.sort_by_key(|(range, _)| (std::cmp::Reverse(range.prefix_len()), *range));
@@ -119,21 +112,22 @@ fn leave(who: &str, range: &IpNet) -> KernelRule {
     KernelRule::Leave(format!("{who}{range}").into())
 }
 
-fn rule(tunnel: &Tunnel, is_services: bool) -> KernelRule {
+fn rule(tunnel: &Tunnel) -> KernelRule {
     if let Some(name) = &tunnel.device {
-        let subnets = match tunnel.mode {
-            TunnelMode::Always => Vec::new(),
-            TunnelMode::CrossSubnet => tunnel.subnets.clone(),
+        let (subnets, is_known) = match tunnel.mode {
+            TunnelMode::Always => (Vec::new(), true),
+            TunnelMode::CrossSubnet => (tunnel.subnets.clone(), !tunnel.subnets.is_empty()),
         };
         // IP in IP carries IPv4 alone; a name that Linux cannot have is no device.
-        let is_possible = tunnel.kind != TunnelKind::Ipip || tunnel.range.addr().is_ipv4();
+        let is_ipip = tunnel.kind == TunnelKind::Ipip;
+        let is_possible = is_known && (!is_ipip || tunnel.range.addr().is_ipv4());
         return match Device::new(name).filter(|_| is_possible) {
             Some(device) => KernelRule::Tunnel(device, subnets),
             None => KernelRule::Plain,
         };
     }
     let who = match tunnel.kind {
-        TunnelKind::Plain if is_services => "left to kube-proxy: addresses of services, ",
+        TunnelKind::Services => "left to kube-proxy: addresses of services, ",
         TunnelKind::Plain => "left to Felix: pool ",
         TunnelKind::Ipip => "left to Felix: IP in IP pool ",
         TunnelKind::Vxlan => "left to Felix: VXLAN pool ",
@@ -174,15 +168,11 @@ mod tests {
             ours,
             left("10.8.4.128/25", TunnelKind::Ipip),
             left("10.9.0.0/16", TunnelKind::Plain),
-            left("172.40.0.0/16", TunnelKind::Plain),
+            left("172.40.0.0/16", TunnelKind::Services),
             left("10.96.0.0/12", TunnelKind::Plain),
             left("fd00:8::/32", TunnelKind::Vxlan),
         ];
-        let known = OwnRanges {
-            load_balancers: vec![net("172.40.0.0/16")],
-            ..OwnRanges::default()
-        };
-        KernelRules::new(&tunnels, &[net("10.96.0.0/12")], &known)
+        KernelRules::new(&tunnels, &[net("10.96.0.0/12")])
     }
 
     fn change(prefix: &str, route: FibRoute) -> FibChange {
@@ -263,7 +253,7 @@ mod tests {
                 subnets: subnets.map(net).to_vec(),
                 ..left("10.8.0.0/16", TunnelKind::Ipip)
             };
-            let rules = KernelRules::new(&[tunnel], &[], &OwnRanges::default());
+            let rules = KernelRules::new(&[tunnel], &[]);
             let Some(FibRoute::Unicast(hops)) =
                 rules.apply(learned_by("10.8.1.0/26", gateway)).route
             else {
@@ -283,17 +273,13 @@ mod tests {
 
     #[test]
     fn what_other_rules_change_is_known() {
-        let fewer = KernelRules::new(
-            &[left("10.8.0.0/16", TunnelKind::Vxlan)],
-            &[],
-            &OwnRanges::default(),
-        );
+        let fewer = KernelRules::new(&[left("10.8.0.0/16", TunnelKind::Vxlan)], &[]);
         let changed = rules().changed(&fewer);
         assert!(changed.contains(&net("10.96.0.0/12")));
         assert!(!changed.contains(&net("10.8.0.0/16")), "{changed:?}");
         assert!(fewer.changed(&fewer).is_empty());
         let other = [left("10.8.0.0/16", TunnelKind::Ipip)];
-        let other = KernelRules::new(&other, &[], &OwnRanges::default());
+        let other = KernelRules::new(&other, &[]);
         assert_eq!(fewer.changed(&other), [net("10.8.0.0/16")]);
     }
 }

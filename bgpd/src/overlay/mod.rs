@@ -99,7 +99,7 @@ pub fn lay(file: &Config, wish: &Wish) -> (Config, Vec<Remark>) {
         own_ranges,
         service_ranges,
         static_routes: wish.static_routes.clone(),
-        kernel: KernelRules::new(&wish.tunnels, &cluster_addresses, &wish.own_ranges),
+        kernel: KernelRules::new(&wish.tunnels, &cluster_addresses),
     };
     remarks.sort_unstable();
     remarks.dedup();

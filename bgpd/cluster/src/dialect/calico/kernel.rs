@@ -135,7 +135,7 @@ pub(super) fn tunnels(all: &Gathered<'_>, ranges: &Ranges) -> Vec<Tunnel> {
     }
     for range in ranges.all() {
         if list.iter().all(|tunnel| tunnel.range != range) {
-            list.push(left_out(range, TunnelKind::Plain));
+            list.push(left_out(range, TunnelKind::Services));
         }
     }
     list.sort_by_key(|tunnel| tunnel.range);

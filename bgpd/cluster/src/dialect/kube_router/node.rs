@@ -16,8 +16,8 @@ use super::policy;
 use crate::dialect::{Peering, View};
 use crate::object::Node;
 use crate::{
-    Advertised, Announcement, Fault, Marks, Neighbor, NeighborRole, NextHopMode, PeerAsn, Severity,
-    Tunnel, TunnelKind, TunnelMode,
+    Advertised, Announcement, Facts, Fault, Marks, Neighbor, NeighborRole, NextHopMode, PeerAsn,
+    Severity, Tunnel, TunnelKind, TunnelMode,
 };
 
 /// What is known of this node.
@@ -49,7 +49,11 @@ pub(super) fn prepare(view: &View<'_>, flags: &Flags, out: &mut Peering) {
         internal(&own, &nodes, out);
         external(&own, &mut faults, out);
         policies(&own, &mut faults, out);
+        let before = out.tunnels.len();
         tunnels(&own, &nodes, &mut faults, out);
+        let subnets = subnets(&own.address, view.facts);
+        let new = out.tunnels.iter_mut().skip(before);
+        new.for_each(|tunnel| tunnel.subnets.clone_from(&subnets));
     }
     out.faults.append(&mut found);
 }
@@ -279,6 +283,16 @@ fn policies(own: &Own<'_>, faults: &mut Faults<'_>, out: &mut Peering) {
         policy::external(own.flags, &outbound, is_reflector),
         policy::import(&out.own_ranges, &rejected),
     ]);
+}
+
+/// The subnets of the link that has the node's address: its nodes are reached without a tunnel.
+fn subnets(address: &IpAddr, facts: &Facts) -> Vec<IpNet> {
+    let subnets = facts.links.iter().flat_map(|link| &link.subnets);
+    let near = subnets.filter(|subnet| subnet.prefix_len() > 0 && subnet.contains(address));
+    let mut near: Vec<IpNet> = near.copied().collect();
+    near.sort();
+    near.dedup();
+    near
 }
 
 /// The tunnels to other nodes; without a range of all pods, those of each node.

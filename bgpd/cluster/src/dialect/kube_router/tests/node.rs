@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::super::flags::Flags;
 use crate::dialect::{Dialects, Peering, View};
 use crate::object::{Node, NodeAddress, Object};
-use crate::{Change, DialectName, Facts, NeighborRole, Options, Severity, Snapshot, TunnelMode};
+use crate::{
+    Change, DialectName, Facts, Link, NeighborRole, Options, Severity, Snapshot, TunnelMode,
+};
 
 /// A node of this name and address with these annotations.
 fn node(name: &str, address: &str, annotations: &[(&str, &str)]) -> Node {
@@ -37,7 +39,14 @@ fn prepared(flags: &str, nodes: &[Node]) -> Peering {
         let object = Object::Node(node.clone());
         snapshot.apply(Change::Put(object.key(), Ok(object)));
     }
-    let facts = Facts::default();
+    let link = |name: &str, subnet: &str| Link {
+        name: name.into(),
+        subnets: vec![subnet.parse().expect("a subnet")],
+    };
+    let facts = Facts {
+        links: vec![link("eth0", "10.0.0.0/24"), link("eth1", "10.7.0.0/24")],
+        ..Facts::default()
+    };
     let view = View {
         snapshot: &snapshot,
         options: &options,
@@ -370,6 +379,7 @@ fn tunnels_to_other_subnets() {
     assert_eq!(out.tunnels.len(), 1);
     assert_eq!(out.tunnels[0].range.to_string(), "10.244.2.0/24");
     assert_eq!(out.tunnels[0].mode, TunnelMode::CrossSubnet);
+    assert_eq!(out.tunnels[0].subnets, ["10.0.0.0/24".parse().unwrap()]);
     let out = prepared("--overlay-type=full --cluster-cidr=10.244.0.0/16", &nodes);
     assert_eq!(out.tunnels[0].range.to_string(), "10.244.0.0/16");
     assert_eq!(out.tunnels[0].mode, TunnelMode::Always);
