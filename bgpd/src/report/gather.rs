@@ -1,17 +1,21 @@
 //! What is true, gathered from speaker and planner for the reporter.
 //!
-//! Looked at when something happened, at most every [`EVERY`], and in pages, so that sessions and
-//! plans wait for a page and not for a cluster.
+//! Looked at when something happened, at most every [`EVERY`] and as seldom as [`Pace`] allows, and
+//! in pages, so that sessions and plans wait for a page and not for a cluster. The thread that
+//! writes is woken only by what differs from the last look.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use cluster::Planner;
 use cluster::dialect::AddressKind;
 use cluster::object::ObjectName;
 use ipnet::IpNet;
 
+use super::pace::{Pace, Signs, Turn};
 use super::{NeighborReality, Reality, ReportConfig, Reporter, ServiceReality};
 use crate::config::{Kubernetes, ObjectSource};
 use crate::io::node::Node;
@@ -54,31 +58,105 @@ pub async fn run(node: Rc<Node>) {
         }
     };
     let started = SystemTime::now();
-    let mut seen = None;
+    let mut pace = Pace::default();
+    let (mut services, mut reasons) = (Services::new(), Services::new());
+    let mut all = Arc::default();
+    let mut last: Option<Reality> = None;
     loop {
         tokio::time::sleep(EVERY).await;
         // Before everything was read, what is announced says little.
-        if seen == Some(node.steps()) || !planner.status().is_synced {
+        if !planner.status().is_synced {
             continue;
         }
-        seen = Some(node.steps());
-        let Some(held_back) = held_back(&planner, with_reasons).await else {
-            return;
+        let Some(turn) = pace.turn(Instant::now(), signs(&node)) else {
+            continue;
         };
-        let services = services(&node, held_back).await;
-        reporter.tell(reality(&node, services, started));
+        if turn.reasons && with_reasons {
+            let Some(all) = held_back(&planner).await else {
+                return;
+            };
+            reasons = all;
+        }
+        if turn.services {
+            let now = announced(&node).await;
+            if with_reasons && !judge_lost(&planner, &services, &now, &mut reasons).await {
+                return;
+            }
+            services = now;
+        }
+        if turn != Turn::default() {
+            all = Arc::new(with(&services, &reasons));
+        }
+        let now = reality(&node, Arc::clone(&all), started);
+        let is_like = |last: &Reality| !turn.services && last.is_like(&now);
+        if !last.as_ref().is_some_and(is_like) {
+            reporter.tell(now.clone());
+            last = Some(now);
+        }
     }
 }
 
-/// Why services with addresses for others announce none of them. `None`: the planner is gone.
-async fn held_back(
+/// Services, by name.
+type Services = BTreeMap<ObjectName, ServiceReality>;
+
+fn signs(node: &Node) -> Signs {
+    let steps = node.steps();
+    node.peek(|speaker, _| {
+        let mut sessions = DefaultHasher::new();
+        for entry in speaker.peers().iter() {
+            let since = entry.up.as_ref().map(|up| up.since);
+            (entry.address, since).hash(&mut sessions);
+        }
+        Signs {
+            steps,
+            routes: speaker.announcements_revision(),
+            sessions: sessions.finish(),
+        }
+    })
+}
+
+/// What is announced, and beside it what is held back.
+fn with(announced: &Services, reasons: &Services) -> Services {
+    let mut all = reasons.clone();
+    all.extend(
+        announced
+            .iter()
+            .map(|(name, one)| (name.clone(), one.clone())),
+    );
+    all
+}
+
+/// Why services that were announced are not any more, without a look at all the others. `false`:
+/// the planner is gone.
+async fn judge_lost(
     planner: &PlannerHandle,
-    with_reasons: bool,
-) -> Option<BTreeMap<ObjectName, ServiceReality>> {
-    let mut all = BTreeMap::new();
-    if !with_reasons {
-        return Some(all);
+    before: &Services,
+    now: &Services,
+    reasons: &mut Services,
+) -> bool {
+    let lost = before.keys().filter(|name| !now.contains_key(*name));
+    let lost: Vec<ObjectName> = lost.cloned().collect();
+    for page in lost.chunks(PAGE) {
+        let names = page.to_vec();
+        let explain = move |planner: &Planner| -> Vec<Option<ServiceReality>> {
+            names.iter().map(|name| reason(planner, name)).collect()
+        };
+        let Some(found) = planner.ask(explain).await else {
+            return false;
+        };
+        for (name, found) in page.iter().zip(found) {
+            match found {
+                Some(found) => reasons.insert(name.clone(), found),
+                None => reasons.remove(name),
+            };
+        }
     }
+    true
+}
+
+/// Why services with addresses for others announce none of them. `None`: the planner is gone.
+async fn held_back(planner: &PlannerHandle) -> Option<Services> {
+    let mut all = Services::new();
     let mut after: Option<ObjectName> = None;
     loop {
         let from = after.take();
@@ -101,31 +179,32 @@ fn reasons(
         .filter(|name| after.is_none_or(|after| *name > after))
         .take(PAGE)
         .collect();
-    let rows = names.iter().filter_map(|name| {
-        let explained = planner.explain_service(name)?;
-        let mut outside = explained
-            .addresses
-            .iter()
-            .filter(|address| address.kind != AddressKind::Cluster);
-        let first = outside.next()?;
-        let is_announced = first.is_announced() || outside.any(|one| one.is_announced());
-        let held_back = (!is_announced).then(|| first.why_not().to_owned());
-        let service = ServiceReality {
-            held_back,
-            ..ServiceReality::default()
-        };
-        Some(((*name).clone(), service))
-    });
+    let rows = names
+        .iter()
+        .filter_map(|name| Some(((*name).clone(), reason(planner, name)?)));
     let rows = rows.collect();
     let next = (names.len() == PAGE).then(|| names.last().map(|name| (*name).clone()));
     (rows, next.flatten())
 }
 
+/// What holds a service back; `None`: it has nothing to announce.
+fn reason(planner: &Planner, name: &ObjectName) -> Option<ServiceReality> {
+    let explained = planner.explain_service(name)?;
+    let mut outside = explained
+        .addresses
+        .iter()
+        .filter(|address| address.kind != AddressKind::Cluster);
+    let first = outside.next()?;
+    let is_announced = first.is_announced() || outside.any(|one| one.is_announced());
+    Some(ServiceReality {
+        held_back: (!is_announced).then(|| first.why_not().to_owned()),
+        ..ServiceReality::default()
+    })
+}
+
 /// Who was told of what, service by service.
-async fn services(
-    node: &Node,
-    mut services: BTreeMap<ObjectName, ServiceReality>,
-) -> BTreeMap<ObjectName, ServiceReality> {
+async fn announced(node: &Node) -> Services {
+    let mut services = Services::new();
     let routes: Vec<(IpNet, Vec<ObjectName>)> = node.peek(|speaker, _| {
         let of_services = speaker.announcements().map(|route| {
             let names = route.objects.iter().filter_map(|object| named(object));
@@ -139,7 +218,6 @@ async fn services(
                 let told = told(speaker, *prefix);
                 for name in names {
                     let service = services.entry(name.clone()).or_default();
-                    service.held_back = None;
                     service.announced.push(*prefix);
                     service.told.extend(&told);
                 }
@@ -167,11 +245,7 @@ fn named(object: &str) -> Option<ObjectName> {
     Some(ObjectName::new(namespace, name))
 }
 
-fn reality(
-    node: &Node,
-    services: BTreeMap<ObjectName, ServiceReality>,
-    started: SystemTime,
-) -> Reality {
+fn reality(node: &Node, services: Arc<Services>, started: SystemTime) -> Reality {
     let configured = Duration::from_millis(node.config_epoch_ms().unwrap_or(0));
     node.peek(|speaker, now| {
         let neighbors = speaker.peers().iter().map(|entry| {

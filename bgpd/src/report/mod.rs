@@ -14,11 +14,13 @@
 //! server that is away costs a report and never an announcement. Writes are rationed
 //! ([`writer::WRITES_PER_S`]); who may not write is told once and asked again minutes later.
 //!
-//! Rooms: `wanted` (from what is true to objects: pure), `news` (which changes are worth an event:
-//! pure), `writer` (the requests).
+//! Rooms: `gather` (looks at what is true), `pace` (when to look: pure), `wanted` (from what is
+//! true to objects: pure), `news` (which changes are worth an event: pure), `writer` (the
+//! requests).
 
 mod gather;
 mod news;
+mod pace;
 mod wanted;
 mod writer;
 
@@ -30,6 +32,7 @@ pub use writer::{ReportConfig, Reporter};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use cluster::object::ObjectName;
@@ -39,7 +42,7 @@ use ipnet::IpNet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reality {
     /// Services that have an address to announce, announced or not.
-    pub services: BTreeMap<ObjectName, ServiceReality>,
+    pub services: Arc<BTreeMap<ObjectName, ServiceReality>>,
     /// Neighbors, by address.
     pub neighbors: BTreeMap<IpAddr, NeighborReality>,
     /// The BGP Identifier in use.
@@ -48,6 +51,25 @@ pub struct Reality {
     pub started: SystemTime,
     /// When its configuration was last changed.
     pub configured: SystemTime,
+}
+
+impl Reality {
+    /// Whether there is nothing to write anew. When a session came up is reckoned from its age, and
+    /// differs by moments from look to look.
+    #[must_use]
+    fn is_like(&self, other: &Self) -> bool {
+        let is_like = |one: &NeighborReality, other: &NeighborReality| {
+            (&one.object, one.role, one.state) == (&other.object, other.role, other.state)
+        };
+        let (mine, theirs) = (self.neighbors.iter(), other.neighbors.iter());
+        let alike = mine
+            .zip(theirs)
+            .all(|(a, b)| a.0 == b.0 && is_like(a.1, b.1));
+        alike
+            && self.neighbors.len() == other.neighbors.len()
+            && self.services == other.services
+            && (self.router_id, self.configured) == (other.router_id, other.configured)
+    }
 }
 
 /// What is true of a service on this node.

@@ -61,7 +61,7 @@ impl Journal {
         let known = self.known.take().unwrap_or_default();
         let none = Known::default();
         let mut news = Vec::new();
-        for (name, service) in &reality.services {
+        for (name, service) in reality.services.iter() {
             let before = known.get(name).unwrap_or(&none);
             if !is_first && let Some((kind, reason, text)) = change(node, before, service) {
                 news.push(News {

@@ -29,7 +29,7 @@ pub(super) fn reality_of(
 ) -> Reality {
     use cluster::NeighborRole::{Configured, Mesh};
     Reality {
-        services: services.into_iter().collect(),
+        services: Arc::new(services.into_iter().collect()),
         neighbors: BTreeMap::from([
             (
                 "10.0.0.1".parse().expect("address"),

@@ -24,6 +24,7 @@ impl Speaker {
         if changes.is_empty() {
             return;
         }
+        self.wished.revision += 1;
         let mut by_source = BySource::new();
         for (prefix, routes) in changes {
             let before = self.wished.routes.get(&prefix);
@@ -114,8 +115,15 @@ impl Speaker {
         self.wished.routes.values().flatten()
     }
 
+    /// How often the cluster's routes changed: a sign that is cheap to look at.
+    #[must_use]
+    pub fn announcements_revision(&self) -> u64 {
+        self.wished.revision
+    }
+
     /// Takes all routes of the cluster out of the tables; they are no longer told.
     pub(super) fn withdraw_announcements(&mut self, now: Instant) {
+        self.wished.revision += 1;
         let mut by_source = BySource::new();
         for route in self.wished.routes.values().flatten() {
             let prefixes = by_source.entry(route.source.clone()).or_default();

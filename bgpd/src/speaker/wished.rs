@@ -30,6 +30,8 @@ pub(super) struct Wished {
     pub neighbors: BTreeSet<IpAddr>,
     /// The cluster's routes, by prefix.
     pub routes: BTreeMap<IpNet, Vec<Announcement>>,
+    /// How often they changed.
+    pub revision: u64,
     /// Routes to neighbors that the kernel has yet to be told of.
     pub kernel: VecDeque<FibChange>,
     /// What was said already.
@@ -46,6 +48,7 @@ impl Wished {
             wish: Arc::default(),
             neighbors: BTreeSet::new(),
             routes: BTreeMap::new(),
+            revision: 0,
             kernel: VecDeque::new(),
             remarks: BTreeSet::new(),
             refused: None,
