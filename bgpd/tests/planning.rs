@@ -75,6 +75,7 @@ impl Room {
                 origin: Origin::parse(&format!("dir://{}", folder.display()), None).expect("one"),
                 dialects: vec![cluster::DialectName::Native],
                 state_directory: None,
+                node: "n1".to_owned(),
                 secrets: BTreeSet::new(),
             },
             gate: Target {
