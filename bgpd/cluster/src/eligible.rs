@@ -4,7 +4,8 @@
 //! decision and `explain` run the same functions: a rule hands over its verdict and, only if
 //! somebody asks, the sentence that explains it. Three groups, in this order:
 //!
-//! - of the *node*: there, not being deleted, not drained, not excluded, its proxy healthy;
+//! - of the *node*: there, not drained (as one that is being deleted is), not excluded, its proxy
+//!   healthy;
 //! - of the *service and address*: its type, class, mode, what the operator announces;
 //! - of the *endpoints*: kube-proxy's rule (`endpoints`), and its health-check node port.
 //!
@@ -23,7 +24,7 @@ use crate::{Advertised, DialectName, ExcludeLabel, ProxyHealth};
 pub enum Rule {
     /// The node's object is there.
     NodeKnown,
-    /// The node is not being deleted.
+    /// The node is not being deleted, or drained before it goes.
     NodeDeleted,
     /// The node is not out of service.
     NodeOutOfService,
@@ -123,6 +124,10 @@ pub(crate) fn drain_wish(node: &Node) -> Option<Box<str>> {
             return Some(format!("taint {} of Node {name}", taint.key).into());
         }
     }
+    // Who deletes a node (an autoscaler, an operator) may take minutes to move its pods away.
+    if node.meta.is_being_deleted() {
+        return Some(format!("deletion of Node {name}").into());
+    }
     let value = node.meta.annotations.get(DRAIN)?;
     (&**value != "false").then(|| format!("annotation {DRAIN} of Node {name}").into())
 }
@@ -144,8 +149,8 @@ pub(crate) fn node_rules(view: &View<'_>, kind: AddressKind, say: &mut Say<'_>) 
         format!("Node {name} is this node")
     });
     let is_deleted = node.meta.is_being_deleted();
-    say(Rule::NodeDeleted, !is_deleted, &|| match is_deleted {
-        true => format!("Node {name} is being deleted"),
+    say(Rule::NodeDeleted, true, &|| match is_deleted {
+        true => format!("Node {name} is being deleted: it is drained first"),
         false => format!("Node {name} is not being deleted"),
     });
     let is_dead = node
@@ -170,7 +175,7 @@ pub(crate) fn node_rules(view: &View<'_>, kind: AddressKind, say: &mut Say<'_>) 
             },
         );
     }
-    let leaves = node.taints.iter().any(|taint| &*taint.key == TO_BE_DELETED);
+    let leaves = is_deleted || node.taints.iter().any(|taint| &*taint.key == TO_BE_DELETED);
     proxy_health(view, leaves, say);
 }
 

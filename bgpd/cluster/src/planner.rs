@@ -66,6 +66,8 @@ pub struct Planner {
     touched: Touched,
     /// Services ask for the same, but may no longer or again be eligible.
     judge_again: bool,
+    /// Sessions are no longer as they were: a move may go on.
+    stage_again: bool,
     dialects: Dialects,
     peering: Peering,
     drain: Option<Box<str>>,
@@ -91,6 +93,7 @@ impl Planner {
                 ..Touched::default()
             },
             judge_again: false,
+            stage_again: false,
             dialects: Dialects::default(),
             peering: Peering::default(),
             drain: None,
@@ -129,8 +132,11 @@ impl Planner {
                 }
             }
         }
-        // What decides about services alone is no dialect's business.
+        // What decides about services alone is no dialect's business, nor is how sessions do.
         let mut rest = before;
+        self.stage_again |= rest.sessions != self.facts.sessions || rest.stays != self.facts.stays;
+        rest.sessions.clone_from(&self.facts.sessions);
+        rest.stays.clone_from(&self.facts.stays);
         rest.proxy = self.facts.proxy;
         rest.health_check.clone_from(&self.facts.health_check);
         let silent = &self.facts.health_check_silent;
@@ -202,8 +208,11 @@ impl Planner {
         let mut all = touched.all_services;
         let judge_again =
             std::mem::take(&mut self.judge_again) || is_own || self.is_node_list_new(&touched);
+        let stage_again = std::mem::take(&mut self.stage_again);
         if touched.peering {
             all |= self.prepare(&mut delta);
+        } else if stage_again {
+            delta.peering_changed |= self.peering.stage(&self.facts);
         }
         if all || judge_again || touched.peering {
             self.node = NodeVerdict::of(&view(&self.snapshot, &self.options, &self.facts));
@@ -256,7 +265,7 @@ impl Planner {
         let dialects = Dialects::prepare(&view, &mut peering);
         own_ranges(&view, &mut peering);
         self.secrets = self.snapshot.take_asked();
-        peering.sort();
+        peering.settle(&self.facts);
         let drain = view.node.and_then(drain_wish);
         let before = std::mem::replace(&mut self.peering, peering);
         let after = &self.peering;

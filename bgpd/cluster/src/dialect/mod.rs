@@ -8,7 +8,8 @@
 //!
 //! Dialects run side by side. Where two make the same neighbor (equal address), the first in the
 //! order of `sources` wins and the other is a fault of severity warning; announcements of one
-//! prefix are united.
+//! prefix are united. How a running cluster gets to other neighbors without losing a route is
+//! decided once as well, for those of all dialects together ([`crate::mesh`]).
 
 pub mod calico;
 pub mod kube_router;
@@ -45,6 +46,10 @@ pub struct View<'a> {
 pub struct Peering {
     /// Neighbors.
     pub neighbors: Vec<Neighbor>,
+    /// Other nodes, as they would be in a mesh: a session with one may have to go on for a while.
+    pub others: Vec<Neighbor>,
+    /// The neighbors that are wanted, once `neighbors` are those on the way there.
+    pub(crate) wanted: Vec<Neighbor>,
     /// The policies they name.
     pub policies: Vec<PolicyDef>,
     /// Routes of the node itself: pod CIDRs, blocks, ranges that every node announces.

@@ -4,14 +4,18 @@
 //! loser is a fault of severity warning, so that nobody has to guess which object counts. Ranges,
 //! static routes and tunnels add up.
 
+use std::collections::BTreeMap;
+
 use super::Peering;
-use crate::{DialectName, Fault, RouterWish, Severity};
+use crate::{DialectName, Facts, Fault, RouterWish, Severity, mesh};
 
 impl Peering {
     /// Takes in what the next dialect asks for.
     pub(super) fn unite(&mut self, dialect: DialectName, other: Self) {
         let Self {
             neighbors,
+            others,
+            wanted: _,
             policies,
             networks,
             router,
@@ -21,16 +25,22 @@ impl Peering {
             faults,
         } = other;
         self.faults.extend(faults);
+        self.others.extend(others);
+        let have = self.neighbors.iter();
+        let mut objects: BTreeMap<_, _> = have
+            .map(|have| (have.address, have.object.clone()))
+            .collect();
         for neighbor in neighbors {
             let address = neighbor.address;
-            match self.neighbors.iter().find(|have| have.address == address) {
-                None => self.neighbors.push(neighbor),
-                Some(have) if have.object == neighbor.object => {}
-                Some(have) => {
-                    let text = format!(
-                        "neighbor {address} is also asked for by {}, which counts",
-                        have.object
-                    );
+            match objects.get(&address) {
+                None => {
+                    objects.insert(address, neighbor.object.clone());
+                    self.neighbors.push(neighbor);
+                }
+                Some(object) if *object == neighbor.object => {}
+                Some(object) => {
+                    let text =
+                        format!("neighbor {address} is also asked for by {object}, which counts");
                     self.faults.push(warning(&neighbor.object, &text));
                 }
             }
@@ -82,8 +92,24 @@ impl Peering {
         }
     }
 
+    /// Everything is in: sorts it, and looks how far its neighbors can be gone over to.
+    pub(crate) fn settle(&mut self, facts: &Facts) {
+        self.sort();
+        self.wanted = std::mem::take(&mut self.neighbors);
+        self.stage(facts);
+    }
+
+    /// Which neighbors are configured now, on the way to those that are wanted; whether they are
+    /// others than before.
+    pub(crate) fn stage(&mut self, facts: &Facts) -> bool {
+        let staged = mesh::stage(self.wanted.clone(), &self.others, facts);
+        let is_new = self.neighbors != staged;
+        self.neighbors = staged;
+        is_new
+    }
+
     /// Sorts all of it, each thing once.
-    pub(crate) fn sort(&mut self) {
+    fn sort(&mut self) {
         self.neighbors.sort_by_key(|neighbor| neighbor.address);
         self.policies.sort_by(|a, b| a.name.cmp(&b.name));
         self.networks.sort();

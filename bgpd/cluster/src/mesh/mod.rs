@@ -44,8 +44,8 @@ pub fn prepare(view: &View<'_>, out: &mut Peering) {
     }
     let nodes = view.snapshot.nodes();
     let found = wished(nodes, view.options, view.facts, &mut out.faults);
-    let staged = stage(found.neighbors, &found.others, view.facts);
-    out.neighbors.extend(staged);
+    out.neighbors.extend(found.neighbors);
+    out.others.extend(found.others);
     out.router.cluster_id = out.router.cluster_id.or(found.cluster_id);
 }
 
@@ -163,7 +163,6 @@ pub fn wished<'a>(
     faults: &mut Vec<Fault>,
 ) -> Wished {
     let mut members: Vec<Member> = nodes
-        .filter(|node| !node.meta.is_being_deleted() || node.meta.name == options.node_name)
         .map(|node| Member::of(node, &options.reflectors, faults))
         .collect();
     members.sort_by(|a, b| a.name.cmp(&b.name));

@@ -16,6 +16,11 @@
 //!    until that client says in the same way that it can do without
 //!    ([`Stage::StopsReflecting`] on its side).
 //!
+//! Where reflectors are wanted and none of them is in sync although they were waited for, a node
+//! asks all others for a session ([`Stage::Ends`] as well), which those in the same need ask for
+//! too. Where no other session between nodes is wanted at all (a mesh that is switched off for
+//! routers outside), those there are end after five minutes.
+//!
 //! Nobody waits for ever. A session that stays down for a minute is removed if nothing of it is
 //! needed; a wanted neighbor that does not come up in that time is waited for no longer; a
 //! neighbor that never says anything (another implementation) is left after five minutes, if
@@ -104,6 +109,10 @@ struct Judgement {
     ready: bool,
     /// What was said of coverage still holds: all that counted then counts now.
     holds: bool,
+    /// Some session between nodes is wanted.
+    is_replaced: bool,
+    /// Reflectors are wanted, and none is in sync although it was waited for.
+    is_alone: bool,
 }
 
 impl Judgement {
@@ -120,9 +129,20 @@ impl Judgement {
             let fact = known(address);
             fact.is_in_sync || fact.is_late
         });
+        let is_reflector = |it: &&Neighbor| {
+            it.role == NeighborRole::Reflector && it.stage != Stage::StopsReflecting
+        };
+        let mut reflectors = staged.values().filter(is_reflector).peekable();
+        let is_alone = reflectors.peek().is_some()
+            && reflectors.all(|it| {
+                let fact = known(&it.address);
+                fact.is_late && !fact.is_in_sync
+            });
         Self {
             ready: any && all,
             holds: facts.stays.iter().all(stays),
+            is_replaced: wanted().next().is_some(),
+            is_alone,
         }
     }
 
@@ -140,7 +160,8 @@ impl Judgement {
 
     /// A session that is to end, unless it may end now.
     fn kept(&self, mut neighbor: Neighbor, fact: &SessionFact) -> Option<Neighbor> {
-        let role = role_of(fact).filter(|role| *role != NeighborRole::Configured)?;
+        let role = role_of(fact).filter(|role| *role != NeighborRole::Configured);
+        let role = role.or_else(|| self.is_alone.then_some(NeighborRole::Mesh))?;
         neighbor.role = role;
         neighbor.route_reflector_client = role == NeighborRole::Client;
         neighbor.stage = Stage::Ends;
@@ -149,7 +170,10 @@ impl Judgement {
         let said = fact.standing.is_some_and(|standing| standing.retires);
         let is_away = !fact.is_up && fact.is_late;
         let may_end = fact.peer_retires || fact.has_waited || is_away;
-        let ends = neighbor.retires && said && fact.is_covered && may_end;
+        let ends = match self.is_replaced {
+            true => neighbor.retires && said && fact.is_covered && may_end,
+            false => stage_of(fact) == Some(Stage::Ends) && (fact.has_waited || is_away),
+        };
         (!ends).then_some(neighbor)
     }
 }

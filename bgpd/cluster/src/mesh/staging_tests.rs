@@ -42,8 +42,10 @@ fn leaving(reflector: SessionFact, other: SessionFact) -> Option<Neighbor> {
     ];
     let mut staged = stage(wanted, &others, &facts);
     assert_eq!(staged[0].address, at(1), "the reflector is always there");
-    assert!(staged.iter().all(|it| it.address != at(3)), "never new");
-    staged.drain(1..).next()
+    if !reflector.is_late {
+        assert!(staged.iter().all(|it| it.address != at(3)), "never new");
+    }
+    staged.drain(1..).find(|it| it.address == at(2))
 }
 
 fn synced() -> SessionFact {
@@ -98,6 +100,51 @@ fn without_a_reflector_in_sync_nobody_can_do_without() {
             let found = leaving(reflector, ends(words));
             assert_eq!(found.map(|it| it.retires), Some(false), "{words}");
         }
+    }
+}
+
+#[test]
+fn a_node_that_no_reflector_answers_asks_the_others() {
+    let wanted = vec![neighbor(1, NeighborRole::Reflector)];
+    let others = [neighbor(2, NeighborRole::Mesh)];
+    let look = |is_up, is_late| {
+        let reflector = SessionFact {
+            is_late,
+            is_in_sync: is_up,
+            is_up,
+            ..up(NeighborRole::Reflector, Stage::Stays, false)
+        };
+        let facts = Facts {
+            sessions: [(at(1), reflector)].into(),
+            ..Facts::default()
+        };
+        stage(wanted.clone(), &others, &facts)
+    };
+    assert_eq!(look(false, false).len(), 1, "it is waited for");
+    assert_eq!(look(true, false).len(), 1);
+    let alone = look(false, true);
+    assert_eq!(alone.len(), 2);
+    let how = (alone[1].role, alone[1].stage, alone[1].retires);
+    assert_eq!(how, (NeighborRole::Mesh, Stage::Ends, false));
+}
+
+#[test]
+fn a_mesh_without_successor_ends_after_a_wait() {
+    let rows = [
+        ("covered", true),
+        ("covered we they", true),
+        ("away", true),
+        ("away late", false),
+        ("waited", false),
+    ];
+    for (words, kept) in rows {
+        let facts = Facts {
+            sessions: [(at(2), ends(words))].into(),
+            ..Facts::default()
+        };
+        let router = vec![neighbor(1, NeighborRole::Configured)];
+        let staged = stage(router, &[neighbor(2, NeighborRole::Mesh)], &facts);
+        assert_eq!(staged.len() == 2, kept, "{words}");
     }
 }
 

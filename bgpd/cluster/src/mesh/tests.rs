@@ -80,14 +80,15 @@ fn the_order_of_objects_plays_no_part() {
 }
 
 #[test]
-fn a_node_that_is_deleted_or_has_no_address_is_left_out() {
+fn a_node_without_address_is_left_out_and_one_that_is_being_deleted_is_not() {
     let [a, b, mut c, d] = four();
     c.meta.deletion_timestamp = Some("2026-01-01T00:00:00Z".into());
     let d = Node {
         addresses: Vec::new(),
         ..d
     };
-    assert_eq!(seen(&[a, b, c, d], ""), "10.0.0.2 Mesh, 2001:db8::2 Mesh");
+    let wanted = "10.0.0.2 Mesh, 10.0.0.3 Mesh, 2001:db8::2 Mesh";
+    assert_eq!(seen(&[a, b, c, d], ""), wanted);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cluster::{NeighborRole, NextHopMode, PeerAsn};
+use cluster::{NeighborRole, NextHopMode, PeerAsn, SessionFact, Stage, Standing};
 
 use crate::scene::Scene;
 
@@ -81,6 +81,55 @@ fn a_node_that_reflects_leaves_the_mesh_and_has_clients() {
         scene.desired().router.cluster_id,
         Some([10, 0, 0, 2].into())
     );
+}
+
+/// A session of the mesh, in sync, that stands as these say.
+fn of_mesh(stage: Stage, retires: bool) -> SessionFact {
+    let role = NeighborRole::Mesh;
+    SessionFact {
+        is_up: true,
+        is_in_sync: true,
+        standing: Some(Standing {
+            role,
+            stage,
+            retires,
+        }),
+        ..SessionFact::default()
+    }
+}
+
+#[test]
+fn a_mesh_that_is_switched_off_goes_on_until_reflectors_have_it_all() {
+    let mut scene = Scene::new(NODES);
+    let mesh = scene.neighbor("10.0.0.11");
+    scene.add(
+        "Node n2 { bgp: { ipv4Address: 10.0.0.9/16, routeReflectorClusterID: 10.0.0.1 } }
+         BGPPeer rr { nodeSelector: all(), peerIP: 10.0.0.9, asNumber: 64512 }",
+    );
+    let (reflector, other) = ([10, 0, 0, 9].into(), [10, 0, 0, 11].into());
+    scene.facts(|facts| {
+        facts.sessions.insert(other, of_mesh(Stage::Stays, false));
+    });
+    scene.add("BGPConfiguration default { nodeToNodeMeshEnabled: false }");
+    let ending = scene.neighbor("10.0.0.11");
+    assert_eq!(ending.stage, Stage::Ends);
+    // Nothing else of it changes, so nothing resets it.
+    let stage = mesh.stage;
+    assert_eq!(cluster::Neighbor { stage, ..ending }, mesh);
+    // Both ends have said that they can do without, and the reflector is in sync.
+    scene.facts(|facts| {
+        let mut last = of_mesh(Stage::Ends, true);
+        (last.is_covered, last.peer_retires) = (true, true);
+        facts.sessions.insert(other, last);
+        let mut first = of_mesh(Stage::Stays, false);
+        first.standing = first.standing.map(|it| Standing {
+            role: NeighborRole::Reflector,
+            ..it
+        });
+        facts.sessions.insert(reflector, first);
+        facts.stays = vec![reflector];
+    });
+    assert_eq!(scene.addresses(), ["10.0.0.9"]);
 }
 
 #[test]

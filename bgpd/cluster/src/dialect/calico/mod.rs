@@ -55,6 +55,7 @@ impl Calico {
             out.own_ranges = own_ranges(&all, &ranges);
         }
         out.neighbors.extend(peers.neighbors);
+        out.others.extend(peers.others);
         out.static_routes.extend(peers.static_routes);
         out.faults.extend(peers.faults);
         out.faults.extend(kernel::faults(&all));

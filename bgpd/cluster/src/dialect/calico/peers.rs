@@ -54,6 +54,8 @@ type Sessions<'a> = BTreeMap<(IpAddr, Option<u16>), Session<'a>>;
 pub(super) struct Peers {
     /// By address.
     pub neighbors: Vec<Neighbor>,
+    /// The other nodes, as they would be in the mesh.
+    pub others: Vec<Neighbor>,
     /// The filters that each names, by address.
     pub filters: BTreeMap<IpAddr, Vec<Box<str>>>,
     pub static_routes: Vec<StaticRoute>,
@@ -74,7 +76,14 @@ impl Peers {
         for peer in &all.peers {
             peers.backward(all, peer, &mut sessions);
         }
-        peers.mesh(all, &mut sessions);
+        let faults = peers.faults.len();
+        let others = mesh(all, &mut sessions);
+        for ((address, port), session) in others {
+            peers.add(all, address, port, &session);
+        }
+        // What is wrong with sessions that nobody wants is nobody's concern.
+        peers.others = std::mem::take(&mut peers.neighbors);
+        peers.faults.truncate(faults);
         for ((address, port), session) in sessions {
             peers.add(all, address, port, &session);
         }
@@ -156,34 +165,6 @@ impl Peers {
         for node in all.nodes.values() {
             if node.meta.name != own.meta.name && self.is_among(all, Some(node), peer) {
                 put_node(all, node, (peer, false, true), families, sessions);
-            }
-        }
-    }
-
-    /// The full mesh: nodes that reflect are no part of it.
-    fn mesh<'a>(&mut self, all: &'a Gathered<'_>, sessions: &mut Sessions<'a>) {
-        if !all.cluster().mesh.unwrap_or(true) || all.own_cluster_id().is_some() {
-            return;
-        }
-        let taken: BTreeSet<IpAddr> = sessions.keys().map(|(address, _)| *address).collect();
-        let others = all.nodes.values().filter(|node| node.cluster_id.is_none());
-        for node in others {
-            for family in 0..2 {
-                let Some(address) = node.address(family) else {
-                    continue;
-                };
-                let session = Session {
-                    by: None,
-                    object: format!("Node {}, by the mesh", node.meta.name).into(),
-                    node: Some(node),
-                    asn: all.asn(node),
-                    is_direct: true,
-                    is_backward: false,
-                    is_global: true,
-                };
-                if !taken.contains(&address) && all.own_address(family).is_some() {
-                    sessions.insert((address, all.port(&node.meta.name)), session);
-                }
             }
         }
     }
@@ -349,6 +330,39 @@ fn as_peer(by: &BgpPeer, from: &Session<'_>, is_internal: bool, neighbor: &mut N
         HopMode::Auto if keeps => NextHopMode::Keep,
         HopMode::Auto => NextHopMode::Auto,
     };
+}
+
+/// Puts the full mesh in, of which nodes that reflect are no part; answers with the sessions of a
+/// mesh that are not wanted.
+fn mesh<'a>(all: &'a Gathered<'_>, sessions: &mut Sessions<'a>) -> Sessions<'a> {
+    let is_meshed = all.cluster().mesh.unwrap_or(true) && all.own_cluster_id().is_none();
+    let taken: BTreeSet<IpAddr> = sessions.keys().map(|(address, _)| *address).collect();
+    let mut others = Sessions::new();
+    for node in all.nodes.values() {
+        for family in 0..2 {
+            let Some(address) = node.address(family) else {
+                continue;
+            };
+            if taken.contains(&address) || all.own_address(family).is_none() {
+                continue;
+            }
+            let session = Session {
+                by: None,
+                object: format!("Node {}, by the mesh", node.meta.name).into(),
+                node: Some(node),
+                asn: all.asn(node),
+                is_direct: true,
+                is_backward: false,
+                is_global: true,
+            };
+            let among = match is_meshed && node.cluster_id.is_none() {
+                true => &mut *sessions,
+                false => &mut others,
+            };
+            among.insert((address, all.port(&node.meta.name)), session);
+        }
+    }
+    others
 }
 
 /// The sessions with a node in these families: by which object, for all nodes, on the way back.

@@ -41,7 +41,7 @@ pub(super) fn assign(
     peers: &mut Peers,
 ) -> Vec<PolicyDef> {
     let mut policies: Vec<PolicyDef> = Vec::new();
-    for neighbor in &mut peers.neighbors {
+    for neighbor in peers.neighbors.iter_mut().chain(&mut peers.others) {
         let filters = peers.filters.get(&neighbor.address);
         let filters = filters.map_or(&[][..], Vec::as_slice);
         let own_asn = neighbor.local_asn.unwrap_or_else(|| all.own_asn());

@@ -80,7 +80,7 @@ fn ranges(view: &View<'_>, flags: &Flags, out: &mut Peering) {
 
 /// The pod CIDRs of the node.
 fn networks(view: &View<'_>, node: &Node, faults: &mut Faults<'_>, out: &mut Peering) {
-    if !view.options.advertises(Advertised::PodCidr) || node.meta.is_being_deleted() {
+    if !view.options.advertises(Advertised::PodCidr) {
         return;
     }
     let flags = &view.options.kube_router;
@@ -188,28 +188,29 @@ fn internal(own: &Own<'_>, nodes: &[&Node], out: &mut Peering) {
             continue;
         };
         let is_other = address != own.address && node.meta.name != own.node.meta.name;
-        if !is_other || address.is_ipv4() != own.address.is_ipv4() || node.meta.is_being_deleted() {
+        if !is_other || address.is_ipv4() != own.address.is_ipv4() {
             continue;
         }
         if !own.flags.full_mesh && annotations::asn(node).ok().flatten() != Some(own.asn) {
             continue;
         }
         let theirs = annotations::reflection(node).unwrap_or_default();
-        let Some(role) = role(own.reflection, theirs) else {
-            continue;
-        };
+        let role = role(own.reflection, theirs);
         let object = format!("Node {}", node.meta.name);
         let mut neighbor = Neighbor::new(address, PeerAsn::Exact(own.asn), &object);
-        neighbor.role = role;
+        neighbor.role = role.unwrap_or(NeighborRole::Mesh);
         neighbor.local_asn = own.local_asn;
         neighbor.port = Some(own.flags.port);
         neighbor.local_address = Some(own.address);
         neighbor.families = Some(families(own.flags));
-        neighbor.route_reflector_client = role == NeighborRole::Client;
+        neighbor.route_reflector_client = role == Some(NeighborRole::Client);
         neighbor.graceful_restart = restart(own.flags);
         neighbor.import = Some(policy::IMPORT.into());
         neighbor.export = Some(policy::EXPORT_INTERNAL.into());
-        out.neighbors.push(neighbor);
+        match role {
+            Some(_) => out.neighbors.push(neighbor),
+            None => out.others.push(neighbor),
+        }
     }
 }
 

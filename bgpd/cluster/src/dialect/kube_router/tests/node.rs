@@ -166,6 +166,10 @@ fn clients_speak_to_reflectors_alone() {
             .iter()
             .filter(|one| one.route_reflector_client);
         assert!(reflects.into_iter().all(|one| one.role == Client));
+        // Sessions with them may have to go on for a while.
+        let others = out.others.iter().map(|one| one.address.to_string());
+        let all = addresses(&out).len() + others.len();
+        assert_eq!(all, 3, "{own:?}: {others:?}");
         if own.first().is_some_and(|(name, _)| *name == "rr.server") {
             assert_eq!(out.router.cluster_id, Some([0, 0, 0, 42].into()));
             let rules = &policy(&out, "kube-router:export:internal").rules;
