@@ -14,6 +14,7 @@ use cluster::{Announcement, Marks, Neighbor, OwnRanges, PeerAsn};
 use ipnet::IpNet;
 use lab::Lab;
 use rib::PathView;
+use rib::fib::FibRoute;
 
 const A: &str = "10.0.0.1";
 const B: &str = "10.0.0.2";
@@ -437,7 +438,9 @@ const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 #[test]
 fn a_daemon_leaves_in_stages() {
     let (mut lab, a, b) = pair();
-    announce(&mut lab, a, vec![route(1, None)]);
+    let mut vip = route(1, None);
+    vip.discard = true;
+    announce(&mut lab, a, vec![vip]);
     assert!(lab.run_until(MINUTE, |lab| best(lab, b, VIP).is_some()));
     let now = lab.now;
     let time = lab.nodes[a].speaker.begin_leaving(now);
@@ -448,6 +451,8 @@ fn a_daemon_leaves_in_stages() {
     assert!(best(&lab, b, VIP).is_some() && !lab.nodes[a].speaker.has_left());
     lab.run_for(3 * SECOND);
     assert!(best(&lab, b, VIP).is_none(), "withdrawn");
+    let discarded = lab.nodes[a].kernel.get(&net(VIP));
+    assert_eq!(discarded, Some(&FibRoute::Discard), "the kernel keeps it");
     assert!(lab.nodes[a].speaker.has_left() && is_up(&lab, b, A));
     announce(&mut lab, a, vec![route(2, None)]);
     lab.run_for(SECOND);

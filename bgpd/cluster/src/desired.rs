@@ -327,7 +327,7 @@ pub struct Tunnel {
 }
 
 /// How bad a fault is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The object works, but not as somebody may expect.
     Warning,
@@ -336,7 +336,7 @@ pub enum Severity {
 }
 
 /// What is wrong with an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fault {
     /// The object, as `BGPPeer metallb-system/tor`.
     pub object: Box<str>,

@@ -30,6 +30,9 @@ use crate::snapshot::Entry;
 use crate::table::Table;
 use crate::{Advertised, Announcement, Change, Desired, Facts, Fault, Options, Snapshot, Touched};
 
+/// Faults kept of one service; whoever writes it decides how many there are.
+const FAULTS_OF_SERVICE: usize = 16;
+
 /// What changed since the last plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
@@ -305,16 +308,19 @@ impl Planner {
     /// What is wrong with objects, sorted; as of the last plan.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        let unreadable = self.snapshot.faults().map(|(_, fault)| fault);
-        let mut faults: Vec<Fault> = unreadable
-            .chain(&self.peering.faults)
-            .chain(self.served.values().flat_map(|served| &served.faults))
-            .chain(self.table.faults())
-            .cloned()
-            .collect();
+        let mut faults: Vec<Fault> = self.each_fault().cloned().collect();
         faults.sort();
         faults.dedup();
         faults
+    }
+
+    /// The same, as they are kept: some may come twice.
+    pub fn each_fault(&self) -> impl Iterator<Item = &Fault> {
+        let unreadable = self.snapshot.faults().map(|(_, fault)| fault);
+        unreadable
+            .chain(&self.peering.faults)
+            .chain(self.served.values().flat_map(|served| &served.faults))
+            .chain(self.table.faults())
     }
 
     /// What rules look at.
@@ -416,6 +422,7 @@ impl Scene<'_> {
             let subject = (name, &**service, &entry.slices.endpoints);
             new = claims(&self.view, self.dialects, self.node, subject);
             faults = self.dialects.service_faults(name, service);
+            faults.truncate(FAULTS_OF_SERVICE);
         }
         let faults_changed = served.faults != faults;
         served.faults = faults;

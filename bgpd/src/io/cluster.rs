@@ -8,14 +8,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::node::Node;
-use crate::planning::{self, News, PlannerHandle, PlannerPort};
+use crate::planning::{self, FaultNews, News, PlannerHandle, PlannerPort};
 
 /// Pause between two looks at the facts.
 const FACTS_EVERY: Duration = Duration::from_millis(100);
 /// And at least so many times what the last look took: during a move it walks the whole table.
 const FACTS_PAUSE: u32 = 10;
-/// Faults of objects that are logged each; `show kubernetes` has them all.
-const FAULTS_SAID: usize = 20;
 
 /// The planner, if there is one.
 #[derive(Debug, Default)]
@@ -23,7 +21,6 @@ pub struct ClusterPort {
     planner: Option<PlannerPort>,
     looked: Option<Instant>,
     steps: u64,
-    said: Vec<cluster::Fault>,
     /// The speaker was told that it knows everything.
     is_complete: bool,
     /// How long the next look at the facts is to wait.
@@ -83,9 +80,7 @@ impl ClusterPort {
 
     /// Puts news in force.
     pub fn take(&mut self, node: &Rc<Node>, news: News) {
-        if let Some(faults) = news.faults {
-            self.say(&faults);
-        }
+        say(&news.faults);
         let is_first = news.is_complete && !self.is_complete;
         self.is_complete |= news.is_complete;
         node.step(|speaker, now| {
@@ -132,18 +127,16 @@ impl ClusterPort {
         self.pause = FACTS_EVERY.max(now.elapsed() * FACTS_PAUSE);
         planner.handle().set_facts(facts);
     }
+}
 
-    fn say(&mut self, faults: &[cluster::Fault]) {
-        let is_new = |fault: &&cluster::Fault| self.said.binary_search(fault).is_err();
-        let new: Vec<&cluster::Fault> = faults.iter().filter(is_new).collect();
-        for fault in new.iter().take(FAULTS_SAID) {
-            let (object, path, text) = (&fault.object, &fault.path, &fault.text);
-            tracing::warn!(%object, %path, "{text}");
-        }
-        if let Some(more) = new.len().checked_sub(FAULTS_SAID).filter(|more| *more > 0) {
-            tracing::warn!("{more} more faults of objects: see `show kubernetes`");
-        }
-        self.said = faults.to_vec();
+fn say(faults: &FaultNews) {
+    for fault in &faults.said {
+        let (object, path, text) = (&fault.object, &fault.path, &fault.text);
+        tracing::warn!(%object, %path, "{text}");
+    }
+    if faults.more > 0 {
+        let more = faults.more;
+        tracing::warn!("{more} more faults of objects: see `show kubernetes`");
     }
 }
 

@@ -18,12 +18,13 @@
 //!
 //! Questions of operators ([`PlannerHandle::ask`]) are answered between two plans.
 
+mod faults;
 mod pods;
 mod thread;
 
 use std::collections::BTreeMap;
 
-use cluster::{Announcement, Facts, Fault, Options, Planner};
+use cluster::{Announcement, Facts, Options, Planner};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -31,6 +32,7 @@ use crate::gate::{GateMode, Target};
 use crate::kubernetes::{Origin, SourceConfig, Status};
 use crate::overlay::Wish;
 
+pub use faults::FaultNews;
 pub use thread::start;
 
 /// Questions that wait for the planner; who asks more waits.
@@ -45,8 +47,8 @@ pub struct News {
     pub wish: Option<Wish>,
     /// Why the node is to be drained (`Some(None)`: no longer), if that changed.
     pub drain: Option<Option<Box<str>>>,
-    /// What is wrong with objects, if that changed.
-    pub faults: Option<Vec<Fault>>,
+    /// What is wrong with objects and was not said before.
+    pub faults: FaultNews,
     /// Everything there is to say was said: End-of-RIB may go. It does not go back.
     pub is_complete: bool,
 }
@@ -57,7 +59,7 @@ impl News {
         self.routes.extend(newer.routes);
         self.wish = newer.wish.or(self.wish.take());
         self.drain = newer.drain.or(self.drain.take());
-        self.faults = newer.faults.or(self.faults.take());
+        self.faults.merge(newer.faults);
         self.is_complete |= newer.is_complete;
     }
 }

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::faults::FaultLog;
 use super::pods;
 use super::{News, PlannerConfig, PlannerHandle, PlannerPort, QUESTIONS_MAX, Question};
 use crate::gate::{GateTask, Verdicts};
@@ -104,6 +105,7 @@ struct Room {
     /// Until then complete lists are waited for.
     wait_until: Instant,
     drain: Option<Box<str>>,
+    faults: FaultLog,
     /// News nobody has taken.
     waiting: Option<News>,
 }
@@ -129,6 +131,7 @@ impl Room {
             is_complete: false,
             wait_until: Instant::now() + config.sync_time,
             drain: None,
+            faults: FaultLog::default(),
             waiting: None,
         }
     }
@@ -273,7 +276,8 @@ impl Room {
             news.wish = Some(Wish::from(&desired));
         }
         if delta.faults_changed {
-            news.faults = Some(self.planner.faults());
+            let now = Instant::now().into_std();
+            news.faults = self.faults.look(now, self.planner.each_fault());
         }
         self.is_complete = is_complete;
         match &mut self.waiting {

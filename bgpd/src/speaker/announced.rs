@@ -121,13 +121,24 @@ impl Speaker {
         self.wished.revision
     }
 
-    /// Takes all routes of the cluster out of the tables; they are no longer told.
+    /// Tells nobody the routes of the cluster any longer; what the kernel discards because of them
+    /// stays.
     pub(super) fn withdraw_announcements(&mut self, now: Instant) {
         self.wished.revision += 1;
         let mut by_source = BySource::new();
-        for route in self.wished.routes.values().flatten() {
-            let prefixes = by_source.entry(route.source.clone()).or_default();
-            prefixes.push((route.prefix, Vec::new()));
+        for (prefix, routes) in &self.wished.routes {
+            let sources: BTreeSet<&str> = routes.iter().map(|route| &*route.source).collect();
+            for source in sources {
+                let mut of_source = routes.iter().filter(|route| *route.source == *source);
+                let to_nobody = of_source
+                    .find(|route| route.discard)
+                    .map(|route| OriginRoute {
+                        neighbors: Some(Vec::new()),
+                        ..origin_route(route)
+                    });
+                let prefixes = by_source.entry(source.into()).or_default();
+                prefixes.push((*prefix, to_nobody.into_iter().collect()));
+            }
         }
         self.hand_over(by_source);
         self.touch(now);

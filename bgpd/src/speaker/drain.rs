@@ -166,9 +166,7 @@ impl Speaker {
     }
 
     fn withdraw_all(&mut self, now: Instant) {
-        for source in std::mem::take(&mut self.announced) {
-            self.rib.originate(&source, Vec::new());
-        }
+        self.withdraw_sources();
         self.withdraw_announcements(now);
     }
 }

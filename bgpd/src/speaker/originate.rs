@@ -3,7 +3,7 @@
 //! Each source (`pod-cidr`, `pool:NAME`, …) hands over a whole snapshot; the RIB finds the
 //! differences. A source that is gone is handed over once more, empty, so that its routes go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +39,24 @@ impl Speaker {
         }
         self.announced = names;
         self.touch(now);
+    }
+
+    /// Takes what starts here out of what neighbors are told. What the kernel discards because of
+    /// it stays: nobody is there to put it back after a restart of seconds.
+    pub(super) fn withdraw_sources(&mut self) {
+        let mut kept: BTreeMap<String, Vec<OriginRoute>> = BTreeMap::new();
+        for source in self.sources() {
+            let routes = source.routes.into_iter().filter(|route| route.discard);
+            let routes = routes.map(|route| OriginRoute {
+                neighbors: Some(Vec::new()),
+                ..origin_route(route)
+            });
+            kept.insert(source.name, routes.collect());
+        }
+        for name in std::mem::take(&mut self.announced) {
+            let routes = kept.remove(&name).unwrap_or_default();
+            self.rib.originate(&name, routes);
+        }
     }
 
     /// Puts an address of a pool in use; answers with the pool's name.
