@@ -132,6 +132,23 @@ fn files_change_break_heal_and_vanish() {
 }
 
 #[test]
+fn a_folder_that_is_half_copied_is_not_read_yet() {
+    let half = service("b", "x") + "kind: [\n  unclosed";
+    let files = [("one.yaml", &*service("a", "x")), ("two.yaml", &*half)];
+    let mut folder = Folder::start("half", &files);
+    assert_eq!(folder.next(), ["+default/a"], "what is readable counts");
+    // Read only when the folder held still, with the other half of the file still missing.
+    folder.write("three.yaml", &service("c", "x"));
+    assert_eq!(folder.next(), ["+default/c"]);
+    folder.write("three.yaml", &service("c", "y"));
+    assert_eq!(folder.next(), ["+default/c"]);
+    assert!(!folder.source.status().is_synced);
+    folder.write("two.yaml", &service("b", "x"));
+    assert_eq!(folder.next(), ["+default/b"]);
+    folder.until_status("synced", |status| status.is_synced);
+}
+
+#[test]
 fn a_mounted_config_map_is_swapped_as_a_whole() {
     let mut folder = Folder::start("mount", &[("seed.yaml", &service("seed", "x"))]);
     assert_eq!(folder.next(), ["+default/seed"]);

@@ -6,7 +6,9 @@
 //! is seen as what it is. When something changed and then held still for one look (a file that is
 //! being written does not), all files are read. A file that cannot be read keeps the objects that
 //! it had, and is reported with its line; a folder that vanishes keeps everything. An object that
-//! is in two files counts as the first in the order of names has it.
+//! is in two files counts as the first in the order of names has it. The folder counts as read
+//! once it held still with every file readable: one that is being copied says nothing yet about
+//! what is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +34,14 @@ const FILES_MAX: usize = 10_000;
 
 /// What tells one state of a file from another: device, inode, size, time of change.
 type Print = (u64, u64, u64, i64, i64);
-type Prints = BTreeMap<PathBuf, Print>;
+
+/// The files of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Prints {
+    files: BTreeMap<PathBuf, Print>,
+    /// How many more there are, which are not read.
+    left_out: usize,
+}
 
 /// Reads a folder.
 pub(super) struct Folder {
@@ -43,6 +52,8 @@ pub(super) struct Folder {
     prints: Option<Prints>,
     /// The objects that each file had when it was readable last.
     files: BTreeMap<PathBuf, Vec<Entry>>,
+    /// Of what was read last, files that cannot be read.
+    unreadable: usize,
     /// What the owner was told.
     told: BTreeMap<Key, u64>,
 }
@@ -56,6 +67,7 @@ impl Folder {
             hub,
             prints: None,
             files: BTreeMap::new(),
+            unreadable: 0,
             told: BTreeMap::new(),
         }
     }
@@ -71,9 +83,12 @@ impl Folder {
             // The first look reads at once: what is half-written then is read again soon.
             let is_still = seen == last || self.prints.is_none();
             if seen.is_some() && seen != self.prints && is_still {
-                let changes = self.read_all(seen.as_ref().unwrap_or(&Prints::new()));
+                let changes = self.read_all(&seen.clone().unwrap_or_default());
                 self.prints.clone_from(&seen);
                 self.hub.send(changes).await;
+            }
+            let is_read = seen.is_some() && seen == self.prints && seen == last;
+            if is_read && self.unreadable == 0 {
                 self.hub.progress(Progress::Synced).await;
             }
             last = seen;
@@ -83,7 +98,7 @@ impl Folder {
 
     /// The state of all files; `None` when the folder cannot be read.
     fn look(&self) -> Option<Prints> {
-        let looked = prints(&self.path);
+        let looked = prints(&self.path, FILES_MAX);
         let trouble = looked.as_ref().err().map(|error| {
             let path = self.path.display();
             format!("dir://{path}: {error}; what was read of it stays")
@@ -102,8 +117,9 @@ impl Folder {
     /// Reads all files and tells what is different.
     fn read_all(&mut self, prints: &Prints) -> Vec<Change> {
         let mut faults = Vec::new();
-        self.files.retain(|path, _| prints.contains_key(path));
-        for path in prints.keys() {
+        let is_there = |path: &PathBuf| prints.files.contains_key(path);
+        self.files.retain(|path, _| is_there(path));
+        for path in prints.files.keys() {
             match read_file(path) {
                 Ok(mut entries) => {
                     entries.retain(|entry| {
@@ -123,9 +139,26 @@ impl Folder {
                 }
             }
         }
+        self.unreadable = faults.len();
+        faults.extend(self.left_out(prints.left_out));
         let changes = self.compare(&mut faults);
         self.hub.note(|status| status.files = faults);
         changes
+    }
+
+    fn left_out(&self, left_out: usize) -> Option<FileFault> {
+        let text = format!(
+            "the first {FILES_MAX} files are read, {left_out} more are not: put several objects \
+             into one file"
+        );
+        (left_out > 0).then(|| {
+            tracing::warn!(folder = %self.path.display(), "{text}");
+            FileFault {
+                file: self.path.clone(),
+                line: 0,
+                text,
+            }
+        })
     }
 
     fn compare(&mut self, faults: &mut Vec<FileFault>) -> Vec<Change> {
@@ -163,8 +196,9 @@ impl Folder {
     }
 }
 
-fn prints(folder: &Path) -> io::Result<Prints> {
-    let mut prints = Prints::new();
+/// The first `max` files in the order of their names.
+fn prints(folder: &Path, max: usize) -> io::Result<Prints> {
+    let mut prints = Prints::default();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
@@ -177,9 +211,14 @@ fn prints(folder: &Path) -> io::Result<Prints> {
         let Ok(meta) = fs::metadata(&path) else {
             continue;
         };
-        if meta.is_file() && prints.len() < FILES_MAX {
+        if meta.is_file() {
             let (dev, ino, size) = (meta.dev(), meta.ino(), meta.size());
-            prints.insert(path, (dev, ino, size, meta.mtime(), meta.mtime_nsec()));
+            let print = (dev, ino, size, meta.mtime(), meta.mtime_nsec());
+            prints.files.insert(path, print);
+        }
+        if prints.files.len() > max {
+            prints.files.pop_last();
+            prints.left_out += 1;
         }
     }
     Ok(prints)
@@ -199,5 +238,27 @@ fn read_file(path: &Path) -> Result<Vec<Entry>, Unreadable> {
             read(&text, is_json)
         }
         _ => Err(whole(format!("it has more than {} MiB", FILE_MAX >> 20))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_files_the_first_by_name_are_read_and_the_rest_is_counted() {
+        let folder = std::env::temp_dir().join(format!("wayfare-prints-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("the temporary directory is writable");
+        for name in ["d.yaml", "a.json", "c.yml", "b.yaml", "no.txt"] {
+            fs::write(folder.join(name), "").expect("writable");
+        }
+        let seen = prints(&folder, 2).expect("readable");
+        let names: Vec<_> = seen.files.keys().map(|path| path.file_name()).collect();
+        assert_eq!(names, [Some("a.json".as_ref()), Some("b.yaml".as_ref())]);
+        assert_eq!(seen.left_out, 2);
+        let all = prints(&folder, 4).expect("readable");
+        assert_eq!((all.files.len(), all.left_out), (4, 0));
+        let _ = fs::remove_dir_all(&folder);
     }
 }

@@ -6,11 +6,12 @@
 //! ten thousand; it is what the decoder reads, and it is what the snapshot on disk keeps, so that a
 //! restart decodes the very bytes that the last run decoded.
 //!
-//! Only fields are named here that must go; a field that is new to Kubernetes stays.
+//! Only fields are named here that must go; a field that is new to Kubernetes stays. Annotations
+//! are anybody's, up to 256 KiB of them, and only those stay whose prefix some rule reads.
 
 use std::hash::{DefaultHasher, Hasher};
 
-use cluster::object::{Kind, ObjectName};
+use cluster::object::{Kind, ObjectName, is_read_annotation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -23,12 +24,6 @@ const META: &[&str] = &[
     "generation",
     "selfLink",
     "ownerReferences",
-];
-/// Annotations of every kind.
-const ANNOTATIONS: &[&str] = &[
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "endpoints.kubernetes.io/last-change-trigger-time",
-    "control-plane.alpha.kubernetes.io/leader",
 ];
 /// `status` of a Node.
 const NODE_STATUS: &[&str] = &[
@@ -94,7 +89,7 @@ pub(super) fn reduce(
     drop_keys(meta, META);
     let annotations = meta.get_mut("annotations").and_then(Value::as_object_mut);
     if let Some(annotations) = annotations {
-        drop_keys(annotations, ANNOTATIONS);
+        annotations.retain(|key, _| is_read_annotation(key));
     }
     match kind {
         Kind::Node => reduce_node(fields),
@@ -206,6 +201,17 @@ mod tests {
         assert_eq!(first.version, "1");
         assert_eq!(first.digest, status(2, 2, "True").digest);
         assert_ne!(first.digest, status(3, 3, "False").digest);
+    }
+
+    #[test]
+    fn annotations_that_no_rule_reads_are_not_kept() {
+        let object = node(
+            r#"{"metadata":{"name":"n1","annotations":{"a.example/b":"x","wayfare.dev/asn":"1",
+               "kubectl.kubernetes.io/last-applied-configuration":"{}","plain":"y"}}}"#,
+        );
+        let kept: Value = serde_json::from_slice(&object.json).expect("JSON");
+        let annotations = &kept["metadata"]["annotations"];
+        assert_eq!(*annotations, serde_json::json!({"wayfare.dev/asn": "1"}));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use self::read::{address, fault, nullable, range, read};
+pub use self::read::{address, fault, is_read_annotation, nullable, range, read};
 
 pub use self::core::{
     ConfigMap, Endpoint, EndpointSlice, Ingress, Namespace, Node, NodeAddress, Policy, SecretData,

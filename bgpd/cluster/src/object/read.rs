@@ -46,7 +46,11 @@ pub fn read<T: DeserializeOwned>(kind: Kind, json: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(json).map_err(|error| {
         let reason = error.to_string();
         // "… at line 1 column 80" helps nobody: the path says it.
-        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let reason = match kind {
+            // serde_json quotes what it found, which here may be a password.
+            Kind::Secret => "is not what a Secret has here; its values are base64",
+            _ => reason.split(" at line ").next().unwrap_or_default(),
+        };
         let path = path_at(json, error.line(), error.column());
         fault(kind, &name_in(json), &path, reason)
     })
@@ -168,12 +172,18 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Whether some rule may read this annotation.
+#[must_use]
+pub fn is_read_annotation(key: &str) -> bool {
+    ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// Annotations of a prefix that some rule reads.
 pub(super) fn annotations<'de, D>(deserializer: D) -> Result<BTreeMap<Box<str>, Box<str>>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    let wanted = Wanted(|key: &str| ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix)));
+    let wanted = Wanted(is_read_annotation);
     deserializer.deserialize_option(OrNull(wanted, PhantomData))
 }
 

@@ -222,3 +222,24 @@ fn a_secret_is_decoded_and_never_shown() {
     assert_eq!(secret.data["user"], b"me");
     assert!(!format!("{secret:?}").contains("secret\""));
 }
+
+#[test]
+fn what_is_wrong_with_a_secret_is_said_without_its_values() {
+    for part in [
+        r#""data":"hunter2""#,
+        r#""data":{"password":["hunter2"]}"#,
+        r#""data":{"password":"c2Vj"},"type":{"hunter2":"hunter2"}"#,
+        r#""stringData":"hunter2""#,
+        r#""data":{"password":hunter2}"#,
+        r#""data":{"password":"hunter2!"}"#,
+    ] {
+        let json = format!(r#"{{"metadata":{{"name":"s","namespace":"m"}},{part}}}"#);
+        if let Err(fault) = decode(Kind::Secret, &json) {
+            assert!(!fault.text.contains("hunter2"), "{fault:?}");
+            assert!(
+                fault.path.is_empty() || !fault.path.contains("hunter2"),
+                "{fault:?}"
+            );
+        }
+    }
+}
