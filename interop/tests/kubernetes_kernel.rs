@@ -1,7 +1,7 @@
 //! The kernel of a node in a cluster: what other nodes announce, and what the node itself does.
 //!
-//! The node is in a mesh with two nodes that run another implementation. What a client on the node
-//! would do with a packet is the kernel's answer to `ip route get`, not what any table of ours says.
+//! The node is in a mesh with two nodes that run another implementation. What becomes of a packet
+//! of a client on the node is the kernel's answer to `ip route get`, not what our tables say.
 
 use interop::kubernetes::objects::{load_balancer, node, ready, slice};
 use interop::lab::{self, Lab};
@@ -17,7 +17,8 @@ const VIP: &str = "198.51.100.10/32";
 const PODS: &str = "10.244.9.0/24";
 /// An address of a service, announced by both of the others too.
 const SERVICE: &str = "10.96.0.7/32";
-const CONFIG: &str = "[router]\nasn = 64512\nrouter-id = \"10.99.0.1\"\n\n[kernel]\nmultipath = 8\n\n\
+const CONFIG: &str = "[router]\nasn = 64512\nrouter-id = \"10.99.0.1\"\n\n\
+    [kernel]\nmultipath = 8\n\n\
     [[peer-group]]\nname = \"nodes\"\nimport = \"accept-all\"\nexport = \"accept-all\"\n\n\
     [kubernetes]\nfrom = \"dir:///run/node/manifests\"\nnode-name = \"n1\"\ngate = \"off\"\n\
     mesh = \"full\"\npeer-group = \"nodes\"\nservice-cidrs = [\"10.96.0.0/16\"]\n\

@@ -9,7 +9,7 @@
 mod lab;
 
 use lab::{Kernel, cable, in_namespace, ip, unicast};
-use rib::fib::{Device, FibChange, FibNextHop, FibRoute, KernelConfig};
+use rib::fib::{Device, FibChange, FibNextHop, FibRoute, KernelConfig, KernelEvent};
 
 const PODS: &str = "10.244.7.0/26";
 const FAR: &str = "192.0.2.9";
@@ -112,6 +112,28 @@ fn a_device_may_be_renamed() {
         ip("link set tunl0 up");
         kernel.until("the device used", |stats| stats.routes_installed == 1);
         assert!(shown(PODS).contains("dev tunl0"), "{}", shown(PODS));
+    });
+}
+
+/// Nodes of other subnets are behind the default gateway; with tunnels that counts as reachable.
+#[test]
+fn the_default_route_reaches_nodes_if_it_is_to() {
+    in_namespace("the_default_route_reaches_nodes_if_it_is_to", || {
+        cable(1);
+        ip("route add default via 10.0.1.254");
+        let mut config = KernelConfig::default();
+        let (kernel, _) = Kernel::start(&config);
+        kernel.handle.track(FAR.parse().expect("an address"), true);
+        for on in [false, true, false] {
+            if config.default_route != on {
+                config.default_route = on;
+                kernel.handle.reconfigure(config.clone());
+            }
+            kernel.wait("the state of the node", |event| match event {
+                KernelEvent::NextHop { state, .. } => (state.reachable == on).then_some(()),
+                _ => None,
+            });
+        }
     });
 }
 

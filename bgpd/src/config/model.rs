@@ -79,6 +79,8 @@ pub struct Kernel {
     pub multipath: u16,
     /// `rtm_protocol` of every route we own.
     pub protocol: u8,
+    /// The default route resolves next hops too: the cluster's tunnels ask for it.
+    pub default_route: bool,
 }
 
 /// Whom a neighbor block is about.

@@ -150,6 +150,7 @@ fn kernel(table: &RawKernel) -> Kernel {
         metric: table.metric.as_ref().map_or(20, |at| at.value),
         multipath: table.multipath.as_ref().map_or(64, |at| at.value),
         protocol: table.protocol.as_ref().map_or(186, |at| at.value),
+        default_route: false,
     }
 }
 

@@ -54,6 +54,7 @@ pub fn kernel_config(kernel: Option<&config::Kernel>) -> KernelConfig {
             metric: kernel.metric,
             multipath: kernel.multipath,
             protocol: kernel.protocol,
+            default_route: kernel.default_route,
             ..KernelConfig::default()
         },
         None => KernelConfig {

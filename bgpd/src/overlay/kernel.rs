@@ -70,6 +70,14 @@ impl KernelRules {
         Self { rules }
     }
 
+    /// Whether anything enters a tunnel: then nodes of other subnets are next hops, and most are
+    /// reached by the default route.
+    #[must_use]
+    pub fn has_tunnel(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|(_, rule)| matches!(rule, KernelRule::Tunnel(..)))
+    }
+
     /// The rule of the longest range that a prefix lies in.
     #[must_use]
     pub fn of(&self, prefix: &IpNet) -> Option<&KernelRule> {

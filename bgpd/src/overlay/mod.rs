@@ -101,6 +101,9 @@ pub fn lay(file: &Config, wish: &Wish) -> (Config, Vec<Remark>) {
         static_routes: wish.static_routes.clone(),
         kernel: KernelRules::new(&wish.tunnels, &cluster_addresses),
     };
+    if let Some(kernel) = &mut config.kernel {
+        kernel.default_route = config.cluster.kernel.has_tunnel();
+    }
     remarks.sort_unstable();
     remarks.dedup();
     (config, remarks)

@@ -41,6 +41,9 @@ pub struct KernelConfig {
     /// Routes lead to next hop groups. False, and by itself on kernels before 5.3: each route
     /// carries its next hops, so a change of a next hop rewrites all routes behind it.
     pub next_hop_objects: bool,
+    /// The default route resolves next hops too. With tunnels to nodes of other subnets, which lie
+    /// behind the default gateway more often than not.
+    pub default_route: bool,
 }
 
 impl Default for KernelConfig {
@@ -52,6 +55,7 @@ impl Default for KernelConfig {
             protocol: 186,
             watch_only: false,
             next_hop_objects: true,
+            default_route: false,
         }
     }
 }

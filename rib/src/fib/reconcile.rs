@@ -77,7 +77,7 @@ impl Fib {
     #[must_use]
     pub fn new(config: KernelConfig, now: Instant) -> Self {
         Self {
-            view: View::new(config.table),
+            view: View::of(&config),
             hops: Hops::default(),
             sets: Sets::default(),
             next_hops: NextHops::new(config.protocol),
@@ -243,11 +243,12 @@ impl Fib {
             return false;
         }
         let old = std::mem::replace(&mut self.config, config);
+        self.view.set_default_route(self.config.default_route);
+        self.kick(now);
         if old.multipath != self.config.multipath {
             for id in self.sets.ids() {
                 self.resolve_set(id);
             }
-            self.kick(now);
         }
         if old.metric != self.config.metric {
             self.move_metric(now, old.metric);
@@ -339,11 +340,10 @@ impl Fib {
         if !self.ready {
             return;
         }
-        let multipath = self.config.multipath;
         let Some(set) = self.sets.get_mut(id) else {
             return;
         };
-        let members = members_of(&set.via, &self.hops, multipath);
+        let members = members_of(&set.via, &self.hops, self.config.multipath);
         if members == set.members {
             return;
         }

@@ -6,7 +6,8 @@
 //! resolved through a BGP route of ours, which keeps recursion loops impossible.
 //!
 //! The default route does not resolve next hops, as in FRR: when the link to a next hop dies, the
-//! path must go, not move to whatever gateway the default route knows.
+//! path must go, not move to whatever gateway the default route knows. Where nodes of other subnets
+//! are next hops it does, see `KernelConfig::default_route`.
 //!
 //! Changes are collected as prefixes, so that only next hops inside them are looked at again.
 
@@ -17,7 +18,7 @@ use std::ops::Bound;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
-use super::api::{Interface, TABLE_MAIN};
+use super::api::{Interface, KernelConfig, TABLE_MAIN};
 use super::hops::HopKey;
 use super::model::{Hop, Link, Member, ObservedHop, ObservedKind, ObservedRoute};
 
@@ -72,6 +73,8 @@ pub(super) struct View {
     /// How many prefixes of each (IPv6?, length) there are, for the longest match.
     lengths: BTreeMap<(bool, u8), usize>,
     changed: Changed,
+    /// The shortest prefix that resolves next hops.
+    shortest: u8,
     /// Prefixes whose routes went with their interface: a route of ours may have waited for that.
     vacated: Vec<IpNet>,
 }
@@ -85,7 +88,24 @@ impl View {
             routes: BTreeMap::new(),
             lengths: BTreeMap::new(),
             changed: Changed::default(),
+            shortest: 1,
             vacated: Vec::new(),
+        }
+    }
+
+    /// An empty view for a configuration.
+    pub(super) fn of(config: &KernelConfig) -> Self {
+        Self {
+            shortest: u8::from(!config.default_route),
+            ..Self::new(config.table)
+        }
+    }
+
+    /// Whether the default route resolves next hops.
+    pub(super) fn set_default_route(&mut self, on: bool) {
+        let shortest = u8::from(!on);
+        if std::mem::replace(&mut self.shortest, shortest) != shortest {
+            self.changed = Changed::everything();
         }
     }
 
@@ -376,7 +396,7 @@ impl View {
             return None;
         }
         let v6 = addr.is_ipv6();
-        let lengths = self.lengths.range((v6, 1)..=(v6, 128)).rev();
+        let lengths = self.lengths.range((v6, self.shortest)..=(v6, 128)).rev();
         for ((_, len), _) in lengths {
             let Some(found) = truncated(addr, *len).and_then(|net| self.routes.get(&net)) else {
                 continue;
