@@ -121,8 +121,12 @@ async fn run(args: &Args, loaded: Loaded, host: Host) -> Result<(), String> {
     let threads = usize::from(loaded.config.engine.threads);
     let tables = Engine::on_threads(rib_config(&loaded.config, &env), threads, &wake)
         .map_err(|error| format!("no thread for the tables: {error}"))?;
-    let speaker = Speaker::with_tables(Instant::now(), loaded.config, env, tables)
+    let mut speaker = Speaker::with_tables(Instant::now(), loaded.config, env, tables)
         .map_err(|error| format!("{}: {error}", args.config.display()))?;
+    if speaker.config().kubernetes.is_some() && state_file.is_drained() {
+        speaker.drain(Instant::now(), true);
+        speaker.drain_goes_on(Instant::now());
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         asn = speaker.config().router.asn,

@@ -1,4 +1,4 @@
-//! What survives a restart: the pool addresses in use.
+//! What survives a restart: the pool addresses in use, and whether the operator drains the node.
 //!
 //! A small JSON file in the state directory, written whole and renamed into place, so that a
 //! crash leaves the old or the new one and never half of one. It is written on every `pool use`
@@ -13,6 +13,8 @@ use crate::origin::PoolState;
 /// Where the state directory is when systemd does not say.
 const STATE_DIRECTORY: &str = "/var/lib/wayfare";
 const FILE_NAME: &str = "pool.json";
+/// It is there while the operator drains a node of a cluster.
+const DRAINED: &str = "drained";
 
 /// The file a [`PoolState`] is kept in.
 #[derive(Clone, Debug)]
@@ -67,6 +69,27 @@ impl StateFile {
         file.sync_all()?;
         fs::rename(&new, &self.0)
     }
+
+    /// Whether the operator had drained the node.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.0.with_file_name(DRAINED).exists()
+    }
+
+    /// Keeps that the operator drains the node, or no longer.
+    ///
+    /// # Errors
+    /// The directory is missing or not writable.
+    pub fn save_drained(&self, is_drained: bool) -> io::Result<()> {
+        let path = self.0.with_file_name(DRAINED);
+        match is_drained {
+            true => File::create(path)?.sync_all(),
+            false => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +111,10 @@ mod tests {
         assert_eq!(file.load().expect("readable"), state);
         let text = fs::read_to_string(file.path()).expect("readable");
         assert!(text.contains("\"in-use\""), "{text}");
+        for is_drained in [true, true, false, false] {
+            file.save_drained(is_drained).expect("writable");
+            assert_eq!(file.is_drained(), is_drained);
+        }
         fs::write(file.path(), "{").expect("writable");
         let error = file.load().expect_err("half a file");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

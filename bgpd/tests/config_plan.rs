@@ -323,6 +323,47 @@ fn who_this_router_is_takes_a_restart_and_says_so() {
 }
 
 #[test]
+fn what_of_a_cluster_is_made_at_the_start_says_so() {
+    let of = |keys: &str| format!("{BASE}[kubernetes]\nfrom = \"dir:///m\"\n{keys}");
+    let rows = [
+        (
+            "gate = \"off\"",
+            "kubernetes: gate changed",
+            Impact::Restart,
+        ),
+        (
+            "proxy-health = \"http://127.0.0.1:1/\"",
+            "kubernetes: proxy-health changed",
+            Impact::Restart,
+        ),
+        (
+            "sync-time = \"5s\"",
+            "kubernetes: sync-time changed",
+            Impact::Restart,
+        ),
+        (
+            "status = true",
+            "kubernetes: status changed",
+            Impact::Restart,
+        ),
+        (
+            "events = true",
+            "kubernetes: events changed",
+            Impact::Restart,
+        ),
+        (
+            "drain-time = \"5s\"",
+            "kubernetes: rules changed",
+            Impact::Hitless,
+        ),
+    ];
+    for (key, what, impact) in rows {
+        let plan = Plan::between(&parse(&of("")), &parse(&of(key)));
+        assert_eq!(changes(&plan), [(None, what, impact)], "{key}");
+    }
+}
+
+#[test]
 fn what_means_the_same_is_no_change() {
     for (from, to) in [
         (

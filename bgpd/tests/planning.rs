@@ -208,3 +208,24 @@ fn the_end_of_the_planner_is_heard_of() {
     let end = async { tokio::time::timeout(PATIENCE, end).await };
     assert!(room.runtime.block_on(end).is_ok());
 }
+
+/// A drained node that starts has withdrawn before: its services are not told for another drain.
+#[test]
+fn a_node_that_is_drained_at_the_start_tells_no_services() {
+    let proxy = Stub::start(200);
+    let drained = ", annotations: {wayfare.dev/drain: \"true\"}";
+    let mut room = Room::start("drained", &manifests(drained, ""), &proxy, PATIENCE);
+    assert!(room.until(PATIENCE, |room| room.is_complete));
+    assert!(!room.has_route() && room.told.0 == 0);
+    // The daemon has heard of it, and later that the drain is over.
+    let facts = |is_drained| Facts {
+        asn: 64512,
+        is_drained,
+        ..Facts::default()
+    };
+    room.port.handle().set_facts(facts(true));
+    assert!(!room.until(Duration::from_millis(300), Room::has_route));
+    std::fs::write(room.folder.join("all.yaml"), manifests("", "")).expect("writable");
+    room.port.handle().set_facts(facts(false));
+    assert!(room.until(PATIENCE, Room::has_route));
+}

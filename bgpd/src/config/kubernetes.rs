@@ -60,6 +60,20 @@ pub struct Kubernetes {
     pub file_gives: FileGives,
 }
 
+impl Kubernetes {
+    /// What is made with the table at the start stays as it is until the next one.
+    pub fn keep_until_restart(&mut self, old: &Self) {
+        self.from.clone_from(&old.from);
+        self.options.node_name.clone_from(&old.options.node_name);
+        self.options.dialects.clone_from(&old.options.dialects);
+        self.gate = old.gate;
+        self.proxy_health.clone_from(&old.proxy_health);
+        self.sync_time = old.sync_time;
+        self.status = old.status;
+        self.events = old.events;
+    }
+}
+
 /// Values of `[router]` and `[kernel]` that are written in the file, and so win over the cluster's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileGives {

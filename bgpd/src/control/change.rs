@@ -75,6 +75,12 @@ pub(super) async fn drain(context: &Context, replies: &Replies, undo: bool) -> A
         (true, false) => "not drained",
     };
     let mut rows = vec![notice(None, text)];
+    // Services of a drained node are not announced again by a restart.
+    if wait.is_some()
+        && let Err(error) = context.node.pool_state.save_drained(!undo)
+    {
+        rows.push(notice(None, format!("a restart will forget this: {error}")));
+    }
     if let (Some(wait), false, true) = (wait, undo, changed) {
         let wait = ctl::config::duration_text(wait);
         let text = format!("what services ask for is withdrawn after {wait}");

@@ -60,6 +60,11 @@ impl Engine {
         tables!(self, tables => tables.set_own_addresses(addresses));
     }
 
+    /// See [`Rib::set_router_id`].
+    pub fn set_router_id(&mut self, router_id: std::net::Ipv4Addr) {
+        tables!(self, tables => tables.set_router_id(router_id));
+    }
+
     /// See [`Rib::set_cluster_id`].
     pub fn set_cluster_id(&mut self, cluster_id: std::net::Ipv4Addr) {
         tables!(self, tables => tables.set_cluster_id(cluster_id));

@@ -95,7 +95,11 @@ impl ClusterPort {
             }
             speaker.set_announcements(now, news.routes);
             if let Some(drain) = news.drain {
+                let goes_on = news.starts_drained && drain.is_some();
                 speaker.drain_for_cluster(now, drain);
+                if goes_on {
+                    speaker.drain_goes_on(now);
+                }
             }
             if is_first {
                 speaker.objects_complete(now);

@@ -71,7 +71,7 @@ pub struct Remark {
 }
 
 impl Remark {
-    fn of(neighbor: impl Into<Option<IpAddr>>, text: impl Into<String>) -> Self {
+    pub(crate) fn of(neighbor: impl Into<Option<IpAddr>>, text: impl Into<String>) -> Self {
         Self {
             neighbor: neighbor.into(),
             text: text.into(),

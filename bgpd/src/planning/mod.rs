@@ -49,6 +49,9 @@ pub struct News {
     pub drain: Option<Option<Box<str>>>,
     /// What is wrong with objects and was not said before.
     pub faults: FaultNews,
+    /// It was so in the first plan: neighbors were told before the last stop, and nothing is
+    /// announced for draining once more.
+    pub starts_drained: bool,
     /// Everything there is to say was said: End-of-RIB may go. It does not go back.
     pub is_complete: bool,
 }
@@ -60,6 +63,7 @@ impl News {
         self.wish = newer.wish.or(self.wish.take());
         self.drain = newer.drain.or(self.drain.take());
         self.faults.merge(newer.faults);
+        self.starts_drained |= newer.starts_drained;
         self.is_complete |= newer.is_complete;
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc as start_signal;
 use std::time::Duration;
 
-use cluster::{Facts, Planner, ProxyHealth};
+use cluster::{Delta, Facts, Planner, ProxyHealth};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -106,6 +106,10 @@ struct Room {
     wait_until: Instant,
     drain: Option<Box<str>>,
     faults: FaultLog,
+    /// There was a plan.
+    has_planned: bool,
+    /// The first one found the node drained, and the daemon does not know yet.
+    starts_drained: bool,
     /// News nobody has taken.
     waiting: Option<News>,
 }
@@ -132,6 +136,8 @@ impl Room {
             wait_until: Instant::now() + config.sync_time,
             drain: None,
             faults: FaultLog::default(),
+            has_planned: false,
+            starts_drained: false,
             waiting: None,
         }
     }
@@ -223,6 +229,8 @@ impl Room {
         let mut facts = self.ends.facts.borrow_and_update().clone();
         judge(&mut facts, &self.verdicts.borrow_and_update());
         facts.borrowed.clone_from(&self.pods.borrow_and_update());
+        self.starts_drained &= !facts.is_drained;
+        facts.is_drained |= self.starts_drained;
         // Until the daemon has an AS nobody can be told anything: it is complete again later.
         self.is_complete &= facts.asn == self.planner.facts().asn;
         self.planner.set_facts(facts);
@@ -246,7 +254,10 @@ impl Room {
         if !is_known && !is_late {
             return;
         }
-        let delta = self.planner.plan();
+        let delta = match self.has_planned {
+            true => self.planner.plan(),
+            false => self.first_plan(),
+        };
         self.source.want_secrets(self.planner.secrets());
         let ports = self.planner.health_check_ports();
         let is_read = self.progress == Progress::Synced
@@ -272,6 +283,8 @@ impl Room {
             if desired.drain != self.drain {
                 self.drain.clone_from(&desired.drain);
                 news.drain = Some(desired.drain.clone());
+                self.starts_drained &= desired.drain.is_some();
+                news.starts_drained = self.starts_drained;
             }
             news.wish = Some(Wish::from(&desired));
         }
@@ -284,6 +297,27 @@ impl Room {
             Some(waiting) => waiting.merge(news),
             None => self.waiting = Some(news),
         }
+    }
+}
+
+impl Room {
+    /// A node that is drained when the daemon starts was so before it stopped: what services ask
+    /// for is not announced for the time of another drain.
+    fn first_plan(&mut self) -> Delta {
+        self.has_planned = true;
+        let mut delta = self.planner.plan();
+        let mut facts = self.planner.facts().clone();
+        if self.planner.desired().drain.is_none() || facts.is_drained {
+            return delta;
+        }
+        self.starts_drained = true;
+        facts.is_drained = true;
+        self.planner.set_facts(facts);
+        let second = self.planner.plan();
+        delta.announcements.extend(second.announcements);
+        delta.peering_changed |= second.peering_changed;
+        delta.faults_changed |= second.faults_changed;
+        delta
     }
 }
 

@@ -8,6 +8,10 @@
 //! 3. A daemon that stops then ends its sessions: CEASE, Administrative Shutdown, with a word for
 //!    the neighbor's operator (RFC 9003).
 //!
+//! With `drain-time = "0s"` a stop has no stages and begins a restart: sessions whose neighbors
+//! keep our routes over one (RFC 4724) are closed without a word, since a NOTIFICATION would end
+//! that.
+//!
 //! Who may ask: the operator (`drain`), the cluster (a taint or annotation of the node), and a stop
 //! signal. They are independent: the node is drained while any of them wants it. Without
 //! `[kubernetes]` there is no second stage, and a stop signal goes straight to the third: a router
@@ -77,6 +81,14 @@ impl Speaker {
         self.follow_drain(now);
     }
 
+    /// The drain is one of before the start: its wait is over.
+    pub fn drain_goes_on(&mut self, now: Instant) {
+        self.deadlines.set(Due::Drain, None);
+        if !self.drain.is_over {
+            self.drain_on(now);
+        }
+    }
+
     /// Why the cluster wants the node drained.
     #[must_use]
     pub fn drained_by_cluster(&self) -> Option<&str> {
@@ -96,7 +108,7 @@ impl Speaker {
 
     /// Begins to leave in stages, if that is what is configured; how long it will take.
     pub fn begin_leaving(&mut self, now: Instant) -> Option<Duration> {
-        let wait = self.drain_time().filter(|wait| !wait.is_zero())?;
+        let wait = self.drain_time().filter(|_| !self.leaves_silently())?;
         if self.drain.leaving != Leaving::No || self.peers.count_up().0 == 0 {
             return None;
         }
@@ -113,6 +125,12 @@ impl Speaker {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.drain.leaving == Leaving::Left
+    }
+
+    /// Whether a stop is to leave routes at neighbors that keep them over a restart: a drain that
+    /// takes no time is none.
+    pub(super) fn leaves_silently(&self) -> bool {
+        self.drain_time().is_some_and(|wait| wait.is_zero())
     }
 
     fn drain_time(&self) -> Option<Duration> {

@@ -226,10 +226,15 @@ impl Speaker {
         }
     }
 
-    /// Tells every neighbor goodbye: CEASE, Administrative Shutdown (RFC 4486 §4, RFC 9003).
+    /// Tells every neighbor goodbye: CEASE, Administrative Shutdown (RFC 4486 §4, RFC 9003); but
+    /// those that are to keep our routes over a restart hear nothing (RFC 4724 §4.2).
     pub fn shut_down(&mut self, now: Instant) {
         self.stopping = true;
+        let is_silent = self.leaves_silently();
         for slot in self.peers.slots() {
+            if is_silent {
+                self.hang_up(now, slot);
+            }
             let Some(entry) = self.peers.get_mut(slot) else {
                 continue;
             };
@@ -240,6 +245,31 @@ impl Speaker {
             entry.peer.handle_command(now, Command::Stop(cease));
             self.follow_up(now, slot);
         }
+    }
+}
+
+impl Speaker {
+    /// Closes a session without a word if both sides have graceful restart for our routes.
+    fn hang_up(&mut self, now: Instant, slot: PeerSlot) {
+        let Some(entry) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Some(up) = &entry.up else { return };
+        let ours = up.established.local_open.graceful_restart();
+        let is_kept = ours.is_some_and(|offer| !offer.families.is_empty())
+            && up.established.remote_open.graceful_restart().is_some();
+        if !is_kept {
+            return;
+        }
+        let conn = up.conn;
+        entry.peer.handle_conn(now, conn, ConnEvent::Closed(None));
+        self.conns.remove(conn);
+        let farewell = bytes::Bytes::new();
+        self.out.actions.push_back(Action::Close {
+            conn,
+            farewell,
+            abort: false,
+        });
     }
 }
 

@@ -126,6 +126,7 @@ impl Speaker {
         keep_until_restart(&old, &mut prepared.config);
         keep_until_restart(&self.wished.file, &mut prepared.file);
         self.keep_needed(now, &mut prepared.config);
+        self.follow_router_id(&mut prepared);
         self.follow_cluster_id(&mut prepared);
         self.config = Arc::new(prepared.config.clone());
         self.policies = prepared.policies.clone().drained(self.drained);
@@ -335,14 +336,10 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
     }
 }
 
-/// The rules of `[kubernetes]` change at once; where its objects come from does not.
+/// The rules of `[kubernetes]` change at once; who reads, asks and writes is made at the start.
 fn keep_source(old: Option<&Kubernetes>, new: &mut Option<Kubernetes>) {
     match (old, new) {
-        (Some(old), Some(new)) => {
-            new.from.clone_from(&old.from);
-            new.options.node_name.clone_from(&old.options.node_name);
-            new.options.dialects.clone_from(&old.options.dialects);
-        }
+        (Some(old), Some(new)) => new.keep_until_restart(old),
         (old, new) => *new = old.cloned(),
     }
 }

@@ -118,14 +118,35 @@ impl Speaker {
         }
     }
 
+    /// Our identifier may come with the objects too, as long as nobody was told another one: it is
+    /// one for all neighbors (RFC 4271 §4.2).
+    pub(super) fn follow_router_id(&mut self, prepared: &mut Prepared) {
+        let table = prepared.file.kubernetes.as_ref();
+        let is_fixed = table.is_none_or(|table| table.file_gives.router_id);
+        let own = self.config.router.router_id;
+        let wanted = prepared.wish.router.router_id;
+        let Some(wanted) = wanted.filter(|id| !is_fixed && *id != own) else {
+            return;
+        };
+        if !self.peers.is_empty() {
+            let text = format!("the cluster says router-id {wanted} too late, {own} is in force");
+            prepared.remarks.push(Remark::of(None, text));
+            return;
+        }
+        self.rib.set_router_id(wanted);
+        prepared.config.router.router_id = wanted;
+        self.out.notice(None, format!("router-id {wanted}"));
+    }
+
     /// The cluster that we reflect for comes and goes with the objects: it is no reason to restart.
     pub(super) fn follow_cluster_id(&mut self, prepared: &mut Prepared) {
         let table = prepared.file.kubernetes.as_ref();
         if table.is_none_or(|table| table.file_gives.cluster_id) {
             return;
         }
-        let of_file = prepared.file.router.cluster_id;
-        let wanted = prepared.wish.router.cluster_id.unwrap_or(of_file);
+        // It follows our identifier unless somebody says another one.
+        let own = prepared.config.router.router_id;
+        let wanted = prepared.wish.router.cluster_id.unwrap_or(own);
         if wanted != self.config.router.cluster_id {
             self.rib.set_cluster_id(wanted);
         }

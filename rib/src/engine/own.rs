@@ -28,6 +28,11 @@ impl Rib {
         }
     }
 
+    /// Our identifier, said before any session was up.
+    pub fn set_router_id(&mut self, router_id: std::net::Ipv4Addr) {
+        self.core.config.router_id = router_id;
+    }
+
     /// Replaces the addresses of this router. Routes of peers through an address that is new are
     /// taken out; call [`settle`](Self::settle) after it. The tables are walked only when there is
     /// an attribute set with such a next hop.

@@ -86,6 +86,8 @@ pub enum Command {
     NextHops(Vec<(IpAddr, NextHopState)>),
     SetOwnAddresses(Vec<IpAddr>),
     SetClusterId(std::net::Ipv4Addr),
+    /// See `Rib::set_router_id`.
+    SetRouterId(std::net::Ipv4Addr),
     /// [`Rib::resync_fib_within`].
     ResyncFib(Arc<[IpNet]>),
     Settle,

@@ -279,6 +279,7 @@ impl Shard {
                 }
             }
             Command::SetOwnAddresses(addresses) => self.rib.set_own_addresses(addresses),
+            Command::SetRouterId(id) => self.rib.set_router_id(id),
             Command::SetClusterId(id) => self.rib.set_cluster_id(id),
             Command::ResyncFib(ranges) => self.rib.resync_fib_within(&ranges),
             Command::Settle => self.rib.settle(),

@@ -307,19 +307,35 @@ impl Plan {
         }
     }
 
-    /// Rules change at once; who asks which server for which kinds is made at the start.
+    /// Rules change at once; who reads, asks and writes is made at the start.
     fn kubernetes(&mut self, old: Option<&Kubernetes>, new: Option<&Kubernetes>) {
-        let what = match (old, new) {
+        let (old, new) = match (old, new) {
             (None, None) => return,
-            (Some(_), None) => "removed",
-            (None, Some(_)) => "added",
-            (Some(old), Some(new)) if old == new => return,
-            (Some(old), Some(new)) if source_of(old) == source_of(new) => {
-                let what = "kubernetes: rules changed".to_owned();
-                return self.add(Impact::Hitless, None, what);
-            }
-            (Some(_), Some(_)) => "source of objects changed",
+            (Some(_), None) => return self.at_restart("removed"),
+            (None, Some(_)) => return self.at_restart("added"),
+            (Some(old), Some(new)) => (old, new),
         };
+        for (differs, what) in [
+            (source_of(old) != source_of(new), "source of objects"),
+            (old.gate != new.gate, "gate"),
+            (old.proxy_health != new.proxy_health, "proxy-health"),
+            (old.sync_time != new.sync_time, "sync-time"),
+            (old.status != new.status, "status"),
+            (old.events != new.events, "events"),
+        ] {
+            if differs {
+                self.at_restart(&format!("{what} changed"));
+            }
+        }
+        let mut rest = new.clone();
+        rest.keep_until_restart(old);
+        if rest != *old {
+            let what = "kubernetes: rules changed".to_owned();
+            self.add(Impact::Hitless, None, what);
+        }
+    }
+
+    fn at_restart(&mut self, what: &str) {
         self.add(Impact::Restart, None, format!("kubernetes: {what}"));
     }
 

@@ -96,6 +96,11 @@ impl Sharded {
         self.broadcast(|_| Command::SetClusterId(cluster_id));
     }
 
+    /// See `Rib::set_router_id`.
+    pub fn set_router_id(&mut self, router_id: std::net::Ipv4Addr) {
+        self.broadcast(|_| Command::SetRouterId(router_id));
+    }
+
     /// See `Rib::peer_up`. Slots above [`PeerSlot::MAX`] are ignored.
     pub fn peer_up(&mut self, session: PeerSession) {
         if session.slot > PeerSlot::MAX {
