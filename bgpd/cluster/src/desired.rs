@@ -348,6 +348,17 @@ pub struct Fault {
     pub text: Box<str>,
 }
 
+/// The most letters of somebody's text that a fault repeats.
+const SHOWN_LEN_MAX: usize = 80;
+
+/// As much of a text as a fault repeats: whoever may write an object may write megabytes.
+pub(crate) fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_LEN_MAX) {
+        None => text.into(),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()).into(),
+    }
+}
+
 impl Fault {
     /// An object that cannot be read at all; the name is added by who knows it.
     #[must_use]

@@ -129,7 +129,7 @@ pub(crate) fn drain_wish(node: &Node) -> Option<Box<str>> {
         return Some(format!("deletion of Node {name}").into());
     }
     let value = node.meta.annotations.get(DRAIN)?;
-    (&**value != "false").then(|| format!("annotation {DRAIN} of Node {name}").into())
+    (!crate::mesh::is_no(value)).then(|| format!("annotation {DRAIN} of Node {name}").into())
 }
 
 /// The rules of the node, for one kind of address.

@@ -73,8 +73,10 @@ impl Planner {
     #[must_use]
     pub fn explain_service(&self, name: &ObjectName) -> Option<ServiceExplained> {
         let object = format!("Service {name}");
-        let mut faults = self.faults();
-        faults.retain(|fault| *fault.object == *object);
+        let own = self.each_fault().filter(|fault| *fault.object == *object);
+        let mut faults: Vec<Fault> = own.cloned().collect();
+        faults.sort();
+        faults.dedup();
         let Some(service) = self.snapshot().service(name) else {
             return (!faults.is_empty()).then(|| ServiceExplained {
                 service: name.clone(),
@@ -102,11 +104,9 @@ impl Planner {
             addresses: Vec::new(),
             left_off: 0,
         };
-        for route in self.table().routes() {
-            if route.prefix != prefix && route.prefix.contains(&prefix) {
-                explained.covered_by.push(route.clone());
-            }
-        }
+        let covering = self.covering(prefix);
+        let wider = covering.filter(|route| route.prefix != prefix);
+        explained.covered_by.extend(wider.cloned());
         for network in self
             .networks()
             .iter()
@@ -184,10 +184,7 @@ impl Planner {
             });
         }
         let announced = self.announced(&object, address, &mut verdicts);
-        let routes = self
-            .table()
-            .routes()
-            .filter(|route| route.prefix.contains(&address));
+        let routes = self.covering(IpNet::from(address));
         let covered_by = routes.filter(|route| !announced.contains(route)).cloned();
         AddressExplained {
             covered_by: covered_by.collect(),
@@ -198,6 +195,13 @@ impl Planner {
             verdicts,
             announced,
         }
+    }
+
+    /// All that is announced for a prefix and for those that contain it, the widest first.
+    fn covering(&self, prefix: IpNet) -> impl Iterator<Item = &Announcement> {
+        let lengths = 0..=prefix.prefix_len();
+        let nets = lengths.filter_map(move |length| IpNet::new(prefix.addr(), length).ok());
+        nets.flat_map(|net| self.table().route(&net.trunc()))
     }
 
     /// The routes that a service is a reason for; what the table says of its aggregates.

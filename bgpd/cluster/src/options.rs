@@ -107,6 +107,8 @@ pub struct Options {
     pub dialects: Vec<DialectName>,
     /// What is announced.
     pub advertise: Vec<Advertised>,
+    /// The operator wrote that list himself.
+    pub is_advertise_written: bool,
     /// The pools of the file.
     pub pools: Vec<PoolOption>,
     /// Ranges of cluster addresses where no ServiceCIDR object says so.
@@ -120,6 +122,8 @@ pub struct Options {
     pub load_balancer_classes: Vec<Box<str>>,
     /// Services without a class are ours too.
     pub is_default_class: bool,
+    /// Where MetalLB's objects are; those of other namespaces do not count.
+    pub metallb_namespace: Box<str>,
     /// When the exclude label excludes.
     pub exclude_label: ExcludeLabel,
     /// iBGP between the nodes.
@@ -149,12 +153,14 @@ impl Options {
                 Advertised::ExternalIp,
                 Advertised::LoadBalancerIp,
             ],
+            is_advertise_written: false,
             pools: Vec::new(),
             service_cidrs: Vec::new(),
             pod_cidrs: Vec::new(),
             external_ranges: Vec::new(),
             load_balancer_classes: Vec::new(),
             is_default_class: true,
+            metallb_namespace: "metallb-system".into(),
             exclude_label: ExcludeLabel::default(),
             mesh: MeshMode::default(),
             reflectors: "".into(),

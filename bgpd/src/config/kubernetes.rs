@@ -144,6 +144,7 @@ pub(super) struct RawKubernetes {
     pub external_ranges: Many<IpNet>,
     pub classes: Many<String>,
     pub default_class: Option<At<bool>>,
+    pub metallb_namespace: Option<At<String>>,
     pub exclude_label: Option<At<Word<ExcludeLabel>>>,
     pub gate: Option<At<Word<GateWord>>>,
     pub proxy_health: Option<At<String>>,
@@ -175,6 +176,7 @@ pub(super) fn read(table: Table<'_>) -> RawKubernetes {
         external_ranges: list(table.get("external-ranges")),
         classes: list(table.get("load-balancer-class")),
         default_class: table.get("default-class"),
+        metallb_namespace: table.get("metallb-namespace"),
         exclude_label: table.get("exclude-label"),
         gate: table.get("gate"),
         proxy_health: table.get("proxy-health"),
@@ -245,6 +247,7 @@ fn options(raw: &RawKubernetes, node_name: &str, pools: &[Pool]) -> cluster::Opt
             false => vec![Advertised::PodCidr, Advertised::LoadBalancerIp],
         }
     });
+    options.is_advertise_written = raw.advertise.is_some();
     options.pools = pools.iter().filter_map(pool).collect();
     options.service_cidrs = plain(&raw.service_cidrs);
     options.pod_cidrs = plain(&raw.pod_cidrs);
@@ -266,6 +269,9 @@ fn options(raw: &RawKubernetes, node_name: &str, pools: &[Pool]) -> cluster::Opt
         |at| at.value.0,
     );
     options.mesh = raw.mesh.as_ref().map(|at| at.value.0).unwrap_or_default();
+    if let Some(at) = &raw.metallb_namespace {
+        options.metallb_namespace = at.value.trim().into();
+    }
     if let Some(at) = &raw.reflectors {
         options.reflectors = at.value.trim().into();
     }

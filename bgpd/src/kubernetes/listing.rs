@@ -12,7 +12,7 @@
 use serde::Deserialize;
 
 /// An object that is larger is not read. etcd takes 1.5 MiB of a more compact form.
-pub(super) const OBJECT_MAX: usize = 8 << 20;
+pub(super) const OBJECT_MAX: usize = cluster::object::OBJECT_OCTETS_MAX;
 /// What is kept of the beginning of an object that is too large.
 const HEAD_MAX: usize = 64 << 10;
 /// The list without its objects.

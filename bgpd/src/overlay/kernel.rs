@@ -64,6 +64,8 @@ impl KernelRules {
         for tunnel in tunnels {
             rules.push((tunnel.range.trunc(), rule(tunnel)));
         }
+        // "Anywhere" is nobody's range: with it the kernel would get no route at all.
+        rules.retain(|(range, _)| range.prefix_len() != 0);
         // Stable: of equal ranges the first stays.
         rules.sort_by_key(|(range, _)| (std::cmp::Reverse(range.prefix_len()), *range));
         rules.dedup_by_key(|(range, _)| *range);

@@ -213,14 +213,17 @@ fn neighbors(config: &mut Config, table: &Kubernetes, wish: &Wish, remarks: &mut
 }
 
 /// What no eBGP neighbor may announce to us, by objects and by the file: all of it, and what of it
-/// belongs to services. Sorted, none inside another.
+/// belongs to services. Sorted, none inside another. "Anywhere" is a permission to have addresses
+/// there (`--strict-external-ip-validation=false`) and nobody's own range.
 fn own_ranges(table: &Kubernetes, ranges: &OwnRanges) -> [Vec<IpNet>; 2] {
     let options = &table.options;
     let services = ranges.services.iter().chain(&ranges.load_balancers);
     let blocks = options.pools.iter().flat_map(|pool| &pool.blocks);
     let services = services.chain(&options.service_cidrs).chain(blocks);
-    let services: Vec<IpNet> = services.map(IpNet::trunc).collect();
+    let is_ours = |range: &IpNet| range.prefix_len() != 0;
+    let services: Vec<IpNet> = services.map(IpNet::trunc).filter(is_ours).collect();
     let pods = ranges.pods.iter().chain(&options.pod_cidrs);
-    let all: Vec<IpNet> = pods.map(IpNet::trunc).chain(services.clone()).collect();
+    let pods = pods.map(IpNet::trunc).filter(is_ours);
+    let all: Vec<IpNet> = pods.chain(services.clone()).collect();
     [IpNet::aggregate(&all), IpNet::aggregate(&services)]
 }

@@ -243,3 +243,32 @@ fn own_ranges_are_those_of_objects_and_of_the_file() {
         .collect();
     assert_eq!(ranges, ["10.96.0.0/12", "10.244.0.0/16"]);
 }
+
+/// kube-router without `--strict-external-ip-validation`, Calico with a range of everything.
+#[test]
+fn a_range_of_everything_guards_nothing_and_keeps_nothing_out_of_the_kernel() {
+    let anywhere = ["0.0.0.0/0", "::/0"].map(|net| net.parse().expect("a prefix"));
+    let tunnel = |range: &IpNet| Tunnel {
+        range: *range,
+        kind: cluster::TunnelKind::Plain,
+        mode: cluster::TunnelMode::Always,
+        device: None,
+        subnets: Vec::new(),
+    };
+    let wish = Wish {
+        own_ranges: OwnRanges {
+            load_balancers: anywhere.to_vec(),
+            ..OwnRanges::default()
+        },
+        tunnels: anywhere.iter().map(tunnel).collect(),
+        ..Wish::default()
+    };
+    let (config, _) = lay(&file(FILE), &wish);
+    let ranges: Vec<IpNet> = vec!["10.96.0.0/12".parse().expect("a prefix")];
+    assert_eq!(config.cluster.own_ranges, ranges);
+    assert_eq!(config.cluster.service_ranges, ranges);
+    for learned in ["10.244.3.0/24", "fd00:244::/64"] {
+        let learned = learned.parse().expect("a prefix");
+        assert_eq!(config.cluster.kernel.of(&learned), None);
+    }
+}

@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::desired::short;
 use crate::dialect::{Peering, View};
 use crate::object::Node;
 use crate::{Facts, Fault, MeshMode, Neighbor, NeighborRole, Options, PeerAsn, Severity};
@@ -100,12 +101,16 @@ impl Member {
         });
         let label = node.meta.labels.get(CLUSTER_ID).map(AsRef::as_ref);
         let named = annotation(CLUSTER_ID).or(label);
+        let named = named.filter(|text| !is_no(text));
+        let mut is_named = named.is_some();
         let cluster_id = named.and_then(|text| {
             let id = text.parse::<Ipv4Addr>().ok();
             let id = id.or_else(|| text.parse::<u32>().ok().map(Ipv4Addr::from));
             if id.is_none() && !text.is_empty() && text != "true" {
-                let text = format!("{text} is no cluster identifier; the node's own is used");
+                let text = short(text);
+                let text = format!("{text} is no cluster identifier; the node does not reflect");
                 fault("metadata.annotations[wayfare.dev/cluster-id]", text);
+                is_named = false;
             }
             id.filter(|id| !id.is_unspecified())
         });
@@ -113,10 +118,18 @@ impl Member {
             name: node.meta.name.clone(),
             addresses,
             asn,
-            is_reflector: named.is_some() || has_mark(node, reflectors),
+            is_reflector: is_named || has_mark(node, reflectors),
             cluster_id,
         }
     }
+}
+
+/// Whether a mark of ours on an object says no, as if it were not there.
+pub(crate) fn is_no(text: &str) -> bool {
+    let words = ["false", "no", "off", "0"];
+    words
+        .iter()
+        .any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// The first address of a family counts.

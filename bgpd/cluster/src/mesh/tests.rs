@@ -154,6 +154,26 @@ fn reflectors_change_who_speaks_with_whom() {
 }
 
 #[test]
+fn a_mark_that_says_no_makes_no_reflector() {
+    for (text, expected) in [
+        ("false", "10.0.0.3 Mesh"),
+        ("No", "10.0.0.3 Mesh"),
+        ("0", "10.0.0.3 Mesh"),
+        ("true", "10.0.0.3 Reflector"),
+        ("", "10.0.0.3 Reflector"),
+        ("1", "10.0.0.3 Reflector"),
+        (
+            "rack-a",
+            "10.0.0.3 Mesh, ! Node c: rack-a is no cluster identifier; the node does not reflect",
+        ),
+    ] {
+        let [a, _, c, _] = four();
+        let marked = annotated(c, CLUSTER_ID, text);
+        assert_eq!(seen(&[a, marked], ""), expected, "{text}");
+    }
+}
+
+#[test]
 fn our_end_is_the_address_that_others_know() {
     let nodes = four();
     let mut facts = Facts {

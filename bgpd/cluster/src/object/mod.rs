@@ -23,7 +23,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use self::read::{address, fault, is_read_annotation, nullable, range, read};
+pub use self::read::{
+    OBJECT_OCTETS_MAX, address, fault, is_read_annotation, nullable, range, read,
+};
 
 pub use self::core::{
     ConfigMap, Endpoint, EndpointSlice, Ingress, Namespace, Node, NodeAddress, Policy, SecretData,

@@ -21,7 +21,7 @@ use super::{Kind, ObjectName};
 use crate::{Fault, Severity};
 
 /// An object larger than this is refused. etcd's own limit is 1.5 MiB, the API server's 3 MiB.
-const OBJECT_OCTETS_MAX: usize = 4 << 20;
+pub const OBJECT_OCTETS_MAX: usize = 4 << 20;
 /// Frames of a path that are kept; serde_json refuses deeper nesting than 128.
 const PATH_FRAMES_MAX: usize = 130;
 
@@ -41,7 +41,7 @@ const ANNOTATIONS: [&str; 5] = [
 pub fn read<T: DeserializeOwned>(kind: Kind, json: &[u8]) -> Result<T, Fault> {
     if json.len() > OBJECT_OCTETS_MAX {
         let text = format!("{} octets, at most {OBJECT_OCTETS_MAX}", json.len());
-        return Err(Fault::unreadable(kind, &text));
+        return Err(fault(kind, &name_in(json), "", &text));
     }
     serde_json::from_slice(json).map_err(|error| {
         let reason = error.to_string();
@@ -69,10 +69,15 @@ pub fn fault(kind: Kind, name: &ObjectName, path: &str, text: &str) -> Fault {
 
 /// The name, as far as it can be read.
 fn name_in(json: &[u8]) -> ObjectName {
-    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    #[derive(Default, Deserialize)]
+    struct Named {
+        #[serde(default)]
+        metadata: BTreeMap<String, serde_json::Value>,
+    }
+    let named: Named = serde_json::from_slice(json).unwrap_or_default();
     let of = |key| {
-        let at = value.get("metadata").and_then(|meta| meta.get(key));
-        at.and_then(serde_json::Value::as_str).unwrap_or_default()
+        let text = named.metadata.get(key).and_then(serde_json::Value::as_str);
+        text.unwrap_or_default()
     };
     ObjectName::new(of("namespace"), of("name"))
 }

@@ -298,6 +298,7 @@ fn under_calico_its_class_is_ours() {
     };
     cluster.options(|options| {
         options.dialects = vec![DialectName::Native, DialectName::Calico];
+        options.is_advertise_written = true;
         options.pools = vec![pool];
     });
     assert_eq!(kinds(&mut cluster), ALL);

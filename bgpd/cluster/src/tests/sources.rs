@@ -275,3 +275,19 @@ fn the_reason_that_is_given_is_not_that_another_dialect_declines() {
         why(&mut cluster)
     );
 }
+
+#[test]
+fn cluster_ranges_are_calicos_affair_where_it_is_spoken() {
+    let mut cluster = served(&service("web", "{}", r#"{"clusterIP":"10.96.0.9"}"#, "[]"));
+    cluster.options(|options| {
+        options.dialects = vec![DialectName::Calico, DialectName::Native];
+        options.service_cidrs = vec!["10.96.0.0/16".parse().unwrap()];
+    });
+    assert_eq!(cluster.routes(), [""; 0]);
+    let meta = r#"{"annotations":{"wayfare.dev/advertise":"cluster-ip"}}"#;
+    let spec = r#"{"clusterIP":"10.96.0.9"}"#;
+    cluster.put(Kind::Service, &service("web", meta, spec, "[]"));
+    assert_eq!(cluster.routes(), ["10.96.0.9/32 cluster-ip"]);
+    cluster.options(|options| options.is_advertise_written = true);
+    assert_eq!(cluster.routes().first().unwrap(), "10.96.0.0/16 cluster-ip");
+}

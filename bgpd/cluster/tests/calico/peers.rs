@@ -232,3 +232,32 @@ fn what_cannot_be_read_is_one_fault_with_its_path() {
     }
     assert_eq!(scene.addresses().len(), 2, "the rest works");
 }
+
+#[test]
+fn calicos_default_as_counts_where_calico_is() {
+    assert_eq!(Scene::new("").desired().router.asn, None);
+    assert_eq!(
+        Scene::new("Node n1 10.0.0.1").desired().router.asn,
+        Some(64512)
+    );
+    let mut scene = Scene::new("BGPConfiguration default {}");
+    assert_eq!(scene.desired().router.asn, Some(64512));
+}
+
+#[test]
+fn annotations_that_cannot_be_read_are_told() {
+    let mut scene = Scene::new("");
+    scene.put(
+        "apiVersion: v1\nkind: Node\nmetadata:\n  name: n2\n  annotations:\n    \
+         projectcalico.org/IPv4Address: here\n    projectcalico.org/ASNumber: '0'\n",
+    );
+    let faults = scene.desired().faults;
+    let paths: Vec<&str> = faults.iter().map(|fault| &*fault.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "metadata.annotations[projectcalico.org/ASNumber]",
+            "metadata.annotations[projectcalico.org/IPv4Address]"
+        ]
+    );
+}

@@ -25,7 +25,7 @@ const TIMERS: &str = "holdTime: 3s, keepaliveTime: 1s, password: password, peerP
 fn peer(name: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: {name}, namespace: \
-         ns}}\nspec: {{{spec}}}\n"
+         metallb-system}}\nspec: {{{spec}}}\n"
     )
 }
 
@@ -39,7 +39,7 @@ fn tor(my_asn: u32, asn: u32, address: &str, more: &str) -> String {
 fn advert(name: &str, prefix: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, \
-         namespace: ns}}\nspec: {{addresses: ['{prefix}']}}\n{}",
+         namespace: metallb-system}}\nspec: {{addresses: ['{prefix}']}}\n{}",
         second(name, name, spec)
     )
 }
@@ -48,14 +48,14 @@ fn advert(name: &str, prefix: &str, spec: &str) -> String {
 fn second(name: &str, pool: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: metallb.io/v1beta1\nkind: BGPAdvertisement\nmetadata: {{name: {name}, \
-         namespace: ns}}\nspec: {{ipAddressPools: [{pool}], {spec}}}\n"
+         namespace: metallb-system}}\nspec: {{ipAddressPools: [{pool}], {spec}}}\n"
     )
 }
 
 fn profile(name: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: metallb.io/v1beta1\nkind: BFDProfile\nmetadata: {{name: {name}, \
-         namespace: ns}}\nspec: {{{spec}}}\n"
+         namespace: metallb-system}}\nspec: {{{spec}}}\n"
     )
 }
 
@@ -220,7 +220,8 @@ fn two_sessions(folder: &str, one: &str, three: &str) -> Fixture {
             [&connect(one), &connect(three)],
         );
     }
-    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: test-secret, namespace: ns}\n\
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: test-secret, \
+                  namespace: metallb-system}\n\
                   type: kubernetes.io/basic-auth\nstringData: {password: password}\n";
     let spec = "myASN: 300, peerASN: 400, peerAddress: 10.4.4.255, peerPort: 179, holdTime: 3s, \
                 keepaliveTime: 1s, ebgpMultiHop: true, passwordSecret: {name: test-secret}";

@@ -107,7 +107,8 @@ fn compare(name: &str, expected: &Expected, fixture: &Fixture) {
     for (profile, timers) in &expected.profiles {
         let peer = format!(
             "---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: p, namespace: \
-             ns}}\nspec: {{myASN: 1, peerASN: 2, peerAddress: 192.0.2.1, bfdProfile: {profile}}}\n"
+             metallb-system}}\nspec: {{myASN: 1, peerASN: 2, peerAddress: 192.0.2.1, bfdProfile: \
+             {profile}}}\n"
         );
         let scene = Scene::of(&format!("{}{peer}", fixture.manifests), 1);
         let all = &scene.peering.neighbors;

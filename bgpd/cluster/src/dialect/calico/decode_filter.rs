@@ -13,6 +13,8 @@ use crate::object::{Meta, nullable};
 
 /// Most operations of a rule, as in Calico's schema.
 const OPERATIONS_MAX: usize = 10;
+/// Longest name of an interface of Linux (IFNAMSIZ less the end), and so of a pattern.
+const INTERFACE_LEN_MAX: usize = 15;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -133,6 +135,13 @@ fn rule(spec: RuleSpec, path: &str, is_ipv6: bool) -> Result<FilterRule, Bad> {
     if let Some(wrong) = communities.iter().find(|text| parts(text).is_none()) {
         return word_fault(&format!("{path}.communities"), wrong, "A:B or A:B:C");
     }
+    let interface = spec.interface.filter(|name| !name.is_empty());
+    if let Some(name) = &interface
+        && name.chars().count() > INTERFACE_LEN_MAX
+    {
+        let path = format!("{path}.interface");
+        return bad(&path, "interfaces have 15 letters at most");
+    }
     let operations = spec.operations.unwrap_or_default();
     if operations.len() > OPERATIONS_MAX {
         return bad(&format!("{path}.operations"), "write ten at most");
@@ -144,7 +153,7 @@ fn rule(spec: RuleSpec, path: &str, is_ipv6: bool) -> Result<FilterRule, Bad> {
         prefix,
         lengths: (lengths.min, lengths.max),
         is_learned,
-        interface: spec.interface.filter(|name| !name.is_empty()),
+        interface,
         internal,
         communities,
         as_path_prefix: spec.as_path_prefix.unwrap_or_default(),

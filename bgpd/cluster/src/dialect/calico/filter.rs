@@ -182,22 +182,36 @@ fn cut(net: IpNet, holes: &[IpNet], out: &mut Vec<IpNet>) {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text and `?` for one letter.
+/// Only the last `*` is ever tried again, so the time is bounded by the product of the lengths.
 fn glob(pattern: &str, name: &str) -> bool {
-    let mut rest = pattern.chars();
-    match rest.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let after = rest.as_str();
-            let mut tails = name.char_indices().filter_map(|(at, _)| name.get(at..));
-            glob(after, "") || tails.any(|tail| glob(after, tail))
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    // What follows the last `*`, and where in the name the next try begins.
+    let mut again = None;
+    loop {
+        let mut rest = name.clone();
+        let letter = rest.next();
+        let mut after = pattern.clone();
+        match (after.next(), letter) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                again = Some((after.clone(), name.clone()));
+                pattern = after;
+                continue;
+            }
+            (Some(wanted), Some(letter)) if wanted == '?' || wanted == letter => {
+                (pattern, name) = (after, rest);
+                continue;
+            }
+            _ => {}
         }
-        Some(letter) => {
-            let mut letters = name.chars();
-            letters
-                .next()
-                .is_some_and(|first| letter == '?' || letter == first)
-                && glob(rest.as_str(), letters.as_str())
+        let Some((tail, mut from)) = again.take() else {
+            return false;
+        };
+        if from.next().is_none() {
+            return false;
         }
+        (pattern, name) = (tail.clone(), from.clone());
+        again = Some((tail, from));
     }
 }
 
@@ -248,9 +262,17 @@ mod tests {
             ("*", "", true),
             ("eth?", "eth0", true),
             ("cali*", "", false),
+            ("*a*b", "xaxbxb", true),
+            ("*a*b", "xaxbxc", false),
+            ("e**0", "eth0", true),
+            ("", "", true),
+            ("", "e", false),
         ] {
             assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
         }
+        // Would take longer than anyone waits if every `*` were tried with every tail.
+        let many = "*a".repeat(5_000);
+        assert!(!glob(&many, &"a".repeat(4_999)));
     }
 
     #[test]

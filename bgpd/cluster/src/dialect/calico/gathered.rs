@@ -19,9 +19,10 @@ use super::objects::{
     BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, CalicoNode, IpPool, Kind, Object,
     SecretRef,
 };
+use crate::desired::short;
 use crate::dialect::View;
 use crate::object::{Kind as AnyKind, Node};
-use crate::{Secret, Snapshot};
+use crate::{Fault, Secret, Severity, Snapshot};
 
 /// AS of a cluster that says nothing.
 const ASN: u32 = 64_512;
@@ -46,6 +47,8 @@ pub(super) struct Gathered<'a> {
     pub nodes: BTreeMap<Box<str>, CalicoNode>,
     /// The name of this node.
     pub own_name: &'a str,
+    /// What is wrong with annotations.
+    pub faults: Vec<Fault>,
     snapshot: &'a Snapshot,
     nothing: BgpConfiguration,
 }
@@ -73,12 +76,13 @@ impl<'a> Gathered<'a> {
             blocks: Vec::new(),
             nodes: BTreeMap::new(),
             own_name: &view.options.node_name,
+            faults: Vec::new(),
             snapshot,
             nothing: BgpConfiguration::default(),
         };
         for node in snapshot.nodes() {
-            all.nodes
-                .insert(node.meta.name.clone(), from_annotations(node));
+            let read = from_annotations(node, &mut all.faults);
+            all.nodes.insert(node.meta.name.clone(), read);
         }
         for object in snapshot.calico() {
             match object {
@@ -121,6 +125,11 @@ impl<'a> Gathered<'a> {
             .get("default")
             .copied()
             .unwrap_or(&self.nothing)
+    }
+
+    /// Whether anything is there that says who we are: our node, or the cluster's configuration.
+    pub fn is_known(&self) -> bool {
+        self.own_node().is_some() || self.configurations.contains_key("default")
     }
 
     /// The configuration of a node, where it has one.
@@ -249,7 +258,7 @@ pub(super) fn cluster_id(text: &str) -> Option<Ipv4Addr> {
     text.parse().ok()
 }
 
-fn from_annotations(node: &Node) -> CalicoNode {
+fn from_annotations(node: &Node, faults: &mut Vec<Fault>) -> CalicoNode {
     let get = |key: &str| {
         let value = node
             .meta
@@ -259,15 +268,43 @@ fn from_annotations(node: &Node) -> CalicoNode {
             .map(AsRef::as_ref)
             .filter(|text: &&str| !text.is_empty())
     };
-    let address = |key| get(key).and_then(|text| interface(text).ok());
+    let mut fault = |key: &str, text: String| {
+        faults.push(Fault {
+            object: format!("Node {}", node.meta.name).into(),
+            path: format!("metadata.annotations[{ANNOTATION}{key}]").into(),
+            severity: Severity::Error,
+            text: text.into(),
+        });
+    };
+    let mut addresses = [None; 2];
+    for (slot, key) in addresses.iter_mut().zip(["IPv4Address", "IPv6Address"]) {
+        let Some(text) = get(key) else { continue };
+        *slot = interface(text).ok();
+        if slot.is_none() {
+            let text = short(text);
+            fault(
+                key,
+                format!("\"{text}\" is no address with a length, such as 10.0.0.1/24"),
+            );
+        }
+    }
+    let asn = get("ASNumber").and_then(|text| {
+        let asn = asn_text(text).filter(|asn| *asn != 0);
+        if asn.is_none() {
+            let text = short(text);
+            let text = format!("\"{text}\" is no AS number; the cluster's is taken");
+            fault("ASNumber", text);
+        }
+        asn
+    });
     CalicoNode {
         meta: crate::object::Meta {
             name: node.meta.name.clone(),
             labels: node.meta.labels.clone(),
             ..Default::default()
         },
-        addresses: [address("IPv4Address"), address("IPv6Address")],
-        asn: get("ASNumber").and_then(asn_text),
+        addresses,
+        asn,
         cluster_id: get("RouteReflectorClusterID").map(Into::into),
         has_wireguard: [
             get("IPv4WireguardInterfaceAddr").is_some(),

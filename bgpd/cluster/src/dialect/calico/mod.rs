@@ -59,6 +59,7 @@ impl Calico {
         out.static_routes.extend(peers.static_routes);
         out.faults.extend(peers.faults);
         out.faults.extend(kernel::faults(&all));
+        out.faults.extend(all.faults);
         Self { ranges }
     }
 
@@ -72,7 +73,8 @@ fn router(all: &Gathered<'_>) -> RouterWish {
     let addresses = (0..2).filter_map(|family| all.own_address(family));
     let v4 = all.own_address(0);
     RouterWish {
-        asn: Some(all.own_asn()),
+        // Calico's default AS counts where Calico is: before its objects are read, nobody said it.
+        asn: all.is_known().then(|| all.own_asn()),
         router_id: v4.and_then(|address| match address {
             std::net::IpAddr::V4(address) => Some(address),
             std::net::IpAddr::V6(_) => None,

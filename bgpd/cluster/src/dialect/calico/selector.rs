@@ -15,6 +15,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::desired::short;
+
 /// Deepest nesting of brackets and `!`.
 const DEPTH_MAX: usize = 64;
 
@@ -175,7 +177,8 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 return Err(format!(
-                    "`{name}()` is no function; write has(), all() or global()"
+                    "`{}()` is no function; write has(), all() or global()",
+                    short(name)
                 ));
             }
         };
@@ -226,7 +229,7 @@ impl<'a> Parser<'a> {
         let inner = self.rest.strip_prefix(quote).unwrap_or_default();
         let (text, after) = inner
             .split_once(quote)
-            .ok_or_else(|| format!("the quote before `{inner}` is not closed"))?;
+            .ok_or_else(|| format!("the quote before `{}` is not closed", short(inner)))?;
         self.rest = after.trim_start();
         Ok(text.into())
     }
@@ -234,7 +237,7 @@ impl<'a> Parser<'a> {
     fn expected(&self, what: &str) -> String {
         match self.rest {
             "" => format!("expected {what} at the end"),
-            rest => format!("expected {what} before `{rest}`"),
+            rest => format!("expected {what} before `{}`", short(rest)),
         }
     }
 }
@@ -313,5 +316,9 @@ mod tests {
         }
         let deep = format!("{}all(){}", "(".repeat(100), ")".repeat(100));
         assert!(Selector::parse(&deep).is_err());
+        for start in ["all() ", "rack == 'a", "f"] {
+            let long = format!("{start}{}()", "é".repeat(100_000).replace("éé", "xé"));
+            assert!(Selector::parse(&long).unwrap_err().len() < 300, "{start}");
+        }
     }
 }

@@ -210,11 +210,15 @@ impl Flags {
         let mut draft = Draft::default();
         let mut readings = Vec::new();
         let mut words = words.iter().map(AsRef::as_ref).enumerate();
+        // A password list with blanks in it falls apart into words.
+        let mut is_after_secret = false;
         while let Some((at, word)) = words.next() {
             let Some((name, value)) = split(word) else {
+                let word = if is_after_secret { COVER } else { word };
                 readings.push(stray(at, word));
                 continue;
             };
+            is_after_secret = false;
             let Some(row) = rows::find(name) else {
                 let text = match rows::nearest(name) {
                     Some(near) => format!("kube-router has no such flag; did you mean --{near}?"),
@@ -239,6 +243,7 @@ impl Flags {
                 Some(value) => format!("--{}={value}", row.name),
                 None => format!("--{}", row.name),
             };
+            is_after_secret = row.take.is_secret();
             let verdict = row.take.read(&mut draft, value);
             readings.push(Reading {
                 at: Some(at),

@@ -3,7 +3,8 @@
 //!
 //! Objects are taken oldest first (then by name), so which of two that contradict each other stays
 //! does not depend on the order in which they arrived. Everything that is left out is a fault with
-//! the path of the key that did it.
+//! the path of the key that did it. Objects outside of MetalLB's own namespace do not count: with
+//! rights in a namespace of one's own nobody may steer the sessions of every node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,10 +17,8 @@ use super::plan::{self, Ready};
 use super::selector::{Labels, any_matches};
 use super::{Metallb, ReadyPool};
 use crate::dialect::{Peering, View};
+use crate::object::{Key, Kind as AnyKind};
 use crate::{Fault, Severity};
-
-/// MetalLB's namespace when nothing says otherwise.
-const NAMESPACE: &str = "metallb-system";
 
 /// An object and whether the ConfigMap made it.
 type Entry<'a> = (&'a Object, bool);
@@ -28,8 +27,9 @@ type Names<'a, T> = BTreeMap<(&'a str, &'a str), T>;
 
 /// Reads all objects of MetalLB.
 pub(super) fn gather(view: &View<'_>, out: &mut Peering) -> Metallb {
-    let made = config_maps(view, &mut out.faults);
-    let mut entries: Vec<Entry<'_>> = view.snapshot.metallb().map(|one| (one, false)).collect();
+    let made = config_map(view, &mut out.faults);
+    let mut entries: Vec<Entry<'_>> = own(view).map(|one| (one, false)).collect();
+    strangers(view, &mut out.faults);
     entries.extend(made.iter().map(|one| (one, true)));
     entries.sort_by(|(a, _), (b, _)| {
         a.meta()
@@ -60,33 +60,53 @@ pub(super) fn gather(view: &View<'_>, out: &mut Peering) -> Metallb {
     gathering.this
 }
 
-/// The objects of the ConfigMaps of namespaces that have no custom resources.
-fn config_maps(view: &View<'_>, faults: &mut Vec<Fault>) -> Vec<Object> {
-    let resources: BTreeSet<&str> = view
-        .snapshot
-        .metallb()
-        .map(|object| &*object.meta().namespace)
-        .collect();
-    let mut namespaces = resources.clone();
-    namespaces.insert(NAMESPACE);
-    let mut made = Vec::new();
-    for namespace in namespaces {
-        let Some(map) = view.snapshot.config_map(namespace, CONFIG) else {
-            continue;
-        };
-        if resources.contains(namespace) {
-            let text = "not used: this namespace has MetalLB's custom resources; delete the \
-                        ConfigMap once they say all that it says";
-            let label = format!("ConfigMap {namespace}/{CONFIG}");
-            faults.push(fault(&label, Severity::Warning, "", text));
-            continue;
-        }
-        if let Some(legacy) = legacy::read(map) {
-            faults.extend(legacy.faults);
-            made.extend(legacy.objects);
+/// MetalLB's objects of its own namespace: it looks at no others.
+fn own<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Object> {
+    let namespace = &view.options.metallb_namespace;
+    let objects = view.snapshot.metallb();
+    objects.filter(move |object| object.meta().namespace == *namespace)
+}
+
+/// One fault for each other namespace with such objects.
+fn strangers(view: &View<'_>, faults: &mut Vec<Fault>) {
+    let namespace = &view.options.metallb_namespace;
+    let mut others: BTreeMap<&str, (&Object, usize)> = BTreeMap::new();
+    for object in view.snapshot.metallb() {
+        if object.meta().namespace != *namespace {
+            let first = others.entry(&object.meta().namespace);
+            let (_, count) = first.or_insert((object, 0));
+            *count = count.saturating_add(1);
         }
     }
-    made
+    for (other, (first, count)) in others {
+        let text = format!(
+            "not used, nor are the others of MetalLB's objects in {other} ({count} in all): only \
+             those in {namespace} count, MetalLB's own namespace"
+        );
+        faults.push(fault(&first.label(), Severity::Warning, "", &text));
+    }
+}
+
+/// The objects of the ConfigMap, which counts while its namespace has no custom resources, good or
+/// bad: a bad one must not bring back what was said years ago.
+fn config_map(view: &View<'_>, faults: &mut Vec<Fault>) -> Vec<Object> {
+    let namespace = &view.options.metallb_namespace;
+    let Some(map) = view.snapshot.config_map(namespace, CONFIG) else {
+        return Vec::new();
+    };
+    let mut bad = view.snapshot.faults();
+    let is_resource =
+        |key: &Key| matches!(key.kind, AnyKind::Metallb(_)) && key.name.namespace == *namespace;
+    if own(view).next().is_some() || bad.any(|(key, _)| is_resource(key)) {
+        let text = "not used: this namespace has MetalLB's custom resources; delete the \
+                    ConfigMap once they say all that it says";
+        let label = format!("ConfigMap {namespace}/{CONFIG}");
+        faults.push(fault(&label, Severity::Warning, "", text));
+        return Vec::new();
+    }
+    let legacy = legacy::read(map).unwrap_or_default();
+    faults.extend(legacy.faults);
+    legacy.objects
 }
 
 fn fault(label: &str, severity: Severity, path: &str, text: &str) -> Fault {
@@ -170,6 +190,17 @@ impl<'a> Gathering<'a, '_> {
             self.out.neighbors.push(neighbor);
         }
         // What all agree on is the router's own; where they differ it is for each session alone.
+        // A node that no peer selects is one of the same cluster.
+        if ours.is_empty() {
+            let all = self
+                .entries
+                .iter()
+                .filter_map(|(object, _)| match &object.spec {
+                    Spec::Peer(peer) => Some(peer.my_asn),
+                    _ => None,
+                });
+            ours.extend(all);
+        }
         if let (Some(asn), 1) = (ours.first(), ours.len()) {
             self.out.router.asn = Some(*asn);
         }

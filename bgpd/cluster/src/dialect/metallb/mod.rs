@@ -100,6 +100,8 @@ impl Metallb {
         if others.into_iter().any(|name| *name != DialectName::Metallb) {
             let kinds = ["pod-cidr", "cluster-ip", "external-ip", "load-balancer-ip"];
             sources.extend(kinds.map(String::from));
+            // Calico's pods whose address lies in no block of the node.
+            sources.push("pod-address".to_owned());
             let pools = view.options.pools.iter();
             sources.extend(pools.map(|pool| format!("pool:{}", pool.name)));
         }

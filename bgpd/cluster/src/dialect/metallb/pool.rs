@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
 
 use super::read::{Table, Wrong};
 use super::selector;
+use crate::desired::short;
 
 /// One line of `addresses`: what was written, and the blocks that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Addresses {
     fn parse(path: &str, text: &str) -> Result<Self, Wrong> {
         let wrong = |what: &str| {
             let cure = "write \"10.0.0.0/24\" or \"10.0.0.5-10.0.0.9\"";
-            Wrong::new(path, format!("\"{text}\" {what}; {cure}"))
+            Wrong::new(path, format!("\"{}\" {what}; {cure}", short(text)))
         };
         if let Some((first, last)) = text.split_once('-') {
             let ends = (first.trim().parse(), last.trim().parse());

@@ -36,6 +36,12 @@ impl Wish {
     }
 }
 
+/// Whether a service asks by its annotation for its cluster address to be announced.
+pub(super) fn asks_for_cluster_ip(service: &Service) -> bool {
+    let list = service.meta.annotations.get(ADVERTISE);
+    list.is_some_and(|list| list.split(',').any(|item| item.trim() == "cluster-ip"))
+}
+
 /// Reads them; `fault` hears of each part that is left out: annotation and part.
 pub(super) fn read(service: &Service, fault: &mut dyn FnMut(&'static str, &str)) -> Wish {
     let annotations = &service.meta.annotations;

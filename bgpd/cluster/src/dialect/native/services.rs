@@ -7,6 +7,8 @@
 //! - *Cluster addresses*: the ranges (ServiceCIDR objects, else `service-cidrs`) from every node.
 //!   A single address only where the range would mislead (internalTrafficPolicy Local), where its
 //!   service wants attributes of its own, or where no range covers it.
+//!   Calico and kube-router say in their own words which cluster addresses are announced: beside
+//!   them only what the file's `advertise` or the service's own annotation asks for.
 //! - *External addresses*: anyone who may edit a service may write any address there
 //!   (CVE-2020-8554), so only inside `external-ranges`.
 //! - *Load-balancer addresses*: inside a pool, as that pool says; a service with attributes of its
@@ -17,7 +19,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::annotations::{Wish, read};
+use super::annotations::{Wish, asks_for_cluster_ip, read};
 use crate::dialect::{AddressKind, Offer, Peering, ServiceAddress, View, calico};
 use crate::object::{Node, Service};
 use crate::{Advertised, Announcement, DialectName, Marks, PoolOption};
@@ -29,6 +31,8 @@ pub(super) struct Services {
     /// Ranges of cluster addresses that this node announces, with the object that says so.
     ranges: Vec<(IpNet, Box<str>)>,
     external: Vec<IpNet>,
+    /// Another dialect says which cluster addresses are announced.
+    yields: bool,
     /// No other dialect has pools.
     is_alone: bool,
 }
@@ -38,7 +42,13 @@ pub(super) fn prepare(view: &View<'_>, out: &mut Peering) -> Services {
     if let Some(node) = view.node {
         pod_cidrs(view, node, out);
     }
-    let ranges = service_ranges(view);
+    let others = [DialectName::Calico, DialectName::KubeRouter];
+    let has_other = others.iter().any(|other| view.options.speaks(*other));
+    let yields = has_other && !view.options.is_advertise_written;
+    let ranges = match yields {
+        true => Vec::new(),
+        false => service_ranges(view),
+    };
     for (range, object) in &ranges {
         out.networks
             .push(network(*range, "cluster-ip", false, object));
@@ -48,6 +58,7 @@ pub(super) fn prepare(view: &View<'_>, out: &mut Peering) -> Services {
         pools: view.options.pools.clone(),
         ranges: if announces { ranges } else { Vec::new() },
         external: view.options.external_ranges.clone(),
+        yields,
         is_alone: view.options.dialects == [DialectName::Native],
     }
 }
@@ -108,6 +119,10 @@ impl Services {
             return Offer::Decline("annotation wayfare.dev/neighbors names no address".into());
         }
         match address.kind {
+            AddressKind::Cluster if self.yields && !asks_for_cluster_ip(service) => Offer::Decline(
+                "left to Calico and kube-router: `advertise` lists cluster-ip by default only"
+                    .into(),
+            ),
             AddressKind::Cluster => self.cluster(address, wish),
             AddressKind::External => self.external(address, wish),
             AddressKind::LoadBalancer => self.balanced(address, wish),

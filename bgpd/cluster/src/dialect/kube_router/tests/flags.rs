@@ -268,3 +268,11 @@ fn the_manifests_of_kube_router() {
     }
     assert_eq!(files, 12);
 }
+
+#[test]
+fn what_a_blank_cuts_off_a_password_list_is_covered() {
+    let line = "--peer-router-ips=10.0.0.1,10.0.0.2 --peer-router-asns=1,2 \
+                --peer-router-passwords=U2VjcmV0, T3RoZXI=";
+    let told = format!("{:?}", read(line).1);
+    assert!(!told.contains("T3RoZXI") && told.contains("***"), "{told}");
+}

@@ -138,8 +138,8 @@ proptest! {
         let mut snapshot = Snapshot::default();
         for (at, (kind, spec)) in specs.into_iter().enumerate() {
             let kind = metallb::Kind::ALL[kind];
-            let object = json!({"metadata": {"name": format!("o{at}"), "namespace": "n"},
-                "spec": spec});
+            let meta = json!({"name": format!("o{at}"), "namespace": "metallb-system"});
+            let object = json!({"metadata": meta, "spec": spec});
             match object_of(Kind::Metallb(kind), &object) {
                 Ok(object) => {
                     snapshot.apply(Change::Put(object.key(), Ok(object)));

@@ -155,3 +155,12 @@ fn the_other_config_maps_of_metallb_are_passed_over() {
     let scene = scene(&other);
     assert_eq!(scene.fault_lines(), Vec::<String>::new());
 }
+
+#[test]
+fn a_broken_custom_resource_does_not_bring_the_config_map_back() {
+    let pool = "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: p, \
+                namespace: metallb-system}\nspec: {addresses: [nonsense]}\n";
+    let scene = scene(&format!("{NODE}{}{pool}", map(FULL)));
+    assert!(scene.peering.neighbors.is_empty());
+    assert_eq!(scene.faults.len(), 2, "{:?}", scene.fault_lines());
+}

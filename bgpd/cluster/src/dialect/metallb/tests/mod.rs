@@ -59,9 +59,10 @@ fn scene_with(manifests: &str, options: &Options, asn: u32) -> Scene {
             Ok(object) => object.key(),
             Err(fault) => {
                 faults.push(fault.clone());
+                let meta = |key: &str| document["metadata"][key].as_str().unwrap_or("");
                 Key {
                     kind,
-                    name: ObjectName::new("", &fault.object),
+                    name: ObjectName::new(meta("namespace"), meta("name")),
                 }
             }
         };

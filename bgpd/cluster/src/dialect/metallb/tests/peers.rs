@@ -329,3 +329,31 @@ fn the_older_version_reads_alike() {
         Some(Duration::from_secs(30))
     );
 }
+
+/// Who has rights in a namespace of his own must not steer the sessions of every node.
+#[test]
+fn objects_of_other_namespaces_do_not_count() {
+    let foreign = peer("").replace("metallb-system", "tenant");
+    let scene = scene(&foreign);
+    assert!(scene.peering.neighbors.is_empty());
+    assert_eq!(scene.faults.len(), 1, "{:?}", scene.fault_lines());
+    assert_eq!(&*scene.faults[0].object, "BGPPeer tenant/tor");
+    let mut options = Options::new("node1");
+    options.metallb_namespace = "tenant".into();
+    let scene = scene_with(&foreign, &options, 64512);
+    assert_eq!(scene.peering.neighbors.len(), 1);
+    assert_eq!(scene.faults.len(), 0, "{:?}", scene.fault_lines());
+}
+
+#[test]
+fn the_as_is_known_on_a_node_that_no_peer_selects() {
+    let elsewhere = peer("nodeSelectors: [{matchLabels: {rack: b}}]");
+    let asn = |manifests: &str| scene(manifests).peering.router.asn;
+    assert_eq!(asn(&elsewhere), Some(64512));
+    let other = named(
+        "other",
+        "myASN: 64513, peerASN: 64500, peerAddress: 10.0.0.2, nodeSelectors: [{matchLabels: \
+         {rack: b}}]",
+    );
+    assert_eq!(asn(&format!("{elsewhere}{other}")), None);
+}

@@ -378,6 +378,7 @@ fn export_names_the_pools_and_with_other_dialects_what_they_start() {
             "cluster-ip",
             "external-ip",
             "load-balancer-ip",
+            "pod-address",
             "pod-cidr",
             "pool:web"
         ]
