@@ -136,7 +136,6 @@ impl Speaker {
                 self.rib.sweep_stale(slot, family);
             }
         }
-        entry.times.session = now;
         entry.up = Some(Up {
             conn: key,
             since: now,
@@ -156,10 +155,13 @@ impl Speaker {
         let Some(entry) = self.peers.get_mut(slot) else {
             return;
         };
-        let families = entry.up.take().map(|up| up.established.negotiated.families);
-        entry.times.session = now;
+        let was = entry.up.take();
+        if was.as_ref().is_some_and(|up| staging::is_told(up, now)) {
+            entry.times.synced = now;
+        }
+        let families = was.map(|up| up.established.negotiated.families);
         let leaving = self.stopping || entry.hold != Hold::None;
-        let (keep, time) = match (leaving, staging::lingers(&entry.neighbor)) {
+        let (keep, time) = match (leaving, staging::lingers(&entry.neighbor, &down.cause)) {
             (true, _) => ([false; 2], Duration::ZERO),
             (false, true) => (families.unwrap_or_default(), staging::LINGER),
             (false, false) => (down.stale.keep, down.stale.restart_time),

@@ -136,7 +136,7 @@ impl Judgement {
         let is_alone = reflectors.peek().is_some()
             && reflectors.all(|it| {
                 let fact = known(&it.address);
-                fact.is_late && !fact.is_in_sync
+                fact.is_late && !fact.is_up
             });
         Self {
             ready: any && all,
