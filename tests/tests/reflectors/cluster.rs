@@ -224,7 +224,7 @@ impl Cluster {
             }
         }
         for at in 0..self.agents.len() {
-            let turn = (now / STEP_MS + at as u64) % (PLANS_MS / STEP_MS) == 0;
+            let turn = (now / STEP_MS + at as u64).is_multiple_of(PLANS_MS / STEP_MS);
             if turn && self.agents[at].moves {
                 self.plan(at);
             }
