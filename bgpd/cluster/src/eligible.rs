@@ -4,8 +4,7 @@
 //! decision and `explain` run the same functions: a rule hands over its verdict and, only if
 //! somebody asks, the sentence that explains it. Three groups, in this order:
 //!
-//! - of the *node*: there, not drained (as one that is being deleted is), not excluded, its proxy
-//!   healthy;
+//! - of the *node*: there, not being deleted, not drained, not excluded, its proxy healthy;
 //! - of the *service and address*: its type, class, mode, what the operator announces;
 //! - of the *endpoints*: kube-proxy's rule (`endpoints`), and its health-check node port.
 //!
@@ -24,7 +23,7 @@ use crate::{Advertised, DialectName, ExcludeLabel, ProxyHealth};
 pub enum Rule {
     /// The node's object is there.
     NodeKnown,
-    /// The node is not being deleted, or drained before it goes.
+    /// The node is not being deleted.
     NodeDeleted,
     /// The node is not out of service.
     NodeOutOfService,
@@ -124,10 +123,6 @@ pub(crate) fn drain_wish(node: &Node) -> Option<Box<str>> {
             return Some(format!("taint {} of Node {name}", taint.key).into());
         }
     }
-    // Who deletes a node (an autoscaler, an operator) may take minutes to move its pods away.
-    if node.meta.is_being_deleted() {
-        return Some(format!("deletion of Node {name}").into());
-    }
     let value = node.meta.annotations.get(DRAIN)?;
     (!crate::mesh::is_no(value)).then(|| format!("annotation {DRAIN} of Node {name}").into())
 }
@@ -149,8 +144,8 @@ pub(crate) fn node_rules(view: &View<'_>, kind: AddressKind, say: &mut Say<'_>) 
         format!("Node {name} is this node")
     });
     let is_deleted = node.meta.is_being_deleted();
-    say(Rule::NodeDeleted, true, &|| match is_deleted {
-        true => format!("Node {name} is being deleted: it is drained first"),
+    say(Rule::NodeDeleted, !is_deleted, &|| match is_deleted {
+        true => format!("Node {name} is being deleted"),
         false => format!("Node {name} is not being deleted"),
     });
     let is_dead = node
@@ -175,7 +170,7 @@ pub(crate) fn node_rules(view: &View<'_>, kind: AddressKind, say: &mut Say<'_>) 
             },
         );
     }
-    let leaves = is_deleted || node.taints.iter().any(|taint| &*taint.key == TO_BE_DELETED);
+    let leaves = node.taints.iter().any(|taint| &*taint.key == TO_BE_DELETED);
     proxy_health(view, leaves, say);
 }
 

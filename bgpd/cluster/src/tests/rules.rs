@@ -56,8 +56,7 @@ fn each_rule_of_the_node() {
     let none = || "{}".to_owned();
     let rows = [
         ("nothing special", none(), none(), ALL),
-        // In stages, as for the taints below.
-        ("being deleted", deleted, none(), ALL),
+        ("being deleted", deleted, none(), ""),
         (
             "out of service",
             none(),
@@ -162,11 +161,6 @@ fn a_drain_is_asked_for_and_withdraws_when_the_wait_is_over() {
             "taint ToBeDeletedByClusterAutoscaler of Node n1",
         ),
         (annotation, "{}", "annotation wayfare.dev/drain of Node n1"),
-        (
-            r#"{"deletionTimestamp":"2026-01-01T00:00:00Z"}"#,
-            "{}",
-            "deletion of Node n1",
-        ),
     ] {
         let mut cluster = full();
         cluster.put(Kind::Node, &node("n1", meta, spec));

@@ -80,7 +80,7 @@ fn ranges(view: &View<'_>, flags: &Flags, out: &mut Peering) {
 
 /// The pod CIDRs of the node.
 fn networks(view: &View<'_>, node: &Node, faults: &mut Faults<'_>, out: &mut Peering) {
-    if !view.options.advertises(Advertised::PodCidr) {
+    if !view.options.advertises(Advertised::PodCidr) || node.meta.is_being_deleted() {
         return;
     }
     let flags = &view.options.kube_router;

@@ -1,9 +1,8 @@
 //! What the native dialect announces: pod ranges of the node, services under the file's pools.
 //!
-//! - *Pod CIDRs*: `spec.podCIDRs` of our node, until its object is gone: a node that is being
-//!   deleted runs pods for as long as its drain takes. Calico hands out blocks of its own and does
-//!   not look at them, and kube-router's annotation replaces them: with those objects there, it
-//!   is for that dialect to say.
+//! - *Pod CIDRs*: `spec.podCIDRs` of our node, unless the node is being deleted. Calico hands out
+//!   blocks of its own and does not look at them, and kube-router's annotation replaces them: with
+//!   those objects there, it is for that dialect to say.
 //! - *Cluster addresses*: the ranges (ServiceCIDR objects, else `service-cidrs`) from every node.
 //!   A single address only where the range would mislead (internalTrafficPolicy Local), where its
 //!   service wants attributes of its own, or where no range covers it.
@@ -75,7 +74,7 @@ fn pod_cidrs(view: &View<'_>, node: &Node, out: &mut Peering) {
         && names
             .iter()
             .any(|name| node.meta.annotations.contains_key(*name));
-    if is_calico || is_annotated {
+    if is_calico || is_annotated || node.meta.is_being_deleted() {
         return;
     }
     let object = format!("Node {}", node.meta.name);
