@@ -61,11 +61,13 @@ pub enum ExcludeLabel {
 impl ExcludeLabel {
     /// What counts where the operator did not say: the label's presence; under Calico alone the
     /// value `true`, since kubeadm labels control planes with an empty value and Calico announces
-    /// from them, so users would lose routes.
+    /// from them, so users would lose routes; under kube-router alone never, since it does not
+    /// know the label.
     #[must_use]
     pub fn default_for(dialects: &[DialectName]) -> Self {
         match dialects {
             [DialectName::Calico] => Self::TrueOnly,
+            [DialectName::KubeRouter] => Self::Ignore,
             _ => Self::Presence,
         }
     }

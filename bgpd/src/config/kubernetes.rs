@@ -259,13 +259,7 @@ fn options(raw: &RawKubernetes, node_name: &str, pools: &[Pool]) -> cluster::Opt
         .collect();
     options.is_default_class = raw.default_class.as_ref().is_none_or(|at| at.value);
     options.exclude_label = raw.exclude_label.as_ref().map_or_else(
-        || match *options.dialects {
-            // Who comes from Calico alone keeps its reading of the label.
-            [DialectName::Calico] => ExcludeLabel::TrueOnly,
-            // kube-router does not know it.
-            [DialectName::KubeRouter] => ExcludeLabel::Ignore,
-            _ => ExcludeLabel::default(),
-        },
+        || ExcludeLabel::default_for(&options.dialects),
         |at| at.value.0,
     );
     options.mesh = raw.mesh.as_ref().map(|at| at.value.0).unwrap_or_default();

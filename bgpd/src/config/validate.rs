@@ -404,13 +404,6 @@ fn check_threads(raw: &Raw, sink: &Sink) {
 
 /// Names what this version accepts but does not do.
 fn check_built(raw: &Raw, sink: &Sink) {
-    if let Some(at) = raw.metrics.as_ref().and_then(|table| table.compat.as_ref()) {
-        sink.warning(
-            &at.span,
-            "`compat` is not built in this version: figures have our names only",
-            "leave it out",
-        );
-    }
     for neighbor in raw
         .neighbors
         .iter()
